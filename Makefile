@@ -1,0 +1,52 @@
+# Every target sets up what it needs in .venv, and does nothing twice.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format serve sim bench lock clean
+
+help: ## List what can be done here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(STAMP) ## Set up the virtual environment in .venv
+
+demo: $(STAMP) ## Two devices and a server on real files: the main job, shown (ARGS=--keep leaves the server up)
+	@$(BIN)/python -m syncline.cli.demo $(ARGS)
+
+test: $(STAMP) ## Run every test
+	@$(BIN)/python -m pytest -n 2 tests $(ARGS)
+
+check: $(STAMP) ## Format, lint, types, imports
+	@$(BIN)/ruff format --check src tests bench
+	@$(BIN)/ruff check src tests bench
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+
+format: $(STAMP) ## Format the code and mend what lint can mend
+	@$(BIN)/ruff format src tests bench
+	@$(BIN)/ruff check --fix src tests bench
+
+serve: $(STAMP) ## Start a server to use, with its data in ./demo-data
+	@$(BIN)/syncline serve --data demo-data $(ARGS)
+
+bench: $(STAMP) ## Micro benchmarks
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(STAMP) ## Renew the hashed lock files from pyproject.toml
+	@$(BIN)/python -m pip install --quiet pip-tools
+	@for extra in "" server dev; do \
+	  name=$${extra:-client}; flags=""; \
+	  case $$extra in server) flags="--extra server";; dev) flags="--extra server --extra dev --allow-unsafe";; esac; \
+	  $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --allow-unsafe $$flags -o requirements/$$name.txt pyproject.toml; done
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,88 @@
+"""What a device says of itself: the nouns of `syncline status --json`, stable for scripts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from syncline.model.ids import NamespaceId
+from syncline.ports.remote import Traffic
+
+
+class State(StrEnum):
+    """`in_sync` is said only when it is proven: nothing planned, nothing unread, and equal Merkle roots."""
+
+    IN_SYNC = "in_sync"
+    SYNCING = "syncing"
+    PAUSED = "paused"
+    OFFLINE = "offline"
+    ATTENTION = "attention"
+    DEGRADED = "degraded"
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One clear line: a stable code, the path it is about ("" for the whole device), and what to do about it.
+
+    `blocking` says that a person's decision is needed before syncing goes on (exit code 3).
+    """
+
+    code: str
+    path: str
+    message: str
+    blocking: bool = False
+
+
+class Pending(Struct, kw_only=True):
+    """What is left to do, as far as it is known now."""
+
+    uploads: int = 0
+    upload_bytes: int = 0
+    downloads: int = 0
+    download_bytes: int = 0
+    other: int = 0
+    unquiet: int = 0
+    """Files still being written to."""
+
+
+class Progress(Struct, kw_only=True):
+    """What this run has carried so far; `*_bytes` are plain bytes of files, not of the wire."""
+
+    uploaded_files: int = 0
+    uploaded_bytes: int = 0
+    downloaded_files: int = 0
+    downloaded_bytes: int = 0
+    conflicts: int = 0
+
+
+class NamespaceStatus(Struct, kw_only=True):
+    """`root` is this device's own Merkle root at `sequence`; `verified_at` (RFC 3339) when it last equalled the server's."""
+
+    id: NamespaceId
+    name: str
+    sequence: int
+    root: str
+    verified_at: str | None = None
+    not_here: int = 0
+    """Remote nodes that are not on this disk on purpose (ignored, excluded, kept aside)."""
+
+
+class Status(Struct, kw_only=True):
+    state: State
+    folder: str
+    server: str
+    device: str
+    pending: Pending = field(default_factory=Pending)
+    progress: Progress = field(default_factory=Progress)
+    traffic: Traffic = field(default_factory=Traffic)
+    namespaces: list[NamespaceStatus] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class PlannedStep(Struct, kw_only=True):
+    """A line of `syncline plan`: what would be done (`upload`, `download`, `move` …), to what, and why."""
+
+    action: str
+    path: str
+    why: str
+    target: str | None = None

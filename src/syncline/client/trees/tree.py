@@ -1,0 +1,166 @@
+"""One tree in memory: nodes by id, children by name key, content by hash.
+
+The remote and synced trees hold one child for a key; the local tree may hold twins for a moment on a disk that tells case or
+normalisation apart. Puts replace by id and keep the indexes right; nothing here is checked against a parent's existence, since a
+page may bring a child and its parent in one breath (`problems` checks a tree whole).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.ids import Digest, NodeId
+from syncline.model.limits import DEPTH_MAX
+from syncline.model.paths import name_key
+
+N = TypeVar("N", RemoteNode, LocalNode, SyncedNode)
+
+
+class Tree(Generic[N]):
+    """A mutable tree of frozen nodes. Iteration is in order of insertion unless said otherwise."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[NodeId, N] = {}
+        self._children: dict[NodeId, dict[str, NodeId | tuple[NodeId, ...]]] = {}
+        self._by_content: dict[Digest, NodeId | tuple[NodeId, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, node_id: NodeId) -> bool:
+        return node_id in self._nodes
+
+    def __iter__(self) -> Iterator[N]:
+        return iter(self._nodes.values())
+
+    def ids(self) -> Iterator[NodeId]:
+        return iter(self._nodes)
+
+    def get(self, node_id: NodeId) -> N | None:
+        return self._nodes.get(node_id)
+
+    def __getitem__(self, node_id: NodeId) -> N:
+        return self._nodes[node_id]
+
+    def put(self, node: N) -> None:
+        old = self._nodes.get(node.id)
+        if old is not None:
+            self._unindex(old, node)
+        self._nodes[node.id] = node
+        if old is None or old.parent != node.parent or old.name != node.name:
+            _add(self._children.setdefault(node.parent, {}), name_key(node.name), node.id)
+        if node.content_hash is not None and (old is None or old.content_hash != node.content_hash):
+            _add(self._by_content, node.content_hash, node.id)
+
+    def remove(self, node_id: NodeId) -> N | None:
+        """Removes one node (not its children); what it was."""
+        old = self._nodes.pop(node_id, None)
+        if old is not None:
+            self._unindex(old, None)
+        return old
+
+    def clear(self) -> None:
+        self._nodes.clear()
+        self._children.clear()
+        self._by_content.clear()
+
+    def keyed(self, parent: NodeId, key: str) -> tuple[NodeId, ...]:
+        """Children of `parent` whose name key is `key`: none, one, or local twins."""
+        return _some(self._children.get(parent, _NONE).get(key))
+
+    def child(self, parent: NodeId, name: str) -> N | None:
+        """The child with exactly this name."""
+        for node_id in self.keyed(parent, name_key(name)):
+            node = self._nodes[node_id]
+            if node.name == name:
+                return node
+        return None
+
+    def children(self, parent: NodeId) -> list[N]:
+        nodes = self._nodes
+        return [nodes[node_id] for entry in self._children.get(parent, _NONE).values() for node_id in _some(entry)]
+
+    def has_children(self, parent: NodeId) -> bool:
+        return bool(self._children.get(parent))
+
+    def with_content(self, content_hash: Digest) -> tuple[NodeId, ...]:
+        """Files known to hold this content."""
+        return _some(self._by_content.get(content_hash))
+
+    def ancestors(self, node_id: NodeId) -> Iterator[NodeId]:
+        """Ids of the parent, its parent, and so on: the last is an id that is no node (a namespace's root), or the walk's bound."""
+        node = self._nodes.get(node_id)
+        for _ in range(DEPTH_MAX + 2):
+            if node is None:
+                return
+            yield node.parent
+            node = self._nodes.get(node.parent)
+
+    def is_below(self, node_id: NodeId, ancestor: NodeId) -> bool:
+        return any(above == ancestor for above in self.ancestors(node_id))
+
+    def descendants(self, node_id: NodeId) -> list[N]:
+        """Everything below a node, parents before children."""
+        found: list[N] = []
+        frontier = [node_id]
+        while frontier:
+            below = [child for above in frontier for child in self.children(above)]
+            found += below
+            frontier = [child.id for child in below if child.kind is Kind.DIR]
+        return found
+
+    def path(self, node_id: NodeId, root: NodeId) -> str | None:
+        """The path from `root`, names joined with "/"; None when the chain of parents does not reach it."""
+        names: list[str] = []
+        at = node_id
+        while at != root:
+            node = self._nodes.get(at)
+            if node is None or len(names) > DEPTH_MAX:
+                return None
+            names.append(node.name)
+            at = node.parent
+        return "/".join(reversed(names))
+
+    def find(self, path: str, root: NodeId) -> NodeId | None:
+        """The id at an exact path from `root`."""
+        at = root
+        for name in path.split("/") if path else ():
+            node = self.child(at, name)
+            if node is None:
+                return None
+            at = node.id
+        return at
+
+    def _unindex(self, old: N, new: N | None) -> None:
+        if new is None or new.parent != old.parent or new.name != old.name:
+            siblings = self._children[old.parent]
+            _drop(siblings, name_key(old.name), old.id)
+            if not siblings:
+                del self._children[old.parent]
+        if old.content_hash is not None and (new is None or new.content_hash != old.content_hash):
+            _drop(self._by_content, old.content_hash, old.id)
+
+
+_NONE: dict[str, NodeId | tuple[NodeId, ...]] = {}
+_Key = TypeVar("_Key")
+
+
+def _some(entry: NodeId | tuple[NodeId, ...] | None) -> tuple[NodeId, ...]:
+    if entry is None:
+        return ()
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def _add(index: dict[_Key, NodeId | tuple[NodeId, ...]], key: _Key, node_id: NodeId) -> None:
+    entry = index.get(key)
+    index[key] = node_id if entry is None else (*_some(entry), node_id)
+
+
+def _drop(index: dict[_Key, NodeId | tuple[NodeId, ...]], key: _Key, node_id: NodeId) -> None:
+    rest = tuple(other for other in _some(index.get(key)) if other != node_id)
+    if not rest:
+        index.pop(key, None)
+    else:
+        index[key] = rest[0] if len(rest) == 1 else rest

@@ -1,0 +1,126 @@
+"""The three trees of a device together, and which nodes they do not agree on.
+
+Every change goes through here, so that the set of open nodes is always a superset of those in disagreement, and so that what
+changed since the last `drain` can be written to the store in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from syncline.client.trees.tree import N, Tree
+from syncline.model.entries import Access, LocalNode, RemoteNode, SyncedNode
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.ports.tree_store import Changes
+
+
+class Trees:
+    """Remote, local and synced trees below one root namespace, and the access held in each namespace."""
+
+    def __init__(self, root: NamespaceId, access: Mapping[NamespaceId, Access] | None = None) -> None:
+        self.root = NodeId(root)
+        self.remote: Tree[RemoteNode] = Tree()
+        self.local: Tree[LocalNode] = Tree()
+        self.synced: Tree[SyncedNode] = Tree()
+        self.access: dict[NamespaceId, Access] = dict(access or {root: Access.OWNER})
+        """Namespaces this device may see. One that is missing here was lost: its absence is no delete."""
+        self.open: set[NodeId] = set()
+        """Nodes that may differ between the trees. The planner closes those it finds in agreement."""
+        self._touched: tuple[set[NodeId], set[NodeId], set[NodeId]] = (set(), set(), set())
+
+    def put_remote(self, node: RemoteNode) -> None:
+        self.remote.put(node)
+        self._touch(0, node.id)
+
+    def put_local(self, node: LocalNode) -> None:
+        self.local.put(node)
+        self._touch(1, node.id)
+
+    def put_synced(self, node: SyncedNode) -> None:
+        self.synced.put(node)
+        self._touch(2, node.id)
+
+    def remove_remote(self, node_id: NodeId) -> None:
+        if self.remote.remove(node_id) is not None:
+            self._touch(0, node_id)
+
+    def remove_local(self, node_id: NodeId) -> None:
+        if self.local.remove(node_id) is not None:
+            self._touch(1, node_id)
+
+    def remove_synced(self, node_id: NodeId) -> None:
+        if self.synced.remove(node_id) is not None:
+            self._touch(2, node_id)
+
+    def rekey_local(self, old: NodeId, new: NodeId) -> None:
+        """The local node `old` takes the identity `new` (which is not in the local tree); its children follow."""
+        node = self.local.get(old)
+        if node is None or old == new:
+            return
+        assert new not in self.local, "the new identity is taken"
+        children = self.local.children(old)
+        self.remove_local(old)
+        self.put_local(_with(node, id=new))
+        for child in children:
+            self.put_local(_with(child, parent=new))
+
+    def namespace_of_local(self, node_id: NodeId) -> NamespaceId:
+        """The namespace a local node lies in: that of the nearest mount above it."""
+        for above in self.local.ancestors(node_id):
+            namespace = NamespaceId(above)
+            if namespace in self.access:
+                return namespace
+        return NamespaceId(self.root)
+
+    def local_path(self, node_id: NodeId) -> str | None:
+        return self.local.path(node_id, self.root)
+
+    def remote_path(self, node_id: NodeId) -> str | None:
+        return self.remote.path(node_id, self.root)
+
+    def load(self, remote: Iterable[RemoteNode], local: Iterable[LocalNode], synced: Iterable[SyncedNode]) -> None:
+        """Fills the trees from the store; nothing of it needs writing back, and everything in disagreement is open."""
+        for node in remote:
+            self.remote.put(node)
+        for entry in local:
+            self.local.put(entry)
+        for base in synced:
+            self.synced.put(base)
+        self.open = {*self.remote.ids(), *self.local.ids(), *self.synced.ids()}
+
+    def drain(self) -> Changes:
+        """What changed since the last call, as one transaction's worth."""
+        remote, local, synced = self._touched
+        self._touched = (set(), set(), set())
+        changes = Changes()
+        _split(self.remote, remote, changes.remote_put, changes.remote_remove)
+        _split(self.local, local, changes.local_put, changes.local_remove)
+        _split(self.synced, synced, changes.synced_put, changes.synced_remove)
+        return changes
+
+    def _touch(self, tree: int, node_id: NodeId) -> None:
+        self._touched[tree].add(node_id)
+        self.open.add(node_id)
+
+
+def _split(tree: Tree[N], ids: set[NodeId], puts: list[N], removes: list[NodeId]) -> None:
+    for node_id in sorted(ids):
+        node = tree.get(node_id)
+        if node is None:
+            removes.append(node_id)
+        else:
+            puts.append(node)
+
+
+def _with(node: LocalNode, *, id: NodeId | None = None, parent: NodeId | None = None) -> LocalNode:
+    return LocalNode(
+        id=id or node.id,
+        parent=parent or node.parent,
+        name=node.name,
+        kind=node.kind,
+        signature=node.signature,
+        links=node.links,
+        content_hash=node.content_hash,
+        executable=node.executable,
+        racy=node.racy,
+    )

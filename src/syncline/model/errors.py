@@ -1,0 +1,258 @@
+"""Errors, sorted by what the caller can do next: retry, resolve, refuse, or call it corrupt.
+
+A class's docstring is the sentence a person reads, `{field}`s filled in; `code` is what machines read, and is stable. Errors are
+raised with fields, not prose. `fields` travel in problem documents (RFC 9457).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SynclineError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    """HTTP status when this leaves through a door."""
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(fields)
+        self.fields = fields
+
+    @property
+    def title(self) -> str:
+        return (type(self).__doc__ or "").strip().splitlines()[0]
+
+    def __str__(self) -> str:
+        try:
+            return self.title.format(**self.fields)
+        except (KeyError, IndexError, ValueError):
+            return f"{self.title} {self.fields}" if self.fields else self.title
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.fields.items())})"
+
+
+# -- Retry: the same call may well succeed later -------------------------------------------------------------------------
+
+
+class Retryable(SynclineError):
+    """Try again later."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True
+
+
+class Unavailable(Retryable):
+    """{what} cannot be reached now; it will be tried again."""
+
+
+class TooBusy(Retryable):
+    """Too many requests; try again in {retry_after} seconds."""
+
+    code = "rate.limited"
+    status = 429
+
+
+class ChangedWhileRead(Retryable):
+    """{path} changed while it was read; it will be read again once it rests."""
+
+    code = "file.changed"
+
+
+class LocalIo(Retryable):
+    """{path}: {reason}."""
+
+    code = "file.io"
+
+
+class DiskFull(LocalIo):
+    """No space left on the disk that holds {path}; free some, and syncing goes on by itself."""
+
+    code = "disk.full"
+    status = 507
+
+
+class Unreadable(LocalIo):
+    """{path} cannot be read: {reason}."""
+
+    code = "file.unreadable"
+
+
+# -- Resolve: the caller holds an old view, or must decide ---------------------------------------------------------------
+
+
+class Conflict(SynclineError):
+    """The state has moved on."""
+
+    code = "conflict"
+    status = 409
+
+
+class CommitRefused(Conflict):
+    """The changeset was refused: {failures}"""
+
+    code = "commit.refused"
+
+
+class BlocksMissing(Conflict):
+    """The commit names {count} blocks that were not uploaded."""
+
+    code = "blocks.missing"
+
+
+class CursorReset(Conflict):
+    """This position is no longer part of the server's history ({reason}): take a snapshot."""
+
+    code = "cursor.reset"
+    status = 410
+
+
+class HistoryExpired(Conflict):
+    """The history asked for is older than what is kept."""
+
+    code = "history.expired"
+    status = 410
+
+
+class AlreadyExists(Conflict):
+    """{what} exists already."""
+
+    code = "exists"
+    status = 412
+
+
+class NeedsDecision(SynclineError):
+    """{message}"""
+
+    code = "decision.needed"
+
+
+class NotLinked(NeedsDecision):
+    """This device is not linked to a folder yet; run `syncline link DIR`."""
+
+    code = "device.not_linked"
+
+
+class NotLoggedIn(NeedsDecision):
+    """This device is not logged in; run `syncline login URL --email YOU`."""
+
+    code = "device.not_logged_in"
+
+
+# -- Refuse: the request is wrong, or not allowed ------------------------------------------------------------------------
+
+
+class Refused(SynclineError):
+    """The request was refused."""
+
+    code = "refused"
+    status = 400
+
+
+class InvalidRequest(Refused):
+    """{message}"""
+
+    code = "request.invalid"
+
+
+class InvalidId(Refused):
+    """Not a {kind}: {value!r}."""
+
+    code = "id.invalid"
+
+
+class InvalidName(Refused):
+    """{name!r} cannot be a name: {reason}."""
+
+    code = "name.invalid"
+
+
+class LimitExceeded(Refused):
+    """{what} is over its limit of {limit}."""
+
+    code = "limit.exceeded"
+    status = 413
+
+
+class Unauthenticated(Refused):
+    """Sign in again: {reason}."""
+
+    code = "auth.invalid"
+    status = 401
+
+
+class WrongPassword(Unauthenticated):
+    """Wrong e-mail address or password."""
+
+    code = "auth.wrong_password"
+
+
+class Forbidden(Refused):
+    """You may not {what} here."""
+
+    code = "access.denied"
+    status = 403
+
+
+class NotFound(Refused):
+    """{what} was not found."""
+
+    code = "not_found"
+    status = 404
+
+
+class IdempotencyMismatch(Refused):
+    """This Idempotency-Key was used for another request."""
+
+    code = "idempotency.mismatch"
+    status = 422
+
+
+class QuotaExceeded(Refused):
+    """The storage quota of {limit} bytes is used up."""
+
+    code = "quota.exceeded"
+    status = 403
+
+
+class ChecksumMismatch(Refused):
+    """The bytes sent are not the bytes announced."""
+
+    code = "checksum.mismatch"
+
+
+# -- Corrupt: stored or received bytes are not what they claim -----------------------------------------------------------
+
+
+class Corrupt(SynclineError):
+    """{what} is damaged: {reason}."""
+
+    code = "corrupt"
+
+
+class CorruptPack(Corrupt):
+    """The pack is damaged: {reason}."""
+
+    code = "pack.corrupt"
+
+
+class CorruptBlock(Corrupt):
+    """The block is damaged: {reason}."""
+
+    code = "block.corrupt"
+
+
+class CorruptManifest(Corrupt):
+    """The manifest is damaged: {reason}."""
+
+    code = "manifest.corrupt"
+
+
+class CorruptCursor(Refused):
+    """This is no cursor of this server and user."""
+
+    code = "cursor.invalid"

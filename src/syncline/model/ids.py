@@ -1,0 +1,64 @@
+"""Identifiers: each kind is a type of its own, and none is ever used as a path.
+
+Nodes, namespaces, users, devices, packs and changesets are named by ULIDs (26 characters of Crockford's base 32: 48 bits of
+milliseconds, 80 bits of chance), so ids made by clients sort by birth and never collide. Source: the ULID specification.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NewType, TypeVar
+
+from syncline.model.errors import InvalidId
+
+UserId = NewType("UserId", str)
+DeviceId = NewType("DeviceId", str)
+NamespaceId = NewType("NamespaceId", str)
+"""A namespace's root folder is the node whose id equals the namespace's."""
+NodeId = NewType("NodeId", str)
+PackId = NewType("PackId", str)
+ChangesetId = NewType("ChangesetId", str)
+
+Digest = NewType("Digest", str)
+"""A SHA-256 as 64 lower-case hexadecimal digits: what `sha256sum` prints."""
+
+ULID_CHARS: Final = 26
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_VALID: Final = frozenset(_ALPHABET)
+_PAIRS: Final = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_HEX: Final = frozenset("0123456789abcdef")
+
+EMPTY_DIGEST: Final = Digest("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+"""The SHA-256 of no bytes: the empty file has a content hash too."""
+
+Id = TypeVar("Id", bound=str)
+
+
+def ulid(time_ms: int, chance: bytes) -> str:
+    """The ULID of a time (milliseconds since 1970) and ten random bytes."""
+    if len(chance) != 10:
+        raise ValueError("a ULID takes ten bytes of chance")
+    value = (time_ms & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(chance, "big")
+    pairs = _PAIRS
+    return "".join([pairs[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+
+
+def is_ulid(text: str) -> bool:
+    return len(text) == ULID_CHARS and text[0] <= "7" and _VALID.issuperset(text)
+
+
+def parse_ulid(kind: type[Id] | object, text: str) -> str:
+    """`text` if it is a ULID; raises `InvalidId` otherwise. `kind` names it in the message."""
+    if not is_ulid(text):
+        raise InvalidId(kind=getattr(kind, "__name__", str(kind)), value=text[:64])
+    return text
+
+
+def is_digest(text: str) -> bool:
+    return len(text) == 64 and _HEX.issuperset(text)
+
+
+def parse_digest(text: str) -> Digest:
+    """`text` if it is a SHA-256 in lower-case hexadecimal; raises `InvalidId` otherwise."""
+    if not is_digest(text):
+        raise InvalidId(kind="Digest", value=text[:80])
+    return Digest(text)

@@ -1,0 +1,86 @@
+"""Every bound in one place, with the relations between them asserted.
+
+Sizes are bytes, times are seconds, unless the name says otherwise. Source: `docs/protocol.md` §1.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+
+BLOCK_MIN_BYTES: Final = 128 * KIB
+BLOCK_AVERAGE_BYTES: Final = 512 * KIB
+BLOCK_MAX_BYTES: Final = 1 * MIB
+LARGE_FILE_BYTES: Final = 4 * GIB
+"""Files above this are cut with the `LARGE_BLOCK_*` sizes."""
+LARGE_BLOCK_MIN_BYTES: Final = 512 * KIB
+LARGE_BLOCK_AVERAGE_BYTES: Final = 2 * MIB
+LARGE_BLOCK_MAX_BYTES: Final = 8 * MIB
+
+PACK_MAX_BYTES: Final = 16 * MIB
+PACK_BLOCKS_MAX: Final = 4096
+FRAME_OVERHEAD_MAX_BYTES: Final = 256
+"""What encoding may add to a block, and sealing to an index entry, at most."""
+
+BATCH_MAX: Final = 1000
+"""Entries in one request, and in one page of an answer."""
+MANIFEST_BLOCKS_PAGE_MAX: Final = 20_000
+"""Blocks in one answer to `POST /v1/manifests`."""
+COMMIT_NODES_MAX: Final = 100_000
+"""Nodes one commit may touch once the server has expanded recursive changes."""
+REVISION_BLOCKS_MAX: Final = 1_000_000
+
+BODY_MAX_BYTES: Final = 32 * MIB
+"""A JSON body, after decompression."""
+
+NAME_MAX_BYTES: Final = 255
+DEPTH_MAX: Final = 256
+DESCRIPTION_MAX_BYTES: Final = 4 * KIB
+FILE_MAX_BYTES: Final = 1 << 42
+
+GRANT_TTL_S: Final = 15 * 60
+ACCESS_TOKEN_TTL_S: Final = 15 * 60
+IDEMPOTENCY_TTL_S: Final = 30 * 24 * 3600
+JOURNAL_RETENTION_S: Final = 180 * 24 * 3600
+TRASH_RETENTION_S: Final = 30 * 24 * 3600
+
+POLL_TIMEOUT_MIN_S: Final = 30
+POLL_TIMEOUT_MAX_S: Final = 480
+POLL_CURSORS_MAX: Final = 1000
+CLIENT_POLL_MIN_S: Final = 60
+CLIENT_POLL_MAX_S: Final = 120
+FULL_SCAN_INTERVAL_S: Final = 10 * 60
+
+QUIET_WINDOW_S: Final = 1.0
+"""A file without a seen close is left alone until nothing has written to it for so long."""
+CLOSED_QUIET_S: Final = 0.05
+"""The same after a close that left no writer behind."""
+QUIET_CAP_S: Final = 60.0
+"""A file written to without pause is tried all the same after so long."""
+RACY_WINDOW_NS: Final = 2_000_000_000
+"""A signature no older than this when it was taken is not trusted at the next scan."""
+
+DELETE_GUARD_FILES: Final = 50
+DELETE_GUARD_SHARE: Final = 0.25
+DELETE_GUARD_WINDOW_S: Final = 10 * 60
+
+PACKS_IN_FLIGHT: Final = 4
+"""Finished packs in the spool at any time: what a kill can make a device send again."""
+REQUEST_TIMEOUT_S: Final = 60.0
+TRANSFER_STALL_S: Final = 60.0
+RETRY_ATTEMPTS: Final = 5
+PARK_AFTER_FAILURES: Final = 3
+PARK_RETRY_S: Final = 60.0
+
+PLAN_ROUNDS_MAX: Final = 200
+
+assert BLOCK_MIN_BYTES < BLOCK_AVERAGE_BYTES < BLOCK_MAX_BYTES < LARGE_BLOCK_MAX_BYTES < PACK_MAX_BYTES
+assert LARGE_BLOCK_MIN_BYTES < LARGE_BLOCK_AVERAGE_BYTES < LARGE_BLOCK_MAX_BYTES
+assert BATCH_MAX <= PACK_BLOCKS_MAX < COMMIT_NODES_MAX
+assert IDEMPOTENCY_TTL_S <= JOURNAL_RETENTION_S
+assert TRASH_RETENTION_S <= JOURNAL_RETENTION_S
+assert CLOSED_QUIET_S < QUIET_WINDOW_S < QUIET_CAP_S
+assert CLIENT_POLL_MAX_S < FULL_SCAN_INTERVAL_S

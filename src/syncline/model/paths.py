@@ -1,0 +1,129 @@
+"""Names and paths: all rules about case, Unicode and what may be a name, in one place.
+
+A path inside a tree is its names joined with "/", without a leading slash; "" is the root. Names are stored exactly as written;
+two names collide when their keys are equal. The key's rule has a version, since it depends on Unicode's tables.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from syncline.model.errors import InvalidName
+from syncline.model.limits import NAME_MAX_BYTES
+from syncline.model.unicode14 import unassigned_in_unicode_14
+
+NAME_KEY_VERSION: Final = 1
+STATE_FOLDER: Final = ".syncline"
+"""Syncline's own folder in a synced root: never synced, never writable from remote."""
+
+_IGNORABLE: Final = frozenset(
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\ufeff\uffa0"
+    + "".join(map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10))))
+)
+_NATIVE_TABLES: Final = unicodedata.unidata_version == "14.0.0"
+
+
+def name_key(name: str) -> str:
+    """NFC(casefold(NFD(name))) over code points assigned in Unicode 14; others stay as they are."""
+    if name.isascii():
+        return name.lower()
+    if _NATIVE_TABLES:
+        return _fold(name)
+    parts: list[str] = []
+    known: list[str] = []
+    for char in name:
+        if unassigned_in_unicode_14(ord(char)):
+            parts += (_fold("".join(known)), char)
+            known.clear()
+        else:
+            known.append(char)
+    return "".join((*parts, _fold("".join(known))))
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
+def check_name(name: str) -> str:
+    """`name` if it may name a node; raises `InvalidName` otherwise. Both server and client ask."""
+    reason = name_problem(name)
+    if reason is not None:
+        raise InvalidName(name=name[:NAME_MAX_BYTES], reason=reason)
+    return name
+
+
+def name_problem(name: str) -> str | None:
+    """Why `name` cannot name a node, or None."""
+    if name in ("", ".", ".."):
+        return "it is empty or names a folder itself"
+    if name.isascii():
+        size, control = len(name), not name.isprintable()
+    else:
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError:
+            return "it is not valid Unicode"
+        control = any(ord(char) < 32 or ord(char) == 127 for char in name)
+    if "/" in name or "\\" in name:
+        return "it holds a slash or backslash"
+    if control:
+        return "it holds a control character"
+    if size > NAME_MAX_BYTES:
+        return f"it is longer than {NAME_MAX_BYTES} bytes"
+    if is_reserved(name):
+        return "it is Syncline's own"
+    return None
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name is, or on some file system could stand for, Syncline's state folder (CVE-2014-9390's family)."""
+    first = name[:1]
+    if name.isascii() and first not in (".", "s", "S"):
+        return False
+    bare = "".join(char for char in name if char not in _IGNORABLE) if not name.isascii() else name
+    key = name_key(bare).rstrip(". ").partition(":")[0]
+    return key == STATE_FOLDER or (key[:6] == "syncli" and key[6:7] == "~" and key[7:].isdigit())
+
+
+def conflict_name(name: str, device: str, date: str, number: int = 1) -> str:
+    """`stem (DEVICE's conflicted copy DATE[ n]).ext`, NFC, at most 255 bytes: the stem gives way, on a character boundary."""
+    return _marked(name, f" ({_safe(device)}'s conflicted copy {date}{f' {number}' if number > 1 else ''})")
+
+
+def case_conflict_name(name: str, number: int = 1) -> str:
+    """The name for a local twin of another name on a disk that tells case or normalisation apart."""
+    return _marked(name, f" (case conflict{f' {number}' if number > 1 else ''})")
+
+
+def _marked(name: str, mark: str) -> str:
+    name = unicodedata.normalize("NFC", name)
+    stem, dot, extension = name.rpartition(".")
+    if not stem.strip(".") or len(extension.encode()) > 32:
+        stem, dot, extension = name, "", ""
+    tail = (mark + dot + extension).encode()
+    room = NAME_MAX_BYTES - len(tail)
+    return stem.encode()[:room].decode(errors="ignore") + tail.decode()
+
+
+def _safe(device: str) -> str:
+    cleaned = "".join(char for char in device if char.isprintable() and char not in "/\\").strip()
+    return cleaned.encode()[:64].decode(errors="ignore") or "device"
+
+
+def split_path(path: str) -> tuple[str, ...]:
+    """The checked names of a remote path such as `/a/b`; `/` has none. Raises `InvalidName`."""
+    return tuple(check_name(name) for name in path.strip("/").split("/")) if path.strip("/") else ()
+
+
+def join(folder: str, name: str) -> str:
+    """The path of `name` in `folder`."""
+    return f"{folder}/{name}" if folder else name
+
+
+def parent_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    return path.rpartition("/")[2]

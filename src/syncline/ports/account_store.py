@@ -1,0 +1,65 @@
+"""People and their devices, stored. Passwords and refresh tokens arrive here hashed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from syncline.model.ids import DeviceId, NamespaceId, UserId
+
+
+class User(Struct, frozen=True, kw_only=True):
+    id: UserId
+    email: str
+    """Lower-case; unique."""
+    name: str
+    password_hash: str
+    root_namespace: NamespaceId
+    created_us: int
+    quota_bytes: int | None = None
+    disabled: bool = False
+
+
+class DeviceRow(Struct, frozen=True, kw_only=True):
+    id: DeviceId
+    user_id: UserId
+    name: str
+    created_us: int
+    refresh_hash: str
+    last_seen_us: int | None = None
+
+
+class AccountStore(Protocol):
+    async def add_user(self, user: User) -> None:
+        """Adds the user, their root namespace (fresh epoch, sequence 0, empty chain and root) and OWNER membership, in one
+        transaction. Raises `AlreadyExists` when the e-mail address is taken."""
+        ...
+
+    async def user(self, user_id: UserId) -> User | None: ...
+
+    async def user_by_email(self, email: str) -> User | None: ...
+
+    async def users(self) -> list[User]: ...
+
+    async def set_password(self, user_id: UserId, password_hash: str) -> None: ...
+
+    async def set_disabled(self, user_id: UserId, disabled: bool) -> None: ...
+
+    async def add_device(self, device: DeviceRow) -> None: ...
+
+    async def device(self, device_id: DeviceId) -> DeviceRow | None: ...
+
+    async def devices(self, user_id: UserId) -> list[DeviceRow]: ...
+
+    async def rotate_refresh(self, device_id: DeviceId, old_hash: str, new_hash: str) -> bool:
+        """Replaces the refresh hash if it is still `old_hash`; whether it was."""
+        ...
+
+    async def remove_device(self, user_id: UserId, device_id: DeviceId) -> bool: ...
+
+    async def touch_device(self, device_id: DeviceId, seen_us: int) -> None: ...
+
+    async def server_id(self) -> str:
+        """A ULID drawn when the store was created; says which server this is."""
+        ...

@@ -1,0 +1,112 @@
+"""Changesets: what a commit asks for, and what it answers (`protocol.md` §3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from syncline.model.entries import Kind
+from syncline.model.ids import ChangesetId, Digest, NamespaceId, NodeId
+
+
+class Op(StrEnum):
+    CREATE = "create"
+    EDIT = "edit"
+    MOVE = "move"
+    DELETE = "delete"
+    UNDELETE = "undelete"
+
+
+class Change(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """One change. What each op takes:
+
+    - create: node_id, parent_id, name, kind; files: content_hash, size, mtime, executable, blocks, cut
+    - edit: node_id, base_revision; new content (content_hash, size, blocks, cut) or only mtime / executable / description
+    - move: node_id, base_revision (of the file; folders: the sequence is not checked), parent_id, name
+    - delete: node_id, base_revision (files) or recursive + subtree_as_of (folders)
+    - undelete: node_id, and optionally parent_id + name, recursive, and new content as in edit
+    """
+
+    op: Op
+    node_id: NodeId
+    base_revision: int | None = None
+    parent_id: NodeId | None = None
+    name: str | None = None
+    kind: Kind | None = None
+    content_hash: Digest | None = None
+    size: int | None = None
+    mtime: datetime | None = None
+    executable: bool | None = None
+    mime_type: str | None = None
+    description: str | None = None
+    blocks: list[Digest] | None = None
+    cut: str | None = None
+    recursive: bool = False
+    subtree_as_of: int | None = None
+
+
+class Expected(Struct, kw_only=True):
+    """The head the caller believes in; another head refuses the commit."""
+
+    sequence: int
+    chain: Digest
+
+
+class CommitRequest(Struct, kw_only=True):
+    """`POST /v1/files/commit`, with header `Idempotency-Key`."""
+
+    namespace: NamespaceId
+    changes: list[Change]
+    expected: Expected | None = None
+
+
+class ChangeResult(Struct, kw_only=True, omit_defaults=True):
+    """What became of one change: the node's revision and the sequence of its last journal row.
+
+    `adopted` says that an equal node with this id (create) was there already.
+    """
+
+    node_id: NodeId
+    revision: int
+    sequence: int
+    adopted: bool = False
+
+
+class CommitAnswer(Struct, kw_only=True):
+    """`sequence`, `chain` and `root` are the namespace's head after this changeset; `results` in request order."""
+
+    sequence: int
+    chain: Digest
+    root: str
+    changeset: ChangesetId
+    results: list[ChangeResult]
+
+
+class Present(Struct, kw_only=True, omit_defaults=True):
+    """The present state of a node, in a refusal."""
+
+    node_id: NodeId
+    parent_id: NodeId
+    name: str
+    kind: Kind
+    revision: int
+    content_hash: Digest | None = None
+    deleted: bool = False
+
+
+class Failure(Struct, kw_only=True, omit_defaults=True):
+    """Why one change of a refused changeset was refused.
+
+    `code` ∈ revision.stale · node.missing · node.deleted · node.exists · parent.gone · name.taken · name.invalid · tree.cycle ·
+    subtree.changed · blocks.missing · limit.exceeded · request.invalid · access.denied. `by` is who holds a taken name.
+    """
+
+    index: int
+    code: str
+    node_id: NodeId
+    detail: str = ""
+    present: Present | None = None
+    by: Present | None = None
+    hashes: list[Digest] | None = None

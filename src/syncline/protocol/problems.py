@@ -1,0 +1,49 @@
+"""Problem documents (RFC 9457): how an error crosses the wire, and becomes the same typed error on the other side."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from syncline.model import errors
+from syncline.model.errors import SynclineError
+
+_RESERVED: Final = frozenset(("type", "title", "status", "code", "detail", "retryable", "retry_after", "request_id"))
+
+
+def _kinds(base: type[SynclineError]) -> dict[str, type[SynclineError]]:
+    found = {base.code: base}
+    for kind in base.__subclasses__():
+        found |= {code: sub for code, sub in _kinds(kind).items() if code not in found}
+    return found
+
+
+_BY_CODE: Final = _kinds(SynclineError)
+
+
+def to_problem(error: SynclineError, request_id: str) -> dict[str, Any]:
+    """The problem document of an error. Its fields stand beside the standard members."""
+    document: dict[str, Any] = {key: value for key, value in error.fields.items() if key not in _RESERVED}
+    document |= {
+        "type": f"urn:syncline:problem:{error.code}",
+        "title": error.title if not error.fields else str(error),
+        "status": error.status,
+        "code": error.code,
+        "detail": str(error),
+        "retryable": error.retryable,
+        "request_id": request_id,
+    }
+    if "retry_after" in error.fields:
+        document["retry_after"] = error.fields["retry_after"]
+    return document
+
+
+def from_problem(document: dict[str, Any]) -> SynclineError:
+    """The typed error of a problem document; an unknown code keeps its detail as a `Refused` or `Retryable`."""
+    fields = {key: value for key, value in document.items() if key not in _RESERVED or key == "retry_after"}
+    kind = _BY_CODE.get(str(document.get("code", "")))
+    if kind is not None:
+        return kind(**fields)
+    detail = str(document.get("detail") or document.get("title") or "unknown error")
+    if document.get("retryable"):
+        return errors.Unavailable(what=detail, **fields)
+    return errors.InvalidRequest(message=detail, **fields)
