@@ -40,3 +40,12 @@ class Manifest(Struct, frozen=True, gc=False):
     size: int
     cut: str
     blocks: tuple[Block, ...]
+
+
+class PackOffer(Struct, kw_only=True):
+    """A finished pack, as its maker describes it. `pack_key` is 32 bytes (base64 in JSON) and is stored wrapped."""
+
+    size: int
+    sha256: Digest
+    index: list[PackEntry]
+    pack_key: bytes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from syncline.model.blocks import Codec, PackEntry
+from syncline.model.blocks import Codec
+from syncline.model.blocks import PackOffer as PackOffer
 from syncline.model.ids import Digest, NamespaceId, NodeId, PackId
 
 
@@ -17,15 +18,6 @@ class MissingRequest(Struct, kw_only=True):
 
 class MissingAnswer(Struct, kw_only=True):
     missing: list[Digest]
-
-
-class PackOffer(Struct, kw_only=True):
-    """A finished pack, as its maker describes it. `pack_key` is 32 bytes (base64 in JSON) and is stored wrapped."""
-
-    size: int
-    sha256: Digest
-    index: list[PackEntry]
-    pack_key: bytes
 
 
 class GrantRequest(Struct, kw_only=True):
