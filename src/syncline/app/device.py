@@ -1,0 +1,201 @@
+"""One linked device, wired: home, disk, store, server and engine. What the command line and the daemon drive."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from msgspec import Struct
+
+from syncline.adapters.disk.files import LinuxFiles
+from syncline.adapters.disk.inotify import InotifyWatcher
+from syncline.adapters.machine import MachineChance, MachineClock
+from syncline.adapters.state.sqlite import SqliteTreeStore
+from syncline.app.home import Credentials, Home, Link
+from syncline.app.session import connect
+from syncline.client.activity import Activity, LogLine
+from syncline.client.commits import Committer
+from syncline.client.engine import Engine, Parts
+from syncline.client.execute import Executor
+from syncline.client.hashing import Hasher, hash_file
+from syncline.client.observe.pull import Puller
+from syncline.client.observe.scan import Observer
+from syncline.client.parking import Parking
+from syncline.client.plan.describe import describe
+from syncline.client.receive.apply import Applier
+from syncline.client.receive.receiver import Receiver
+from syncline.client.send.sender import Sender
+from syncline.client.status import NamespaceStatus, Pending, PlannedStep, Status
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import Kind, Signature
+from syncline.model.ids import Digest
+from syncline.ports.clock import Ids
+from syncline.ports.remote import Remote
+from syncline.protocol.changes import to_time
+
+
+class Device:
+    """An engine and everything it stands on. Make it with `open`, and `close` it."""
+
+    def __init__(self, engine: Engine, credentials: Credentials, link: Link) -> None:
+        self._engine = engine
+        self._credentials = credentials
+        self._link = link
+
+    @classmethod
+    async def open(cls, home: Home, *, confirm_deletes: bool = False, once: bool = False) -> Device:
+        """Wires the device of a home that the caller has locked. Raises `NotLoggedIn`, `NotLinked`, `NeedsDecision` when the folder
+        is not the one that was linked, `Corrupt` when the device's own database is damaged."""
+        credentials, link = home.credentials(), home.link()
+        home.make()
+        remote = connect(home, credentials)
+        try:
+            parts = await asyncio.to_thread(_wire, home, credentials, link, remote)
+        except BaseException:
+            await remote.close()
+            raise
+        return cls(Engine(parts, confirm_deletes=confirm_deletes, once=once), credentials, link)
+
+    async def run(self) -> None:
+        """Syncs until `stop`."""
+        await self._engine.run()
+
+    async def sync_once(self) -> Status:
+        """Syncs until nothing is left that can be done now (the device must be opened with `once`)."""
+        await self._engine.run()
+        return self.status()
+
+    def status(self) -> Status:
+        engine, parts = self._engine, self._engine.parts
+        uploads, upload_bytes = parts.sender.pending
+        downloads, download_bytes = parts.receiver.pending
+        spaces = [
+            NamespaceStatus(
+                id=row.namespace,
+                name=row.name,
+                sequence=row.sequence,
+                root=parts.puller.roots.text(row.namespace),
+                verified_at=_time_text(engine.verified_us.get(row.namespace)),
+            )
+            for row in list(parts.puller.cursors.values())
+        ]
+        return Status(
+            state=engine.state(),
+            folder=self._link.folder,
+            server=self._credentials.server,
+            device=self._credentials.device_name,
+            pending=Pending(
+                uploads=uploads,
+                upload_bytes=upload_bytes,
+                downloads=downloads,
+                download_bytes=download_bytes,
+                other=max(0, len(parts.trees.open) - uploads - downloads),
+                unquiet=len(engine.observed.unquiet),
+            ),
+            progress=parts.executor.progress,
+            traffic=parts.remote.traffic,
+            namespaces=spaces,
+            problems=engine.problems(),
+        )
+
+    async def wait(self, timeout_s: float | None) -> bool:
+        return await self._engine.wait(timeout_s)
+
+    def pause(self) -> None:
+        self._engine.pause()
+
+    def resume(self, *, confirm_deletes: bool = False) -> None:
+        self._engine.resume(confirm_deletes=confirm_deletes)
+
+    async def refresh(self) -> None:
+        self._engine.refresh()
+
+    def stop(self) -> None:
+        self._engine.stop()
+
+    async def plan(self) -> list[PlannedStep]:
+        trees = self._engine.parts.trees
+        return [describe(step, trees) for step in await self._engine.look()]
+
+    def log(self, limit: int) -> list[LogLine]:
+        return self._engine.parts.activity.latest(limit)
+
+    async def close(self) -> None:
+        parts = self._engine.parts
+        if parts.watcher is not None:
+            parts.watcher.close()
+        await parts.remote.close()
+        await asyncio.to_thread(parts.store.close)
+
+
+class _Whereabouts(Struct):
+    """Where content lies on this disk, by what the trees know."""
+
+    trees: Trees
+
+    def locate(self, content_hash: Digest) -> tuple[str, Signature] | None:
+        for node_id in self.trees.local.with_content(content_hash):
+            node, path = self.trees.local.get(node_id), self.trees.local_path(node_id)
+            if node is not None and path is not None and node.kind is Kind.FILE:
+                return path, node.signature
+        return None
+
+    def known(self, content_hash: Digest) -> bool:
+        return bool(self.trees.remote.with_content(content_hash))
+
+
+def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> Parts:
+    clock, chance = MachineClock(), MachineChance()
+    ids = Ids(clock, chance)
+    store = SqliteTreeStore(home.state_db)
+    remembered = store.load()
+    access = {row.namespace: row.access for row in remembered.cursors}
+    trees = Trees(credentials.root_namespace, access or None)
+    trees.load(remembered.remote, remembered.local, remembered.synced)
+    files = LinuxFiles(Path(link.folder))
+    whereabouts = _Whereabouts(trees)
+    applier = Applier(files, store, trees, ids, clock, credentials.device_name)
+    applier.prepare_root(link.root_id)
+    activity = Activity(clock)
+    for line in applier.recover():
+        activity.note("recovered", "", line)
+    watcher = InotifyWatcher(Path(link.folder))
+    sender = Sender(files, remote, store, home.spool, clock, chance, whereabouts.known)
+    receiver = Receiver(files, remote, store, clock, chance, whereabouts.locate)
+    hasher = Hasher(files)
+    parking = Parking(trees, clock)
+    executor = Executor(
+        trees=trees,
+        store=store,
+        applier=applier,
+        sender=sender,
+        receiver=receiver,
+        hasher=hasher,
+        committer=Committer(remote, trees, ids),
+        parking=parking,
+        activity=activity,
+    )
+    return Parts(
+        trees=trees,
+        store=store,
+        remote=remote,
+        observer=Observer(files, watcher, trees, ids, clock, lambda path, signature: hash_file(files, path, signature)),
+        watcher=watcher,
+        puller=Puller(remote, trees, store, remembered.cursors),
+        applier=applier,
+        sender=sender,
+        receiver=receiver,
+        hasher=hasher,
+        executor=executor,
+        parking=parking,
+        activity=activity,
+        clock=clock,
+        chance=chance,
+        ids=ids,
+        device_name=credentials.device_name,
+        root_id=link.root_id,
+    )
+
+
+def _time_text(time_us: int | None) -> str | None:
+    return None if time_us is None else to_time(time_us).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,383 @@
+"""From a plan's steps to effects: trees, disk, transfers, commits.
+
+Runs inside the engine's control task, the only writer of the trees; what blocks goes to a thread that the task awaits. Transfers
+are handed to their pipelines, their nodes stay busy until the result is absorbed, and the next plan decides anew whether what they
+brought is still wanted: a prepared upload or fetched file is a cache, never a promise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from syncline.client.activity import Activity
+from syncline.client.commits import Committer, Unit, units_of
+from syncline.client.hashing import Hashed, Hasher, HashJob
+from syncline.client.parking import Parking
+from syncline.client.plan import steps as plan_steps
+from syncline.client.plan.steps import Fetch, Hash, Push, Step
+from syncline.client.receive.apply import Applier, Outcome
+from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
+from syncline.client.receive.receiver import Receiver
+from syncline.client.send.jobs import Prepared, SendFailed, SendJob
+from syncline.client.send.sender import Sender
+from syncline.client.status import Problem, Progress
+from syncline.client.trees.trees import Trees
+from syncline.model.blocks import Manifest
+from syncline.model.entries import Kind, SyncedNode
+from syncline.model.errors import ChangedWhileRead, InvalidRequest, SynclineError, Unauthenticated, Unavailable
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.limits import BATCH_MAX, GIB
+from syncline.model.paths import join, parent_of
+from syncline.ports.tree_store import TreeStore
+from syncline.protocol.commits import Op
+
+log = structlog.get_logger(__name__)
+
+REFUSALS_MAX: Final = 4
+BOOKKEEPING: Final = (plan_steps.Adopt, plan_steps.Forget, plan_steps.Link, plan_steps.Rebase)
+DELETIONS: Final = (plan_steps.Discard, plan_steps.RemoveFolder)
+
+
+class Ran(Struct):
+    """What running steps led to: `moved` says the trees or the server changed, so a new plan is due at once."""
+
+    moved: bool = False
+    committed: bool = False
+    rescan: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    lost_contact: SynclineError | None = None
+
+
+class Executor:
+    """Carries out steps and absorbs what the transfer pipelines bring."""
+
+    def __init__(
+        self,
+        *,
+        trees: Trees,
+        store: TreeStore,
+        applier: Applier,
+        sender: Sender,
+        receiver: Receiver,
+        hasher: Hasher,
+        committer: Committer,
+        parking: Parking,
+        activity: Activity,
+    ) -> None:
+        self._trees = trees
+        self._store = store
+        self._applier = applier
+        self._sender = sender
+        self._receiver = receiver
+        self._hasher = hasher
+        self._committer = committer
+        self._parking = parking
+        self._activity = activity
+        self._prepared: dict[NodeId, Prepared] = {}
+        self._fetched: dict[NodeId, Fetched] = {}
+        self._manifests: list[Manifest] = []
+        self._uncertain: set[NodeId] = set()
+        self._refusals: Counter[NodeId] = Counter()
+        self.busy: set[NodeId] = set()
+        self.inbox: deque[Prepared | SendFailed | list[Fetched | FetchFailed] | list[Hashed]] = deque()
+        """What the pipelines brought and the control task has not taken yet."""
+        self.progress = Progress()
+
+    @property
+    def has_results(self) -> bool:
+        results = (self._sender.results, self._receiver.results, self._hasher.results)
+        return bool(self.inbox) or not all(queue.empty() for queue in results)
+
+    # -- what came of transfers --------------------------------------------------------------------------------------------
+
+    def absorb(self) -> Ran:
+        """Takes every result that is there. Sync: no effect but on the trees."""
+        ran = Ran()
+        while self.inbox:
+            result = self.inbox.popleft()
+            for item in result if isinstance(result, list) else (result,):
+                self.busy.discard(item.node)
+                if isinstance(item, SendFailed | FetchFailed):
+                    self._failed(item.node, item.error, ran)
+                elif isinstance(item, Prepared):
+                    self._absorb_prepared(item, ran)
+                elif isinstance(item, Fetched):
+                    self._fetched[item.node] = item
+                    if item.manifest is not None:
+                        self._manifests.append(item.manifest)
+                else:
+                    self._absorb_hashed(item, ran)
+        return ran
+
+    def _absorb_hashed(self, hashed: Hashed, ran: Ran) -> None:
+        if hashed.error is not None:
+            self._failed(hashed.node, hashed.error, ran)
+            return
+        local = self._trees.local.get(hashed.node)
+        if local is not None and local.signature == hashed.signature:
+            self._trees.put_local(replace(local, content_hash=hashed.content_hash))
+
+    def _absorb_prepared(self, result: Prepared, ran: Ran) -> None:
+        local = self._trees.local.get(result.node)
+        if local is None or local.signature != result.signature:
+            self._rescan_around(result.node, ran)
+            return
+        if local.content_hash != result.content_hash:
+            self._trees.put_local(replace(local, content_hash=result.content_hash))
+        self._prepared[result.node] = result
+        if len(result.blocks) > 1:
+            self._manifests.append(result.manifest)
+
+    def _failed(self, node: NodeId, error: SynclineError, ran: Ran) -> None:
+        if isinstance(error, Unavailable | Unauthenticated):
+            ran.lost_contact = error
+            return
+        if isinstance(error, ChangedWhileRead):
+            self._rescan_around(node, ran)
+        path = self._trees.local_path(node) or self._trees.remote_path(node) or ""
+        self._parking.failed(node, path, error)
+        self._activity.note("problem", path, str(error))
+
+    def _rescan_around(self, node: NodeId, ran: Ran) -> None:
+        path = self._trees.local_path(node)
+        if path is not None:
+            ran.rescan.add(parent_of(path))
+
+    # -- steps ---------------------------------------------------------------------------------------------------------------
+
+    async def run(self, steps: Sequence[Step], heads: dict[NamespaceId, int], *, online: bool) -> Ran:
+        """Carries out the steps of one plan, in order; without a server, those that need none."""
+        ran = Ran()
+        pushes: list[Push] = []
+        wanted: list[Wanted] = []
+        at = 0
+        while at < len(steps):
+            kind = _lane(steps[at])
+            end = at
+            while end < len(steps) and _lane(steps[end]) == kind:
+                end += 1
+            run = steps[at:end]
+            at = end
+            if kind == "book":
+                for step in run:
+                    self._bookkeep(step)
+                ran.moved = True
+            elif kind == "disk":
+                self._take(await asyncio.to_thread(self._applier.disk, run), run, ran)
+            elif kind == "fetch":
+                await self._fetch([step for step in run if isinstance(step, Fetch)], wanted, ran)
+            elif kind == "push":
+                pushes += [step for step in run if isinstance(step, Push)]
+            else:
+                for step in run:
+                    self._read(step, ran)
+        await self._drop_unwanted({step.node for step in steps})
+        if online:
+            if wanted:
+                self.busy.update(want.node for want in wanted)
+                await self._receiver.submit(wanted)
+            if pushes:
+                await self._push(pushes, heads, ran)
+        return ran
+
+    def _bookkeep(self, step: Step) -> None:
+        trees = self._trees
+        if isinstance(step, plan_steps.Link):
+            if step.to not in trees.local:
+                trees.rekey_local(step.node, step.to)
+            return
+        remote = trees.remote.get(step.node)
+        if isinstance(step, plan_steps.Forget) or remote is None:
+            trees.remove_synced(step.node)
+            return
+        trees.put_synced(
+            SyncedNode(
+                id=remote.id,
+                namespace=remote.namespace,
+                parent=remote.parent,
+                name=remote.name,
+                kind=remote.kind,
+                revision=remote.revision,
+                content_hash=remote.content_hash,
+                executable=remote.executable,
+            )
+        )
+        self._parking.succeeded(step.node)
+        self._refusals.pop(step.node, None)
+
+    def _read(self, step: Step, ran: Ran) -> None:
+        if isinstance(step, plan_steps.Report):
+            path = self._trees.local_path(step.node) or self._trees.remote_path(step.node) or ""
+            ran.problems.append(Problem(code=step.code, path=path, message=step.message))
+            return
+        local, path = self._trees.local.get(step.node), self._trees.local_path(step.node)
+        if local is not None and path is not None:
+            self.busy.add(step.node)
+            self._hasher.submit(HashJob(step.node, path, local.signature))
+
+    async def _fetch(self, run: Sequence[Fetch], wanted: list[Wanted], ran: Ran) -> None:
+        ready: list[tuple[Fetch, Fetched]] = []
+        for step in run:
+            remote = self._trees.remote.get(step.node)
+            if remote is None or remote.content_hash is None:
+                continue
+            got = self._fetched.pop(step.node, None)
+            if got is not None and got.content_hash == remote.content_hash:
+                ready.append((step, got))
+                continue
+            wanted.append(
+                Wanted(
+                    node=step.node,
+                    namespace=remote.namespace,
+                    revision=remote.revision,
+                    content_hash=remote.content_hash,
+                    size=remote.size,
+                    executable=remote.executable,
+                    mtime_us=remote.mtime_us,
+                )
+            )
+        for start in range(0, len(ready), BATCH_MAX):
+            batch = ready[start : start + BATCH_MAX]
+            outcome = await asyncio.to_thread(self._applier.place, batch)
+            self._take(outcome, [step for step, _ in batch], ran)
+            done = set(outcome.done)
+            for step, got in batch:
+                if step.node in done:
+                    self.progress.downloaded_files += 1
+                    self.progress.downloaded_bytes += got.size
+                    path = self._trees.local_path(step.node) or step.name
+                    self._activity.note("downloaded", path)
+                    if step.aside_name is not None:
+                        self.progress.conflicts += 1
+                        self._activity.note("conflict", join(parent_of(path), step.aside_name), step.why)
+
+    def _take(self, outcome: Outcome, run: Sequence[Step], ran: Ran) -> None:
+        ran.rescan |= set(outcome.rescan)
+        ran.problems += outcome.problems
+        ran.moved = ran.moved or bool(outcome.done)
+        done = set(outcome.done)
+        troubled = {problem.path for problem in outcome.problems}
+        for step in run:
+            if step.node in done:
+                self._parking.succeeded(step.node)
+                if isinstance(step, plan_steps.Relocate) and step.new_id is not None:
+                    self.progress.conflicts += 1
+                    self._activity.note("conflict", step.name, step.why)
+        for step in run:
+            if step.node in done or step.node in outcome.stale:
+                continue
+            path = self._trees.local_path(step.node) or self._trees.remote_path(step.node) or ""
+            told = next((problem for problem in outcome.problems if problem.path == path), None)
+            if told is not None or troubled:
+                error = InvalidRequest(message=told.message if told else "it could not be brought to disk")
+                self._parking.failed(step.node, path, error)
+
+    async def _push(self, pushes: Sequence[Push], heads: dict[NamespaceId, int], ran: Ran) -> None:
+        units: list[Unit] = []
+        for unit in units_of(pushes):
+            lacking = [push for push in unit if push.content and not self._is_prepared(push.node)]
+            for push in lacking:
+                await self._send(push)
+            if not lacking:
+                units.append(unit)
+        if not units:
+            return
+        outcome = await self._committer.commit(units, self._prepared, heads)
+        ran.committed = ran.committed or bool(outcome.answers) or bool(outcome.refused)
+        for push in outcome.done:
+            self._note_push(push)
+        for node in outcome.unsent_blocks:
+            self._uncertain.add(node)
+            self._prepared.pop(node, None)
+            ran.moved = True
+        for node, code in outcome.refused.items():
+            self._refusals[node] += 1
+            if self._refusals[node] > REFUSALS_MAX:
+                path = self._trees.local_path(node) or self._trees.remote_path(node) or ""
+                self._parking.failed(node, path, InvalidRequest(message=f"the server refuses this change ({code})"))
+
+    def _note_push(self, push: Push) -> None:
+        self._refusals.pop(push.node, None)
+        prepared = self._prepared.pop(push.node, None) if push.content else None
+        self._uncertain.discard(push.node)
+        path = self._trees.local_path(push.node) or self._trees.remote_path(push.node) or push.name or ""
+        if prepared is not None:
+            self.progress.uploaded_files += 1
+            self.progress.uploaded_bytes += prepared.size
+            self._activity.note("uploaded", path)
+        elif push.op is not Op.CREATE:
+            self._activity.note({Op.DELETE: "deleted", Op.MOVE: "moved"}.get(push.op, push.op.value), path, "on the server")
+
+    def _is_prepared(self, node: NodeId) -> bool:
+        prepared, local = self._prepared.get(node), self._trees.local.get(node)
+        if prepared is not None and local is not None and prepared.signature == local.signature:
+            return True
+        self._prepared.pop(node, None)
+        return False
+
+    async def _send(self, push: Push) -> None:
+        local, path = self._trees.local.get(push.node), self._trees.local_path(push.node)
+        if local is None or path is None or push.node in self.busy:
+            return
+        base = self._trees.synced.get(push.node)
+        previous = None
+        if base is not None and base.content_hash is not None and local.signature.size > GIB:
+            previous = await asyncio.to_thread(self._store.manifest, base.content_hash)
+        self.busy.add(push.node)
+        await self._sender.submit(
+            SendJob(
+                node=push.node,
+                namespace=push.namespace,
+                path=path,
+                signature=local.signature,
+                size=local.signature.size,
+                previous_cut=previous.cut if previous is not None else None,
+                mtime_us=local.signature.mtime_ns // 1000,
+                executable=bool(local.executable),
+                certain=push.node in self._uncertain,
+            )
+        )
+
+    async def _drop_unwanted(self, planned: set[NodeId]) -> None:
+        """Fetched files that the plan no longer asks for go; so do preparations of nodes that are gone."""
+        unwanted = [node for node in self._fetched if node not in planned and node not in self.busy]
+        for node in unwanted:
+            await asyncio.to_thread(self._applier.drop_temp, self._fetched.pop(node).temp_path)
+        for node in [node for node in self._prepared if node not in self._trees.local]:
+            del self._prepared[node]
+
+    async def save(self) -> None:
+        """Writes what the trees gathered, and manifests learnt, in one transaction."""
+        changes = self._trees.drain()
+        changes.manifest_put, self._manifests = self._manifests, []
+        if changes.remote_put or changes.remote_remove or changes.local_put or changes.local_remove:
+            pass
+        elif not (changes.synced_put or changes.synced_remove or changes.manifest_put):
+            return
+        await asyncio.to_thread(self._store.write, changes)
+
+    def forget_transfers(self) -> None:
+        """A pipeline ended by surprise: nothing is busy any more, and the next plan asks again."""
+        self.busy.clear()
+
+    def files_synced(self) -> int:
+        return sum(1 for base in self._trees.synced if base.kind is Kind.FILE)
+
+
+def _lane(step: Step) -> str:
+    if isinstance(step, BOOKKEEPING):
+        return "book"
+    if isinstance(step, Fetch):
+        return "fetch"
+    if isinstance(step, Push):
+        return "push"
+    if isinstance(step, Hash | plan_steps.Report):
+        return "read"
+    return "disk"
