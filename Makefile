@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format serve sim bench lock clean
+.PHONY: help setup demo test check format serve kills bench lock clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 
 serve: $(STAMP) ## Start a server to use, with its data in ./demo-data
 	@$(BIN)/syncline serve --data demo-data $(ARGS)
+
+kills: $(STAMP) ## 100 kill -9 of server and devices at random moments (ARGS='--kills 20 --seed 7')
+	@$(BIN)/python -m tests.e2e.kills $(ARGS)
 
 bench: $(STAMP) ## Micro benchmarks
 	@$(BIN)/python -m bench $(ARGS)
