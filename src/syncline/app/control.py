@@ -4,8 +4,8 @@ A local stream socket, 0600 in a 0700 folder, that serves only its own user (and
 `{"op": "status"}` → `{"ok": true, "result": …}` or `{"ok": false, "problem": …}` (a problem document). A caller that hangs up
 ends what it asked for. `ControlClient` needs the standard library and `msgspec` alone, so that commands start fast.
 
-ops: status · wait {timeout} → {"in_sync", "status"} · pause · resume · refresh · plan {limit} → {"steps", "total"} ·
-log {limit} → {"lines"} · stop.
+ops: status · wait {timeout} → {"in_sync", "status"} · pause · resume {confirm_deletes} · refresh ·
+plan {limit} → {"steps", "total"} · log {limit} → {"lines"} · stop.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Controlled(Protocol):
 
     def pause(self) -> None: ...
 
-    def resume(self) -> None: ...
+    def resume(self, *, confirm_deletes: bool = False) -> None: ...
 
     async def refresh(self) -> None: ...
 
@@ -72,8 +72,8 @@ def handlers_for(device: Controlled) -> dict[str, Handler]:
         device.pause()
         return device.status()
 
-    async def resume(_: dict[str, Any]) -> Any:
-        device.resume()
+    async def resume(request: dict[str, Any]) -> Any:
+        device.resume(confirm_deletes=request.get("confirm_deletes") is True)
         return device.status()
 
     async def refresh(_: dict[str, Any]) -> Any:

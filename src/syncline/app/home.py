@@ -172,11 +172,15 @@ class Home:
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         return HomeLock(file)
 
-    def renewal_lock(self) -> HomeLock:
-        """Waits for the right to trade the refresh token (it works once: two processes must not both try). Held for a request."""
+    def renewal_lock(self) -> HomeLock | None:
+        """The right to trade the refresh token, or None while another process does: it works once, so only one may try."""
         self.make()
         file = os.open(self.path / "renewal.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return None
         return HomeLock(file)
 
     # -- What is remembered ----------------------------------------------------------------------------------------------

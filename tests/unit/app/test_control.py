@@ -45,8 +45,10 @@ class FakeEngine:
     def pause(self) -> None:
         self.said.append("pause")
 
-    def resume(self) -> None:
-        raise NeedsDecision(message="Look first.")
+    def resume(self, *, confirm_deletes: bool = False) -> None:
+        if not confirm_deletes:
+            raise NeedsDecision(message="Look first.")
+        self.said.append("confirmed")
 
     async def refresh(self) -> None:
         self.said.append("refresh")
@@ -85,7 +87,8 @@ async def test_every_op_answers(served: tuple[FakeEngine, Path]) -> None:
     assert len((await ask(path, "log", limit=2))["lines"]) == 2
     for op in ("pause", "refresh", "stop"):
         await ask(path, op)
-    assert engine.said == ["pause", "refresh", "stop"]
+    await ask(path, "resume", confirm_deletes=True)
+    assert engine.said == ["pause", "refresh", "stop", "confirmed"]
 
 
 async def test_errors_cross_as_what_they_are(served: tuple[FakeEngine, Path]) -> None:
@@ -127,7 +130,7 @@ async def test_a_foreign_user_is_hung_up_on_even_where_modes_let_him_in() -> Non
             cwd="/",
         )
         said, complained = await stranger.communicate()
-        assert said == b"b''\n" or b"ConnectionResetError" in complained, (said, complained)
+        assert said == b"\n" or b"ConnectionResetError" in complained, (said, complained)
     finally:
         await server.close()
         shutil.rmtree(folder)

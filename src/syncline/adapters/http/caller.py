@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -37,6 +37,17 @@ class Tokens(Struct, frozen=True):
 
     refresh_token: str
     access_token: str = ""
+
+
+Renewal = Callable[[Tokens], AbstractAsyncContextManager[Tokens]]
+"""Takes the tokens in use; while it is entered no other process of this device renews them. It yields the tokens as kept now, which
+another process may have renewed already."""
+
+
+@asynccontextmanager
+async def alone(tokens: Tokens) -> AsyncIterator[Tokens]:
+    """The `Renewal` of a session that one process alone uses."""
+    yield tokens
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -73,7 +84,14 @@ class Caller:
     """JSON calls to one server in one device's session."""
 
     def __init__(
-        self, url: str, tokens: Tokens | None, on_tokens: Callable[[Tokens], None], clock: Clock, backoff: Backoff, traffic: Traffic
+        self,
+        url: str,
+        tokens: Tokens | None,
+        on_tokens: Callable[[Tokens], None],
+        clock: Clock,
+        backoff: Backoff,
+        traffic: Traffic,
+        renewal: Renewal = alone,
     ) -> None:
         self.base = URL(url if "://" in url else f"http://{url}")
         self._prefix = str(self.base).rstrip("/")
@@ -82,6 +100,7 @@ class Caller:
         self._clock = clock
         self._backoff = backoff
         self._traffic = traffic
+        self._exclusive = renewal
         self._renewal: asyncio.Task[None] | None = None
         self._renew_at_s = float("inf")
         self._session: aiohttp.ClientSession | None = None
@@ -163,18 +182,23 @@ class Caller:
 
     async def _renew(self) -> None:
         assert self._tokens is not None
-        payload, encoding = await _packed(RefreshRequest(refresh_token=self._tokens.refresh_token))
+        async with self._exclusive(self._tokens) as kept:
+            if kept.access_token and kept.access_token != self._tokens.access_token:
+                # Renewed by another process; should it have expired since, the server's refusal leads back here.
+                self._tokens, self._renew_at_s = kept, float("inf")
+                return
+            payload, encoding = await _packed(RefreshRequest(refresh_token=kept.refresh_token))
 
-        async def attempt() -> bytes:
-            return await self._exchange("POST", "/v1/auth/refresh", payload, None, encoding, REQUEST_TIMEOUT_S)
+            async def attempt() -> bytes:
+                return await self._exchange("POST", "/v1/auth/refresh", payload, None, encoding, REQUEST_TIMEOUT_S)
 
-        try:
-            answer = wire.decode(await self._backoff.run(attempt), TokenAnswer)
-        except Unauthenticated:
-            raise
-        except Refused as error:
-            raise Unauthenticated(reason="the session of this device has ended") from error
-        self.adopt(answer)
+            try:
+                answer = wire.decode(await self._backoff.run(attempt), TokenAnswer)
+            except Unauthenticated:
+                raise
+            except Refused as error:
+                raise Unauthenticated(reason="the session of this device has ended") from error
+            self.adopt(answer)
 
     def adopt(self, answer: TokenAnswer) -> None:
         """Goes on in the session of `answer`, once its refresh token is kept."""

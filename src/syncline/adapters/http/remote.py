@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from syncline.adapters.http import objects
-from syncline.adapters.http.caller import Caller, Tokens
+from syncline.adapters.http.caller import Caller, Renewal, Tokens, alone
 from syncline.adapters.http.retry import Backoff
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, PackId
@@ -40,7 +40,7 @@ _POLL_SLACK_S = 30.0
 
 class HttpRemote:
     """The server at `url` in the session of `tokens`. `on_tokens` keeps the rotated tokens durably before it returns; it is called
-    on the event loop."""
+    on the event loop. `renewal` keeps several processes of one device from trading the same refresh token."""
 
     def __init__(
         self,
@@ -52,10 +52,11 @@ class HttpRemote:
         *,
         backoff: Backoff | None = None,
         stall_s: float = TRANSFER_STALL_S,
+        renewal: Renewal = alone,
     ) -> None:
         self._traffic = Traffic()
         self._backoff = backoff or Backoff(chance)
-        self._caller = Caller(url, tokens, on_tokens, clock, self._backoff, self._traffic)
+        self._caller = Caller(url, tokens, on_tokens, clock, self._backoff, self._traffic, renewal)
         self._stall_s = stall_s
 
     def __repr__(self) -> str:
