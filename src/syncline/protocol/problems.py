@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from syncline.model import errors
 from syncline.model.errors import SynclineError
 
@@ -35,6 +37,18 @@ def to_problem(error: SynclineError, request_id: str) -> dict[str, Any]:
     if "retry_after" in error.fields:
         document["retry_after"] = error.fields["retry_after"]
     return document
+
+
+def problem_answer(error: SynclineError, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body of the HTTP answer that an error is."""
+    headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
+    if "retry_after" in error.fields:
+        headers.append((b"retry-after", str(error.fields["retry_after"]).encode()))
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    body = msgspec.json.encode(to_problem(error, request_id))
+    headers.append((b"content-length", str(len(body)).encode()))
+    return error.status, headers, body
 
 
 def from_problem(document: dict[str, Any]) -> SynclineError:

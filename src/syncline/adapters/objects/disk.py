@@ -1,0 +1,185 @@
+"""The object store on a local disk: `ports.object_store.ObjectStore`, and the hands its door writes and reads with.
+
+Laws: an object appears whole or not at all (own temporary file, fsync, rename, fsync of the folder) and is never replaced; files
+are 0600 in folders 0700, fanned out by the first two characters of their key; keys are checked, so none is ever a path. Every
+call that touches the disk runs in this store's own threads. Syncing each object as it ends keeps the disk's backlog small: a few
+gigabytes of unwritten pages would stall every later fsync for seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from syncline.adapters.objects.signing import UrlSigner, put_headers
+from syncline.model.errors import AlreadyExists, ChecksumMismatch, Corrupt, DiskFull, NotFound, SynclineError, Unavailable
+from syncline.model.ids import Digest
+from syncline.model.limits import MIB
+from syncline.ports.clock import Chance
+from syncline.ports.object_store import ObjectStat
+from syncline.protocol.blocks import SignedRequest
+
+THREADS: Final = 8
+PIECE_BYTES: Final = MIB
+_KEY: Final = re.compile(r"[0-9a-z]{16,64}")
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+Result = TypeVar("Result")
+
+
+class Draft:
+    """An object on its way in. Its methods block: they are for the store's threads, one at a time."""
+
+    def __init__(self, store: DiskObjects, key: str, path: Path) -> None:
+        self._store = store
+        self._key = key
+        self._path = path
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Appends `pieces` and hashes them on the way."""
+        left = [memoryview(piece) for piece in pieces]
+        for piece in left:
+            self._sha256.update(piece)
+            self._size += len(piece)
+        while left:
+            written = os.writev(self._file, left[:1024])
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if written:
+                left[0] = left[0][written:]
+
+    def commit(self, size: int, sha256: Digest) -> None:
+        """Makes it the object. Raises `ChecksumMismatch` for other bytes than these, `AlreadyExists` where there is one."""
+        if self._size != size or self._sha256.hexdigest() != sha256:
+            raise ChecksumMismatch()
+        os.fsync(self._file)
+        self._store.place(self._key, self._path)
+
+    def close(self) -> None:
+        """Ends it: what was not committed is gone."""
+        os.close(self._file)
+        self._path.unlink(missing_ok=True)
+
+
+class DiskObjects:
+    def __init__(self, root: Path, signer: UrlSigner, chance: Chance) -> None:
+        self._root = root
+        self._drafts = root / "tmp"
+        self._signer = signer
+        self._chance = chance
+        self._placing = threading.Lock()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
+
+    @classmethod
+    def open(cls, root: Path, signer: UrlSigner, chance: Chance) -> DiskObjects:
+        """The store in the folder `root`, made where there is none. Drafts of an earlier life are thrown away."""
+        store = cls(root, signer, chance)
+        root.mkdir(mode=0o700, exist_ok=True)
+        store._drafts.mkdir(mode=0o700, exist_ok=True)
+        for draft in store._drafts.iterdir():
+            draft.unlink(missing_ok=True)
+        return store
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True)
+
+    # -- ports.object_store ----------------------------------------------------------------------------------------------
+
+    def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest:
+        return self._signer.sign("PUT", key, put_headers(size, sha256), ttl_s)
+
+    def presign_get(self, key: str, *, ttl_s: int) -> SignedRequest:
+        return self._signer.sign("GET", key, {}, ttl_s)
+
+    async def head(self, key: str) -> ObjectStat | None:
+        """Reads the whole object: this store keeps no checksum beside it, so its answer is what the disk holds now."""
+        return await self.run(lambda: self._stat(self.path(key)))
+
+    async def read(self, key: str, offset: int, length: int) -> bytes:
+        return await self.run(lambda: self._read(self.path(key), offset, length))
+
+    async def remove(self, key: str) -> None:
+        await self.run(lambda: self.path(key).unlink(missing_ok=True))
+
+    # -- For the door ----------------------------------------------------------------------------------------------------
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """`work()` in the store's threads. Raises `DiskFull`, `NotFound`, `Unavailable` instead of bare `OSError`s."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except OSError as error:
+            raise disk_error(error) from error
+
+    def draft(self, key: str) -> Draft:
+        """A new object for `key`; blocks. Raises `AlreadyExists` at once where there is one."""
+        if self.path(key).exists():
+            raise AlreadyExists(what="This object")
+        return Draft(self, key, self._drafts / self._chance.token(12).hex())
+
+    def path(self, key: str) -> Path:
+        """Where the object of `key` lies or would lie. Raises `NotFound` for what cannot be a key."""
+        if not _KEY.fullmatch(key):
+            raise NotFound(what="This object")
+        return self._root / key[:2] / key
+
+    def place(self, key: str, draft: Path) -> None:
+        """Renames a synced draft to its place, durably; blocks. Raises `AlreadyExists`."""
+        target = self.path(key)
+        if not target.parent.exists():
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            _sync_folder(self._root)
+        # Only this process writes here, so looking and renaming under one lock replaces nothing.
+        with self._placing:
+            if target.exists():
+                raise AlreadyExists(what="This object")
+            draft.rename(target)
+        _sync_folder(target.parent)
+
+    @staticmethod
+    def _stat(path: Path) -> ObjectStat | None:
+        digest, size = hashlib.sha256(), 0
+        try:
+            with path.open("rb", buffering=0) as file:
+                buffer = memoryview(bytearray(PIECE_BYTES))
+                while count := file.readinto(buffer):
+                    digest.update(buffer[:count])
+                    size += count
+        except FileNotFoundError:
+            return None
+        return ObjectStat(size, Digest(digest.hexdigest()))
+
+    @staticmethod
+    def _read(path: Path, offset: int, length: int) -> bytes:
+        with path.open("rb", buffering=0) as file:
+            content = os.pread(file.fileno(), length, offset)
+        if len(content) != length:
+            raise Corrupt(what="An object", reason="it is shorter than it should be")
+        return content
+
+
+def disk_error(error: OSError) -> SynclineError:
+    """The typed error of a failed disk call, without the path."""
+    if error.errno in _FULL:
+        return DiskFull(path="the object store", reason="no space left")
+    if isinstance(error, FileNotFoundError):
+        return NotFound(what="This object")
+    return Unavailable(what="The object store")
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

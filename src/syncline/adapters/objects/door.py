@@ -1,0 +1,219 @@
+"""The disk store's door: PUT, GET (Range) and HEAD of `/objects/KEY`, bare ASGI, since every byte a user stores passes here.
+
+Laws: nothing happens before the signature is verified; a PUT is enforced in length and SHA-256 and stores nothing otherwise; at
+most two pieces of about a mebibyte are held per request, one being hashed and written while the next arrives, so a slow disk
+slows the sender instead of filling memory; a peer that stalls is let go. URLs are never logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+
+from syncline.adapters.objects.disk import PIECE_BYTES, DiskObjects, Draft
+from syncline.adapters.objects.signing import PREFIX, UrlSigner, checksum_digest
+from syncline.model.errors import (
+    AlreadyExists,
+    ChecksumMismatch,
+    InvalidRequest,
+    NotFound,
+    Refused,
+    SynclineError,
+    TooBusy,
+    Unavailable,
+)
+from syncline.model.ids import Digest
+from syncline.model.limits import TRANSFER_STALL_S
+from syncline.protocol.problems import problem_answer
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Stored: TypeAlias = Callable[[str, int, Digest], Awaitable[bool]]
+"""Told of each object that arrived, with key, size and SHA-256; False drops it again."""
+
+PUTS_AT_ONCE: Final = 64
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class UnsatisfiableRange(Refused):
+    """The object has only {size} bytes."""
+
+    code = "range.unsatisfiable"
+    status = 416
+
+
+class MethodRefused(Refused):
+    """This address takes {allowed}."""
+
+    code = "method.not_allowed"
+    status = 405
+
+
+class ObjectsDoor:
+    def __init__(self, store: DiskObjects, signer: UrlSigner, stored: Stored) -> None:
+        self._store = store
+        self._signer = signer
+        self._stored = stored
+        self._puts = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`scope["syncline.request_id"]` names the request in problem documents."""
+        try:
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            key, method = scope["path"].removeprefix(PREFIX), scope["method"]
+            if method == "PUT":
+                await self._put(scope, headers, key, receive, send)
+            elif method in ("GET", "HEAD"):
+                await self._get(scope, headers, key, send)
+            else:
+                raise MethodRefused(allowed="GET, HEAD, PUT")
+        except SynclineError as error:
+            status, answer, body = problem_answer(error, scope.get("syncline.request_id", ""))
+            if isinstance(error, UnsatisfiableRange):
+                answer.append((b"content-range", f"bytes */{error.fields['size']}".encode()))
+            await _answer(send, status, answer, b"" if scope["method"] == "HEAD" else body)
+
+    # -- In --------------------------------------------------------------------------------------------------------------
+
+    async def _put(self, scope: Scope, headers: dict[str, str], key: str, receive: Receive, send: Send) -> None:
+        self._signer.verify("PUT", key, scope["query_string"], headers)
+        if "transfer-encoding" in headers or "content-encoding" in headers:
+            raise InvalidRequest(message="An object is sent as it is, with its Content-Length")
+        size, sha256 = int(headers["content-length"]), checksum_digest(headers["x-amz-checksum-sha256"])
+        if self._puts >= PUTS_AT_ONCE:
+            raise TooBusy(retry_after=1)
+        self._puts += 1
+        try:
+            await self._store_body(key, size, sha256, receive)
+        finally:
+            self._puts -= 1
+        if not await self._stored(key, size, sha256):
+            await self._store.remove(key)
+            raise NotFound(what="The grant of this object")
+        etag = f'"{key}"'.encode()
+        await _answer(send, 200, [(b"etag", etag), (b"content-length", b"0"), (b"cache-control", b"no-store")], b"")
+
+    async def _store_body(self, key: str, size: int, sha256: Digest, receive: Receive) -> None:
+        draft = await self._store.run(lambda: self._store.draft(key))
+        try:
+            await self._write_body(draft, size, receive)
+            await self._store.run(lambda: draft.commit(size, sha256))
+        finally:
+            await asyncio.shield(self._store.run(draft.close))
+
+    async def _write_body(self, draft: Draft, size: int, receive: Receive) -> None:
+        """Hands the body to the disk a piece at a time, one piece ahead of it."""
+        writing: asyncio.Future[None] | None = None
+        total, more = 0, True
+        try:
+            while more:
+                pieces, held = list[bytes](), 0
+                while more and held < PIECE_BYTES:
+                    message = await _next(receive)
+                    piece, more = message.get("body", b""), message.get("more_body", False)
+                    pieces.append(piece)
+                    held += len(piece)
+                total += held
+                if total > size:
+                    raise ChecksumMismatch()
+                if writing is not None:
+                    await writing
+                writing = asyncio.ensure_future(self._store.run(lambda pieces=pieces: draft.write(pieces)))  # type: ignore[misc]
+        finally:
+            # The draft is closed next: no thread may still be writing to it.
+            if writing is not None:
+                await asyncio.wait((writing,))
+        if writing is not None:
+            await writing
+
+    # -- Out -------------------------------------------------------------------------------------------------------------
+
+    async def _get(self, scope: Scope, headers: dict[str, str], key: str, send: Send) -> None:
+        self._signer.verify("GET", key, scope["query_string"], headers)
+        file, total = await self._store.run(lambda: _open(self._store, key))
+        try:
+            etag = f'"{key}"'
+            start, end, partial = chosen_range(headers, total, etag)
+            answer = [
+                (b"content-type", b"application/octet-stream"),
+                (b"content-length", str(end - start).encode()),
+                (b"accept-ranges", b"bytes"),
+                (b"etag", etag.encode()),
+                (b"cache-control", b"private, no-store"),
+            ]
+            if partial:
+                answer.append((b"content-range", f"bytes {start}-{end - 1}/{total}".encode()))
+            await send({"type": "http.response.start", "status": 206 if partial else 200, "headers": answer})
+            if scope["method"] == "HEAD" or start == end:
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await self._send_range(file, start, end, send)
+        finally:
+            os.close(file)
+
+    async def _send_range(self, file: int, start: int, end: int, send: Send) -> None:
+        """Sends `[start, end)`, reading one piece ahead of the peer."""
+        reading = asyncio.ensure_future(self._store.run(lambda: _read(file, start, end)))
+        try:
+            while start < end:
+                piece = await reading
+                start += len(piece)
+                if start < end:
+                    reading = asyncio.ensure_future(self._store.run(lambda start=start: _read(file, start, end)))  # type: ignore[misc]
+                async with asyncio.timeout(TRANSFER_STALL_S):
+                    await send({"type": "http.response.body", "body": piece, "more_body": start < end})
+        finally:
+            # The file is closed next: no thread may still be reading from it.
+            await asyncio.wait((reading,))
+
+
+def chosen_range(headers: dict[str, str], total: int, etag: str) -> tuple[int, int, bool]:
+    """(start, end, partial) of what is asked for (RFC 9110 §14): one range, or all of it where the header is of another form."""
+    match = _RANGE.fullmatch(headers.get("range", ""))
+    if match is None or headers.get("if-range", etag) != etag:
+        return 0, total, False
+    first, last = match.groups()
+    if not first and not last:
+        return 0, total, False
+    if not first:
+        start, end = max(0, total - int(last)), total
+    else:
+        start, end = int(first), min(total, int(last) + 1 if last else total)
+        if last and int(last) < start:
+            return 0, total, False
+    if start >= total or start >= end:
+        raise UnsatisfiableRange(size=total)
+    return start, end, True
+
+
+def _open(store: DiskObjects, key: str) -> tuple[int, int]:
+    file = os.open(store.path(key), os.O_RDONLY | os.O_CLOEXEC)
+    return file, os.fstat(file).st_size
+
+
+def _read(file: int, start: int, end: int) -> bytes:
+    piece = os.pread(file, min(PIECE_BYTES, end - start), start)
+    if not piece:
+        raise Unavailable(what="The object store")
+    return piece
+
+
+async def _next(receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout(TRANSFER_STALL_S):
+            message = await receive()
+    except TimeoutError as error:
+        raise Unavailable(what="The sender") from error
+    if message["type"] != "http.request":
+        raise Unavailable(what="The sender")
+    return message
+
+
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,180 @@
+"""Sessions: signing in, renewing, and the live check behind every request.
+
+Laws: a request counts only while its device exists and its user is enabled, looked up at most `LIVE_S` ago; unlinking forgets
+the look-up at once and tells whoever holds open connections. A refresh token works once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from syncline.model.errors import InvalidRequest, LimitExceeded, NotFound, Unauthenticated, WrongPassword
+from syncline.model.ids import DeviceId
+from syncline.model.limits import ACCESS_TOKEN_TTL_S
+from syncline.ports.account_store import AccountStore, DeviceRow, User
+from syncline.ports.clock import Chance, Clock, Ids
+from syncline.protocol.changes import to_time
+from syncline.protocol.sessions import Device, Devices, TokenAnswer, TokenRequest
+from syncline.server.accounts.attempts import Attempts
+from syncline.server.accounts.passwords import Passwords
+from syncline.server.accounts.tokens import AccessTokens, fresh_refresh_token, refresh_device, refresh_hash, same_hash
+from syncline.server.caller import Caller
+
+LIVE_S: Final = 2.0
+SEEN_EVERY_US: Final = 60_000_000
+DEVICES_MAX: Final = 1000
+DEVICE_NAME_MAX_CHARS: Final = 100
+EMAIL_MAX_BYTES: Final = 254
+_LIVE_MAX: Final = 10_000
+
+
+class Session(Struct, frozen=True):
+    """A checked request's user and device, as stored at most `LIVE_S` ago."""
+
+    caller: Caller
+    user: User
+    device: DeviceRow
+
+
+class Accounts:
+    """The one door to who is who."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        tokens: AccessTokens,
+        clock: Clock,
+        chance: Chance,
+        *,
+        on_unlink: Callable[[DeviceId], None],
+    ) -> None:
+        self.tokens = tokens
+        self._store = store
+        self._clock = clock
+        self._chance = chance
+        self._ids = Ids(clock, chance)
+        self._on_unlink = on_unlink
+        self._passwords = Passwords()
+        self._attempts = Attempts(clock)
+        self._live: OrderedDict[DeviceId, tuple[float, Session]] = OrderedDict()
+
+    async def sign_in(self, request: TokenRequest, address: str) -> TokenAnswer:
+        """Links a new device. Raises `WrongPassword`, `TooBusy`, `LimitExceeded`."""
+        email = normal_email(request.email)
+        self._attempts.take(email, address)
+        user = await self._store.user_by_email(email)
+        right = await self._passwords.verify(user.password_hash if user else None, request.password)
+        if user is None or not right or user.disabled:
+            raise WrongPassword()
+        self._attempts.forgive(email, address)
+        if self._passwords.is_outdated(user.password_hash):
+            await self._store.set_password(user.id, await self._passwords.hash(request.password))
+        if len(await self._store.devices(user.id)) >= DEVICES_MAX:
+            raise LimitExceeded(what="The number of devices", limit=DEVICES_MAX)
+        device_id = DeviceId(self._ids.fresh())
+        refresh = fresh_refresh_token(device_id, self._chance)
+        now_us = self._clock.now_us()
+        await self._store.add_device(
+            DeviceRow(
+                id=device_id,
+                user_id=user.id,
+                name=_device_name(request.device_name),
+                created_us=now_us,
+                refresh_hash=refresh_hash(refresh),
+                last_seen_us=now_us,
+            )
+        )
+        return self._answer(user, device_id, refresh)
+
+    async def refresh(self, token: str) -> TokenAnswer:
+        """A fresh pair for a refresh token, which ends with it. Raises `Unauthenticated`."""
+        device_id, old = refresh_device(token), refresh_hash(token)
+        device = await self._store.device(device_id)
+        user = await self._store.user(device.user_id) if device else None
+        if device is None or user is None or user.disabled or not same_hash(device.refresh_hash, old):
+            raise Unauthenticated(reason="the refresh token is not valid any more")
+        fresh = fresh_refresh_token(device_id, self._chance)
+        if not await self._store.rotate_refresh(device_id, old, refresh_hash(fresh)):
+            raise Unauthenticated(reason="the refresh token is not valid any more")
+        return self._answer(user, device_id, fresh)
+
+    async def authenticate(self, token: str) -> Session:
+        """The live session behind an access token. Raises `Unauthenticated`."""
+        claims = self.tokens.check(token)
+        session = await self.live(claims.device_id)
+        if session.user.id != claims.user_id:
+            raise Unauthenticated(reason="the access token is not valid or has expired")
+        return session
+
+    async def live(self, device_id: DeviceId) -> Session:
+        """The session of a device that is linked and whose user is enabled, no older than `LIVE_S`. Raises `Unauthenticated`."""
+        now = self._clock.monotonic_s()
+        known = self._live.get(device_id)
+        if known is not None and now - known[0] < LIVE_S:
+            return known[1]
+        device = await self._store.device(device_id)
+        user = await self._store.user(device.user_id) if device else None
+        if device is None or user is None or user.disabled:
+            self._live.pop(device_id, None)
+            raise Unauthenticated(reason="this device is not linked any more")
+        now_us = self._clock.now_us()
+        if now_us - (device.last_seen_us or 0) >= SEEN_EVERY_US:
+            await self._store.touch_device(device_id, now_us)
+        session = Session(Caller(user.id, device_id), user, device)
+        self._live[device_id] = (now, session)
+        while len(self._live) > _LIVE_MAX:
+            self._live.popitem(last=False)
+        return session
+
+    async def devices(self, caller: Caller) -> Devices:
+        rows = await self._store.devices(caller.user_id)
+        return Devices(
+            devices=[
+                Device(
+                    id=row.id,
+                    name=row.name,
+                    created=to_time(row.created_us),
+                    last_seen=None if row.last_seen_us is None else to_time(row.last_seen_us),
+                    current=row.id == caller.device_id,
+                )
+                for row in rows
+            ]
+        )
+
+    async def unlink(self, caller: Caller, device_id: DeviceId) -> None:
+        """Ends a device of the caller: its tokens and its open connections. Raises `NotFound`, for others' devices too."""
+        if not await self._store.remove_device(caller.user_id, device_id):
+            raise NotFound(what="This device")
+        self._live.pop(device_id, None)
+        self._on_unlink(device_id)
+
+    async def server_id(self) -> str:
+        return await self._store.server_id()
+
+    def _answer(self, user: User, device_id: DeviceId, refresh: str) -> TokenAnswer:
+        return TokenAnswer(
+            access_token=self.tokens.issue(user.id, device_id),
+            expires_in=ACCESS_TOKEN_TTL_S,
+            refresh_token=refresh,
+            device_id=device_id,
+            user_id=user.id,
+        )
+
+
+def normal_email(text: str) -> str:
+    """An e-mail address as it is stored and compared. Raises `InvalidRequest`."""
+    email = text.strip().lower()
+    local, at, domain = email.rpartition("@")
+    clean = email.isprintable() and not any(char.isspace() for char in email)
+    if not (local and at and domain) or not clean or len(email.encode(errors="replace")) > EMAIL_MAX_BYTES:
+        raise InvalidRequest(message="This is not an e-mail address")
+    return email
+
+
+def _device_name(text: str) -> str:
+    cleaned = "".join(char for char in text if char.isprintable()).strip()
+    return cleaned[:DEVICE_NAME_MAX_CHARS] or "device"
