@@ -28,18 +28,17 @@ def json_option(command: F) -> F:
 
 
 def as_json(facts: Any) -> None:
-    """One JSON document; structs too."""
-    if not isinstance(facts, (dict, list)):
-        import msgspec
-
-        facts = msgspec.to_builtins(facts)
-    click.echo(json.dumps(facts, ensure_ascii=not _is_utf8(), default=_builtin))
+    """One JSON document on one line; structs and times inside are welcome."""
+    click.echo(json.dumps(plain(facts), ensure_ascii=not _is_utf8()))
 
 
-def _builtin(value: Any) -> Any:
+def plain(facts: Any) -> Any:
+    """Structs, times and ids as what JSON knows: dicts, lists, strings."""
+    if isinstance(facts, (dict, list)) and "msgspec" not in sys.modules:
+        return facts  # Nothing in it can be a struct: this spares quick commands an import.
     import msgspec
 
-    return msgspec.to_builtins(value)
+    return msgspec.to_builtins(facts)
 
 
 def _is_utf8() -> bool:

@@ -1,0 +1,53 @@
+"""`syncline devices`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from syncline.app.home import Home
+from syncline.cli import show
+from syncline.model.ids import DeviceId, parse_ulid
+from syncline.protocol.sessions import Device
+
+
+@click.group(invoke_without_command=True, epilog="Example: syncline devices unlink 01J9ZK3V8Q6W1M2N3P4R5S6T7V")
+@show.json_option
+@click.pass_context
+def devices(ctx: click.Context, as_json: bool) -> None:
+    """List the devices of your account; `unlink ID` signs one out for good."""
+    if ctx.invoked_subcommand is not None:
+        return
+    found = asyncio.run(_list(Home.from_environment()))
+    if as_json:
+        show.as_json([show.plain(device) for device in found])
+        return
+    rows = [("id", "name", "since", "last seen")]
+    for device in found:
+        seen = show.local_time(device.last_seen) if device.last_seen else "never"
+        name = show.printable(device.name) + (" (this one)" if device.current else "")
+        rows.append((device.id, name, show.local_time(device.created), seen))
+    show.table(rows)
+
+
+@devices.command(epilog="Example: syncline devices unlink 01J9ZK3V8Q6W1M2N3P4R5S6T7V")
+@click.argument("device_id", metavar="ID")
+def unlink(device_id: str) -> None:
+    """Sign a device out: its session ends at once, and its files stay where they are."""
+    asyncio.run(_unlink(Home.from_environment(), DeviceId(parse_ulid(DeviceId, device_id))))
+    click.echo(f"Unlinked {device_id}.")
+
+
+async def _list(home: Home) -> list[Device]:
+    from syncline.app.session import connected
+
+    async with connected(home) as remote:
+        return (await remote.devices()).devices
+
+
+async def _unlink(home: Home, device: DeviceId) -> None:
+    from syncline.app.session import connected
+
+    async with connected(home) as remote:
+        await remote.unlink_device(device)
