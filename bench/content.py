@@ -16,6 +16,7 @@ from syncline.content.manifest import pack_manifest, unpack_manifest
 from syncline.content.pack import PackWriter, read_index
 from syncline.content.seal import block_key, open_frame
 from syncline.model.blocks import Block, Manifest, PackEntry
+from syncline.model.ids import Digest
 from syncline.model.limits import KIB, MIB
 
 ROUNDS: Final = 3
@@ -44,7 +45,7 @@ def text(size: int) -> bytes:
     return b"".join(lines)[:size].ljust(size)
 
 
-def pack_all(blocks: list[tuple[str, bytes]], dense: bool = False) -> tuple[io.BytesIO, list[PackEntry], bytes]:
+def pack_all(blocks: list[tuple[Digest, bytes]], dense: bool = False) -> tuple[io.BytesIO, list[PackEntry], bytes]:
     """All blocks in one pack after another in memory; the last pack, its index and its key."""
     chance = _Chance()
     while True:

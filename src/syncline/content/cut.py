@@ -77,8 +77,10 @@ def cut(file: BinaryIO, cut_name: str) -> Iterator[memoryview]:
     """The file's blocks in order, from its position to its end; none if there are no bytes.
 
     Each block is a read-only view of a buffer used again for the next one: the step after releases it, so using a stale one raises
-    `ValueError` and never yields other bytes. A block still exported then (a slice of it kept, or in use by another thread) raises
-    `BufferError`. An unknown name raises `InvalidRequest`, at the call and not at the first step.
+    `ValueError` and never yields other bytes. A block that other code still reads then (a hash or a write in another thread)
+    raises `BufferError`; slices of a block are not watched.
+
+    An unknown name raises `InvalidRequest`, at the call and not at the first step.
     """
     chosen = _CUTS.get(cut_name)
     if chosen is None:

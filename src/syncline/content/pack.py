@@ -51,6 +51,11 @@ _ENTRY: Final = Struct(">32sIIB")
 _BOUND: Final = Struct(">8sQI")
 """Associated data of the index: magic, where the index begins, count of blocks."""
 _INDEX_OVERHEAD_BYTES: Final = NONCE_BYTES + TAG_BYTES
+_ALONE_MAX_BYTES: Final = (
+    len(PACK_MAGIC) + LARGE_BLOCK_MAX_BYTES + FRAME_OVERHEAD_BYTES + _INDEX_OVERHEAD_BYTES + _ENTRY.size + _FOOTER.size
+)
+"""A pack of the largest block there is, alone: within the limit too, so no pack is ever larger than `PACK_MAX_BYTES`."""
+assert _ALONE_MAX_BYTES <= PACK_MAX_BYTES
 assert _ENTRY.size <= FRAME_OVERHEAD_MAX_BYTES
 
 
@@ -154,8 +159,8 @@ def read_index(pack: BinaryIO, size: int, pack_key: bytes) -> list[PackEntry]:
     Reads the head and the tail alone, at most some hundred KiB; `pack` must be seekable, its byte 0 the pack's. Raises
     `CorruptPack` for whatever no writer made. The frames' own content is proven by `open_frame`.
     """
-    if size < len(PACK_MAGIC) + _index_length(1) + _FOOTER.size:
-        raise CorruptPack(reason=f"it is only {size} bytes")
+    if not len(PACK_MAGIC) + _index_length(1) + _FOOTER.size <= size <= PACK_MAX_BYTES:
+        raise CorruptPack(reason=f"no pack has {size} bytes")
     if len(pack_key) != KEY_BYTES:
         raise CorruptPack(reason=f"its key is of {len(pack_key)} bytes")
     if _read(pack, 0, len(PACK_MAGIC)) != PACK_MAGIC:
