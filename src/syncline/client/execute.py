@@ -15,6 +15,8 @@ from typing import Final
 import structlog
 from msgspec import Struct, field
 from msgspec.structs import replace
+from syncline.client.receive.apply import Applier, Outcome
+from syncline.client.receive.receiver import Receiver
 
 from syncline.client.activity import Activity
 from syncline.client.commits import Committer, Unit, units_of
@@ -22,9 +24,7 @@ from syncline.client.hashing import Hashed, Hasher, HashJob
 from syncline.client.parking import Parking
 from syncline.client.plan import steps as plan_steps
 from syncline.client.plan.steps import Fetch, Hash, Push, Step
-from syncline.client.receive.apply import Applier, Outcome
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
-from syncline.client.receive.receiver import Receiver
 from syncline.client.send.jobs import Prepared, SendFailed, SendJob
 from syncline.client.send.sender import Sender
 from syncline.client.status import Problem, Progress
@@ -217,10 +217,10 @@ class Executor:
             path = self._trees.local_path(step.node) or self._trees.remote_path(step.node) or ""
             ran.problems.append(Problem(code=step.code, path=path, message=step.message))
             return
-        local, path = self._trees.local.get(step.node), self._trees.local_path(step.node)
-        if local is not None and path is not None:
+        local, place = self._trees.local.get(step.node), self._trees.local_path(step.node)
+        if local is not None and place is not None:
             self.busy.add(step.node)
-            self._hasher.submit(HashJob(step.node, path, local.signature))
+            self._hasher.submit(HashJob(step.node, place, local.signature))
 
     async def _fetch(self, run: Sequence[Fetch], wanted: list[Wanted], ran: Ran) -> None:
         ready: list[tuple[Fetch, Fetched]] = []
@@ -357,11 +357,14 @@ class Executor:
         """Writes what the trees gathered, and manifests learnt, in one transaction."""
         changes = self._trees.drain()
         changes.manifest_put, self._manifests = self._manifests, []
-        if changes.remote_put or changes.remote_remove or changes.local_put or changes.local_remove:
-            pass
-        elif not (changes.synced_put or changes.synced_remove or changes.manifest_put):
+        if not any(getattr(changes, name) for name in changes.__struct_fields__):
             return
-        await asyncio.to_thread(self._store.write, changes)
+        try:
+            await asyncio.to_thread(self._store.write, changes)
+        except BaseException:
+            self._trees.undrain(changes)
+            self._manifests += changes.manifest_put
+            raise
 
     def forget_transfers(self) -> None:
         """A pipeline ended by surprise: nothing is busy any more, and the next plan asks again."""

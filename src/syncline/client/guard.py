@@ -7,10 +7,16 @@ person may lift it (`--yes`). It never stops anything but deletions.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
 
+from syncline.client.plan.steps import Discard, Plan, Push, RemoveFolder, Step
+from syncline.client.status import Problem
 from syncline.model.limits import DELETE_GUARD_FILES, DELETE_GUARD_SHARE, DELETE_GUARD_WINDOW_S
 from syncline.ports.clock import Clock
+from syncline.protocol.commits import Op
+
+_PLACES = {"up": "on the server", "down": "in this folder"}
 
 
 class Direction(StrEnum):
@@ -57,3 +63,33 @@ class DeleteGuard:
         while spent and spent[0][0] < horizon:
             spent.popleft()
         return sum(count for _, count in spent)
+
+
+def guarded(planned: Plan, guard: DeleteGuard, count_files: Callable[[], int]) -> tuple[list[Step], Problem | None]:
+    """The steps that may be done now, and the question for a person when deletions over the budget were held back."""
+    wanted = {Direction.UP: planned.deletes_up, Direction.DOWN: planned.deletes_down}
+    if not any(wanted.values()):
+        return list(planned.steps), None
+    files = count_files()
+    held = {direction: count for direction, count in wanted.items() if not guard.allows(direction, count, files)}
+    for direction, count in wanted.items():
+        if direction not in held:
+            guard.spend(direction, count)
+    if not held:
+        return list(planned.steps), None
+    told = " and ".join(f"{count} files {_PLACES[direction]}" for direction, count in held.items())
+    message = f"{told} would be deleted. If that is meant, run `syncline resume --yes`; until then nothing is deleted."
+    problem = Problem(code="delete.guard", path="", message=message, blocking=True)
+    return [step for step in planned.steps if not _is_held(step, held, planned)], problem
+
+
+def _is_held(step: Step, held: dict[Direction, int], planned: Plan) -> bool:
+    if isinstance(step, Discard | RemoveFolder):
+        return Direction.DOWN in held
+    if not isinstance(step, Push) or Direction.UP not in held:
+        return False
+    if step.op is Op.DELETE:
+        return True
+    return step.group is not None and any(
+        isinstance(other, Push) and other.group == step.group and other.op is Op.DELETE for other in planned.steps
+    )

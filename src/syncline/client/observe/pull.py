@@ -165,7 +165,11 @@ class Puller:
     async def _write(self) -> None:
         changes = self._trees.drain()
         changes.cursor_put = list(self.cursors.values())
-        await asyncio.to_thread(self._store.write, changes)
+        try:
+            await asyncio.to_thread(self._store.write, changes)
+        except BaseException:
+            self._trees.undrain(changes)
+            raise
 
 
 def _node(namespace: NamespaceId, entry: JournalEntry) -> RemoteNode:
