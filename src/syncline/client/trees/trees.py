@@ -98,6 +98,13 @@ class Trees:
         _split(self.synced, synced, changes.synced_put, changes.synced_remove)
         return changes
 
+    def undrain(self, changes: Changes) -> None:
+        """The transaction failed: what it held is to be written with the next one."""
+        remote, local, synced = self._touched
+        remote.update((node.id for node in changes.remote_put), changes.remote_remove)
+        local.update((node.id for node in changes.local_put), changes.local_remove)
+        synced.update((node.id for node in changes.synced_put), changes.synced_remove)
+
     def _touch(self, tree: int, node_id: NodeId) -> None:
         self._touched[tree].add(node_id)
         self.open.add(node_id)
