@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 from backports import zstd
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from tests.golden.content import PACK_KEY, CountedChance, noise, prose
+from tests.golden.make_content import PACK_KEY, CountedChance, noise, prose
 
 from syncline.content.digest import digest
 from syncline.content.pack import PackWriter, read_index

@@ -8,7 +8,7 @@ import pytest
 from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.golden.content import noise, prose
+from tests.golden.make_content import noise, prose
 
 from syncline.content.compress import decode, dense_name, encode
 from syncline.model.blocks import Codec
@@ -79,6 +79,31 @@ def test_damage_below_the_encryption_is_told() -> None:
     for broken in (b"", b"x", stored[:-1], stored + b"\0", stored + stored, skippable, skippable + stored, stored + skippable):
         with pytest.raises(CorruptBlock):
             decode(Codec.ZSTD, broken, 1000)
+
+
+def test_a_frame_whose_checksum_is_cut_off_is_damage_though_all_bytes_came() -> None:
+    stored = zstd.compress(prose(1000), options={zstd.CompressionParameter.checksum_flag: 1})
+    assert decode(Codec.ZSTD, stored, 1000) == prose(1000)
+    for missing in range(1, 5):
+        with pytest.raises(CorruptBlock):
+            decode(Codec.ZSTD, stored[:-missing], 1000)
+
+
+def test_a_frame_that_says_another_size_is_refused_unread() -> None:
+    with pytest.raises(CorruptBlock, match="holds 1000 bytes where 999 were declared"):
+        decode(Codec.ZSTD, zstd.compress(prose(1000)), 999)
+
+
+@pytest.mark.parametrize(("window_log", "accepted"), [(23, True), (24, False), (27, False)])
+def test_a_window_larger_than_any_block_is_refused(window_log: int, accepted: bool) -> None:
+    parameter = zstd.CompressionParameter
+    compressor = zstd.ZstdCompressor(options={parameter.content_size_flag: 0, parameter.window_log: window_log})
+    stored = compressor.compress(prose(600)) + compressor.compress(prose(400)) + compressor.flush()
+    if accepted:
+        assert decode(Codec.ZSTD, stored, 1000) == prose(600) + prose(400)
+    else:
+        with pytest.raises(CorruptBlock):
+            decode(Codec.ZSTD, stored, 1000)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPG", "film.MKV", "x.tar.gz", "notes.docx", "path/to/b.zip", ".zip"])

@@ -9,11 +9,12 @@ from pickle import PickleBuffer
 from typing import Any, BinaryIO, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.golden.content import noise
+from pyfastcdc import FastCDC
+from tests.golden.make_content import noise
 
-from syncline.content.cut import LARGE_CUT, SMALL_CUT, choose_cut, cut
+from syncline.content.cut import LARGE_CUT, SMALL_CUT, _Cut, _cut, choose_cut, cut
 from syncline.content.digest import digest
 from syncline.model.errors import InvalidRequest
 from syncline.model.limits import BLOCK_MAX_BYTES, BLOCK_MIN_BYTES, GIB, KIB, MIB
@@ -95,6 +96,33 @@ def test_blocks_are_the_file_in_order_and_of_the_promised_sizes(size: int, seed:
 def test_borders_do_not_depend_on_how_reads_come(size: int, lengths: list[int]) -> None:
     data = noise("reads", size)
     assert names(cast("BinaryIO", Trickle(data, lengths))) == names(io.BytesIO(data))
+
+
+def mixed(parts: list[tuple[bool, int]]) -> bytes:
+    """Stretches of noise and of zeros; zeros have forced borders alone."""
+    return b"".join(noise(f"part {size}", size) if noisy else bytes(size) for noisy, size in parts)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 5 * MIB)), min_size=1, max_size=4))
+@example([(True, 300 * KIB), (False, 9 * MIB)])
+def test_borders_are_those_of_the_whole_file_in_memory(parts: list[tuple[bool, int]]) -> None:
+    data = mixed(parts)
+    whole = FastCDC(512 * KIB, min_size=128 * KIB, max_size=MIB, normalized_chunking=1, seed=0).cut_buf(data)
+    assert [len(block) for block in cut(io.BytesIO(data), SMALL_CUT)] == [chunk.length for chunk in whole]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    parts=st.lists(st.tuples(st.booleans(), st.integers(1, 5000)), min_size=1, max_size=6),
+    lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=4),
+)
+def test_the_end_of_the_buffer_makes_no_border(parts: list[tuple[bool, int]], lengths: list[int]) -> None:
+    """The same, with a cut so small that the buffer ends everywhere."""
+    data, tiny = mixed(parts), _Cut(min_bytes=64, average_bytes=256, max_bytes=1024, buffer_bytes=2048)
+    blocks = [bytes(block) for block in _cut(Trickle(data, lengths).readinto, tiny)]
+    assert b"".join(blocks) == data
+    assert [len(block) for block in blocks] == [chunk.length for chunk in tiny.cutter().cut_buf(data)]
 
 
 def test_large_borders_do_not_depend_on_how_reads_come() -> None:

@@ -6,7 +6,7 @@ import io
 
 import msgspec
 import pytest
-from tests.golden.content import FOLDER, PACK_KEY, cut_inputs, manifest, pack_blocks, write_pack
+from tests.golden.make_content import FOLDER, PACK_KEY, cut_inputs, manifest, pack_blocks, write_pack
 
 from syncline.content.cut import cut
 from syncline.content.manifest import pack_manifest, unpack_manifest

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.golden.content import PACK_KEY, CountedChance, noise, prose
+from tests.golden.make_content import PACK_KEY, CountedChance, noise, prose
 
 from syncline.content.digest import digest
 from syncline.content.pack import PackWriter, read_index

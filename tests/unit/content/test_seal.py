@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.golden.content import CountedChance, prose
+from tests.golden.make_content import CountedChance, prose
 
 from syncline.content.compress import encode
 from syncline.content.digest import digest

@@ -1,7 +1,7 @@
-"""The content room's golden files: what they hold and how they were made (`python -m tests.golden.content` makes missing ones).
+"""The content room's golden files: what they hold, and how they were made (`python -m tests.golden.make_content`).
 
 A golden file that no longer matches means stored packs, manifests or deduplication break: mend the code, or give the format or the
-cut a new version beside the old. They are never made anew over the old ones.
+cut a new version beside the old. Only missing ones are made: none is ever made anew over the old one.
 """
 
 from __future__ import annotations
