@@ -136,6 +136,11 @@ class Home:
         return self.path / "spool"
 
     @property
+    def put_spool(self) -> Path:
+        """The same for `syncline put`, which runs beside the engine."""
+        return self.path / "put"
+
+    @property
     def daemon_log(self) -> Path:
         return self.path / "daemon.log"
 

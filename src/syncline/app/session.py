@@ -17,8 +17,10 @@ from syncline.adapters.http.login import login
 from syncline.adapters.http.remote import HttpRemote
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.app.home import Credentials, Home
+from syncline.app.remote_files import RemoteFiles
 from syncline.model.errors import NotLoggedIn
 from syncline.model.ids import DeviceId
+from syncline.ports.clock import Ids
 
 RENEWAL_LOOK_EVERY_S = 0.05
 
@@ -43,6 +45,13 @@ async def connected(home: Home) -> AsyncIterator[HttpRemote]:
         yield remote
     finally:
         await remote.close()
+
+
+@asynccontextmanager
+async def remote_files(home: Home) -> AsyncIterator[RemoteFiles]:
+    """The account's tree by path. Raises `NotLoggedIn`."""
+    async with connected(home) as remote:
+        yield RemoteFiles(remote, Ids(MachineClock(), MachineChance()))
 
 
 async def sign_in(server: str, email: str, password: str, device_name: str) -> Credentials:

@@ -8,7 +8,7 @@ import click
 
 from syncline.app.control import ControlClient
 from syncline.app.home import DaemonNotRunning, Home
-from syncline.cli import show
+from syncline.cli import outcome, show
 
 
 def current(home: Home) -> dict[str, Any]:
@@ -36,9 +36,14 @@ def current(home: Home) -> dict[str, Any]:
 @click.command(epilog="Example: syncline status --json")
 @show.json_option
 def status(as_json: bool) -> None:
-    """Show whether everything is in sync, what is pending, and every problem with what to do about it."""
+    """Show whether everything is in sync, what is pending, and every problem with what to do about it.
+
+    Ends with 0 whatever the state, but with 3 where syncing is not running at all.
+    """
     found = current(Home.from_environment())
     if as_json:
         show.as_json(found)
     else:
         click.echo("\n".join(show.status_lines(found)))
+    if any(problem["code"] == DaemonNotRunning.code for problem in found["problems"]):
+        raise outcome.Ended(outcome.Exit.DECISION)

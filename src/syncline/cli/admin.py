@@ -1,0 +1,131 @@
+"""`syncline admin`: accounts, beside a server's data, whether it runs or not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from syncline.ports.account_store import User
+    from syncline.server.accounts.people import People
+
+SHORT_PASSWORD_CHARS: Final = 8
+Result = TypeVar("Result")
+
+_data = click.option("--data", type=click.Path(path_type=Path), help="The server's data directory.")
+_config = click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The server's TOML file.")
+_password = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+@click.group()
+def admin() -> None:
+    """Accounts and care of a server."""
+
+
+@admin.group()
+def user() -> None:
+    """People who may sign in."""
+
+
+@user.command(epilog="Example: echo PASSWORD | syncline admin user add ann@example.org --password-stdin --data /srv/syncline")
+@click.argument("email")
+@click.option("--name", default="", help="How others see them (default: the part before the @).")
+@click.option("--quota", type=click.IntRange(min=0), metavar="BYTES", help="What they may store; unlimited without it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the new account as JSON.")
+@_password
+@_data
+@_config
+def add(
+    email: str, name: str, quota: int | None, as_json: bool, password_stdin: bool, data: Path | None, config: Path | None
+) -> None:
+    """Add a person."""
+    password = _read_password(password_stdin)
+    added = _with_people(data, config, lambda people: people.add(email, password, name=name, quota_bytes=quota))
+    click.echo(json.dumps(_facts(added)) if as_json else f"added {added.email} ({added.id})")
+
+
+@user.command("list", epilog="Example: syncline admin user list --json --data /srv/syncline")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_data
+@_config
+def list_users(as_json: bool, data: Path | None, config: Path | None) -> None:
+    """List people."""
+    users = _with_people(data, config, lambda people: people.all())
+    if as_json:
+        click.echo(json.dumps({"users": [_facts(one) for one in users]}))
+        return
+    for one in users:
+        quota = "no quota" if one.quota_bytes is None else f"quota {one.quota_bytes}"
+        click.echo(f"{one.email}\t{one.name}\t{quota}\t{'disabled' if one.disabled else 'enabled'}")
+
+
+@user.command(epilog="Example: syncline admin user disable ann@example.org --data /srv/syncline")
+@click.argument("email")
+@click.option("--undo", is_flag=True, help="Let them in again.")
+@_data
+@_config
+def disable(email: str, undo: bool, data: Path | None, config: Path | None) -> None:
+    """End a person's access at once; their files stay."""
+    changed = _with_people(data, config, lambda people: people.disable(email, disabled=not undo))
+    click.echo(f"{'enabled' if undo else 'disabled'} {changed.email}")
+
+
+@user.command(epilog="Example: echo PASSWORD | syncline admin user passwd ann@example.org --password-stdin --data /srv/syncline")
+@click.argument("email")
+@_password
+@_data
+@_config
+def passwd(email: str, password_stdin: bool, data: Path | None, config: Path | None) -> None:
+    """Set a person's password; their linked devices stay linked."""
+    password = _read_password(password_stdin)
+    changed = _with_people(data, config, lambda people: people.set_password(email, password))
+    click.echo(f"changed the password of {changed.email}")
+
+
+def _read_password(from_stdin: bool) -> str:
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        raise click.UsageError("Give --password-stdin and the password on standard input.")
+    if 0 < len(password) < SHORT_PASSWORD_CHARS:
+        click.echo(f"note: that password has fewer than {SHORT_PASSWORD_CHARS} characters", err=True)
+    return password
+
+
+def _facts(one: User) -> dict[str, Any]:
+    from syncline.protocol.changes import to_time
+
+    return {
+        "user_id": one.id,
+        "email": one.email,
+        "name": one.name,
+        "root_namespace": one.root_namespace,
+        "quota_bytes": one.quota_bytes,
+        "disabled": one.disabled,
+        "created": to_time(one.created_us).isoformat().replace("+00:00", "Z"),
+    }
+
+
+def _with_people(data: Path | None, config: Path | None, work: Callable[[People], Awaitable[Result]]) -> Result:
+    from syncline.app.accounts import with_people
+
+    return asyncio.run(with_people(_data_of(data, config), work))
+
+
+def _data_of(data: Path | None, config: Path | None) -> Path:
+    """The data directory that `--data` names, else the one the configuration file does."""
+    if data is not None:
+        return data
+    if config is None:
+        raise click.UsageError("Name the server's data with --data DIR.")
+    from syncline.app.config import data_in
+
+    return data_in(config)
