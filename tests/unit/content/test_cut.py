@@ -116,10 +116,12 @@ def test_borders_are_those_of_the_whole_file_in_memory(parts: list[tuple[bool, i
 @given(
     parts=st.lists(st.tuples(st.booleans(), st.integers(1, 5000)), min_size=1, max_size=6),
     lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=4),
+    buffer_bytes=st.integers(2048, 4096),
 )
-def test_the_end_of_the_buffer_makes_no_border(parts: list[tuple[bool, int]], lengths: list[int]) -> None:
+@example(parts=[(False, 9000)], lengths=[700], buffer_bytes=3 * 1024 - 1)
+def test_the_end_of_the_buffer_makes_no_border(parts: list[tuple[bool, int]], lengths: list[int], buffer_bytes: int) -> None:
     """The same, with a cut so small that the buffer ends everywhere."""
-    data, tiny = mixed(parts), _Cut(min_bytes=64, average_bytes=256, max_bytes=1024, buffer_bytes=2048)
+    data, tiny = mixed(parts), _Cut(min_bytes=64, average_bytes=256, max_bytes=1024, buffer_bytes=buffer_bytes)
     blocks = [bytes(block) for block in _cut(Trickle(data, lengths).readinto, tiny)]
     assert b"".join(blocks) == data
     assert [len(block) for block in blocks] == [chunk.length for chunk in tiny.cutter().cut_buf(data)]
