@@ -44,7 +44,11 @@ class LocalFiles(Protocol):
     def fstat_signature(self, file: BinaryIO) -> Signature: ...
 
     def create(self, path: str) -> BinaryIO:
-        """A new file, mode 0600, for writing; raises `FileExistsError`."""
+        """A new file, mode 0600, for writing and reading back; raises `FileExistsError`."""
+        ...
+
+    def open_write(self, path: str) -> BinaryIO:
+        """A file of Syncline's own that exists already, for writing and reading back; what it holds stays."""
         ...
 
     def set_attributes(self, file: BinaryIO, *, executable: bool, mtime_us: int) -> None:

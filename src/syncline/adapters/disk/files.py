@@ -102,6 +102,9 @@ class LinuxFiles:
         fd = linux.open_beneath(self._root, path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         return FileIO(fd, "rb+")
 
+    def open_write(self, path: str) -> BinaryIO:
+        return _regular(linux.open_beneath(self._root, path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY), path, "rb+")
+
     def set_attributes(self, file: BinaryIO, *, executable: bool, mtime_us: int) -> None:
         fd = file.fileno()
         os.fchmod(fd, (0o755 if executable else 0o644) & ~self._umask)

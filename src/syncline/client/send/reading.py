@@ -152,7 +152,7 @@ def hash_whole(pieces: Sequence[Piece]) -> None:
 
 
 def name_contents(window: Window) -> list[Upload]:
-    """Settles the content hash of each file that ended. Those with fewer bytes than their signature says come back: they changed."""
+    """Settles the content hash of each file that ended. Those with fewer bytes than their signature says come back: changed."""
     changed: list[Upload] = []
     for upload in window.ended:
         if upload.whole is not None:

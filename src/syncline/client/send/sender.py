@@ -145,7 +145,7 @@ class Sender:
         return not (self._light or self._heavy or self._reader.is_amid)
 
     async def _next_window(self, turn: bool) -> Window:
-        """From the long file being read, or from short ones, or from the next long one. An empty one still makes a partial pack leave."""
+        """From the long file being read, short ones, or the next long one. An empty window still makes a partial pack leave."""
         amid = self._reader.is_amid
         if amid and (turn or not self._light):
             return await asyncio.to_thread(self._reader.go_on)
