@@ -39,7 +39,7 @@ BODY_MAX_BYTES: Final = 32 * MIB
 NAME_MAX_BYTES: Final = 255
 DEPTH_MAX: Final = 256
 DESCRIPTION_MAX_BYTES: Final = 4 * KIB
-FILE_MAX_BYTES: Final = 1 << 42
+FILE_MAX_BYTES: Final = 1 << 40
 
 GRANT_TTL_S: Final = 15 * 60
 ACCESS_TOKEN_TTL_S: Final = 15 * 60
@@ -62,6 +62,18 @@ QUIET_CAP_S: Final = 60.0
 """A file written to without pause is tried all the same after so long."""
 RACY_WINDOW_NS: Final = 2_000_000_000
 """A signature no older than this when it was taken is not trusted at the next scan."""
+
+LIMBO_S: Final = 0.2
+"""What vanished from its folder may turn up in another for so long before it counts as deleted."""
+DIRTY_FOLDERS_MAX: Final = 10_000
+"""Folders marked at once; more, and a full scan is cheaper."""
+DIRTY_NAMES_MAX: Final = 1_000
+"""Entries marked in one folder; more, and it is listed whole."""
+SCAN_PROBLEMS_MAX: Final = 100
+SCAN_HASH_BYTES: Final = 256 * MIB
+"""What one scan may read to recognise moved files by their content."""
+IGNORE_FILE_MAX_BYTES: Final = 1 * MIB
+IGNORE_PATTERNS_MAX: Final = 2_000
 
 DELETE_GUARD_FILES: Final = 50
 DELETE_GUARD_SHARE: Final = 0.25
@@ -90,5 +102,5 @@ assert LARGE_BLOCK_MIN_BYTES < LARGE_BLOCK_AVERAGE_BYTES < LARGE_BLOCK_MAX_BYTES
 assert BATCH_MAX <= PACK_BLOCKS_MAX < COMMIT_NODES_MAX
 assert IDEMPOTENCY_TTL_S <= JOURNAL_RETENTION_S
 assert TRASH_RETENTION_S <= JOURNAL_RETENTION_S
-assert CLOSED_QUIET_S < QUIET_WINDOW_S < QUIET_CAP_S
+assert CLOSED_QUIET_S < LIMBO_S < QUIET_WINDOW_S < QUIET_CAP_S
 assert CLIENT_POLL_MAX_S < FULL_SCAN_INTERVAL_S

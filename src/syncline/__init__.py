@@ -1,0 +1,1 @@
+"""Syncline: your files on all your devices, on storage you own."""
