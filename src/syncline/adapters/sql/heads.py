@@ -1,0 +1,78 @@
+"""Reading where namespaces stand, and what their owners use: shared by commits and reads."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncline.adapters.sql.schema import block_copies, members, namespaces, packs, users
+from syncline.model.entries import Access
+from syncline.model.ids import Digest, NamespaceId, UserId
+from syncline.ports.metadata_store import Head, Usage
+
+
+@cache
+def member_heads() -> Select[Any]:
+    """`user` → the rows `head_of` reads, of every namespace the user is a member of."""
+    joined = members.join(namespaces, namespaces.c.namespace_id == members.c.namespace_id)
+    return (
+        select(
+            namespaces.c.namespace_id,
+            namespaces.c.name,
+            namespaces.c.owner_id,
+            members.c.access,
+            namespaces.c.is_root,
+            namespaces.c.epoch,
+            namespaces.c.head_sequence,
+            namespaces.c.chain,
+            namespaces.c.root,
+            namespaces.c.pruned_sequence,
+        )
+        .select_from(joined)
+        .where(members.c.user_id == bindparam("user"))
+    )
+
+
+@cache
+def head_query() -> Select[Any]:
+    """`namespace`, `user` → the one row, or none."""
+    return member_heads().where(members.c.namespace_id == bindparam("namespace"))
+
+
+def head_of(row: Any) -> Head:
+    return Head(
+        namespace=NamespaceId(row[0]),
+        name=row[1],
+        owner=UserId(row[2]),
+        access=Access(row[3]),
+        is_root=row[4],
+        epoch=row[5],
+        sequence=row[6],
+        chain=Digest(row[7].hex()),
+        root=row[8].hex(),
+        pruned_sequence=row[9],
+    )
+
+
+@cache
+def _usage() -> Select[Any]:
+    """`user` → quota, bytes held, bytes of packs granted but not yet there."""
+    held = select(func.coalesce(func.sum(namespaces.c.used_bytes), 0)).where(namespaces.c.owner_id == bindparam("user"))
+    owned = and_(namespaces.c.namespace_id == packs.c.namespace_id, namespaces.c.owner_id == bindparam("user"))
+    reserved = (
+        select(func.coalesce(func.sum(block_copies.c.plain_size), 0))
+        .select_from(packs.join(namespaces, owned).join(block_copies, block_copies.c.pack_id == packs.c.pack_id))
+        .where(packs.c.state == "granted")
+    )
+    return select(users.c.quota_bytes, held.scalar_subquery(), reserved.scalar_subquery()).where(
+        users.c.user_id == bindparam("user")
+    )
+
+
+async def usage_of(connection: AsyncConnection, user: UserId) -> Usage | None:
+    """None for an unknown user."""
+    row = (await connection.execute(_usage(), {"user": user})).first()
+    return None if row is None else Usage(used_bytes=int(row[1]) + int(row[2]), quota_bytes=row[0])

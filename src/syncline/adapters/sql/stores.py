@@ -1,0 +1,63 @@
+"""Opens the database and hands out its stores. The only way in."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from sqlalchemy import insert, select
+
+from syncline.adapters.machine import MachineChance, MachineClock
+from syncline.adapters.sql.accounts import SqlAccounts
+from syncline.adapters.sql.database import Database
+from syncline.adapters.sql.metadata import SqlMetadata
+from syncline.adapters.sql.migrate import migrate
+from syncline.adapters.sql.packs import SqlPacks
+from syncline.adapters.sql.schema import server
+from syncline.ports.clock import Clock, Ids
+
+
+class Stores:
+    """The three stores of one database; close it when done."""
+
+    def __init__(self, database: Database, server_id: str, clock: Clock, ids: Ids) -> None:
+        self._database = database
+        self.metadata = SqlMetadata(database, server_id)
+        self.accounts = SqlAccounts(database, server_id, clock, ids)
+        self.packs = SqlPacks(database)
+
+    async def close(self) -> None:
+        """Waits for a transaction under way, then lets go of every connection."""
+        await self._database.close()
+
+
+async def open_stores(path: Path, *, clock: Clock | None = None, ids: Ids | None = None) -> Stores:
+    """Creates or upgrades the database at `path` as needed and opens it; another process may have it open too.
+
+    Raises `Unavailable` when it is locked for longer than the busy timeout, `Corrupt` when it is no database, `InvalidRequest`
+    when a newer Syncline wrote it.
+    """
+    clock = clock or MachineClock()
+    ids = ids or Ids(clock, MachineChance())
+    await asyncio.to_thread(migrate, path)
+    database = Database(path)
+    try:
+        return Stores(database, await _server_id(database, ids), clock, ids)
+    except BaseException:
+        await database.close()
+        raise
+
+
+async def _server_id(database: Database, ids: Ids) -> str:
+    """The ULID drawn when the database was created."""
+    known = select(server.c.value).where(server.c.key == "server_id")
+    async with database.read() as connection:
+        value = await connection.scalar(known)
+    if value is not None:
+        return str(value)
+    async with database.write() as connection:
+        value = await connection.scalar(known)
+        if value is None:
+            value = ids.fresh()
+            await connection.execute(insert(server).values(key="server_id", value=value))
+    return str(value)
