@@ -18,6 +18,8 @@ def serve(data: Path, listen: str | None, config: Path | None) -> None:
 
     Prints `listening on URL` when it is ready. SIGTERM or Ctrl-C lets requests under way end, then exits.
     """
+    import os
+
     import uvloop
 
     from syncline.app.config import load
@@ -29,5 +31,7 @@ def serve(data: Path, listen: str | None, config: Path | None) -> None:
         settings = load(data, listen, config)
     except InvalidRequest as error:
         raise click.UsageError(str(error)) from error
+    # Whatever is written from here on is nobody else's to read.
+    os.umask(0o077)
     to_stderr(settings.log_level)
     uvloop.run(run(settings))

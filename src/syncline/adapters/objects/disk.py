@@ -30,13 +30,19 @@ from syncline.protocol.blocks import SignedRequest
 THREADS: Final = 8
 PIECE_BYTES: Final = MIB
 _KEY: Final = re.compile(r"[0-9a-z]{16,64}")
+_WRITEV_MAX: Final = 1024
+"""IOV_MAX of every system we run on."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Result = TypeVar("Result")
 
 
 class Draft:
-    """An object on its way in. Its methods block: they are for the store's threads, one at a time."""
+    """An object on its way in. Its methods block: they are for the store's threads, and wait for each other.
+
+    A cancelled request cannot stop a thread that writes for it, so `close` must wait: a file number closed under a writer could
+    be another file's by the time it writes.
+    """
 
     def __init__(self, store: DiskObjects, key: str, path: Path) -> None:
         self._store = store
@@ -44,32 +50,44 @@ class Draft:
         self._path = path
         self._sha256 = hashlib.sha256()
         self._size = 0
+        self._turn = threading.Lock()
+        self._open = True
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Appends `pieces` and hashes them on the way."""
-        left = [memoryview(piece) for piece in pieces]
-        for piece in left:
-            self._sha256.update(piece)
-            self._size += len(piece)
-        while left:
-            written = os.writev(self._file, left[:1024])
-            while left and written >= len(left[0]):
-                written -= len(left.pop(0))
-            if written:
-                left[0] = left[0][written:]
+        with self._turn:
+            self._check_open()
+            left = [memoryview(piece) for piece in pieces]
+            for piece in left:
+                self._sha256.update(piece)
+                self._size += len(piece)
+            while left:
+                written = os.writev(self._file, left[:_WRITEV_MAX])
+                while left and written >= len(left[0]):
+                    written -= len(left.pop(0))
+                if written:
+                    left[0] = left[0][written:]
 
     def commit(self, size: int, sha256: Digest) -> None:
         """Makes it the object. Raises `ChecksumMismatch` for other bytes than these, `AlreadyExists` where there is one."""
-        if self._size != size or self._sha256.hexdigest() != sha256:
-            raise ChecksumMismatch()
-        os.fsync(self._file)
-        self._store.place(self._key, self._path)
+        with self._turn:
+            self._check_open()
+            if self._size != size or self._sha256.hexdigest() != sha256:
+                raise ChecksumMismatch()
+            os.fsync(self._file)
+            self._store.place(self._key, self._path)
 
     def close(self) -> None:
         """Ends it: what was not committed is gone."""
-        os.close(self._file)
-        self._path.unlink(missing_ok=True)
+        with self._turn:
+            self._open = False
+            os.close(self._file)
+            self._path.unlink(missing_ok=True)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise Unavailable(what="The sender")
 
 
 class DiskObjects:

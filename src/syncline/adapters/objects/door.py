@@ -16,7 +16,6 @@ from typing import Any, Final, TypeAlias
 from syncline.adapters.objects.disk import PIECE_BYTES, DiskObjects, Draft
 from syncline.adapters.objects.signing import PREFIX, UrlSigner, checksum_digest
 from syncline.model.errors import (
-    AlreadyExists,
     ChecksumMismatch,
     InvalidRequest,
     NotFound,
@@ -161,7 +160,11 @@ class ObjectsDoor:
         reading = asyncio.ensure_future(self._store.run(lambda: _read(file, start, end)))
         try:
             while start < end:
-                piece = await reading
+                try:
+                    piece = await reading
+                except SynclineError as error:
+                    # The answer has begun: breaking the connection is the only way left to say so.
+                    raise ConnectionAbortedError("the object store failed") from error
                 start += len(piece)
                 if start < end:
                     reading = asyncio.ensure_future(self._store.run(lambda start=start: _read(file, start, end)))  # type: ignore[misc]

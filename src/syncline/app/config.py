@@ -1,0 +1,90 @@
+"""A server's configuration: defaults, then the file, then what the command line says; read once, then frozen.
+
+The file is TOML with the fields of `ServerConfig` as its keys. An unknown key is an error, not a surprise.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from syncline.model.errors import InvalidRequest
+
+DEFAULT_LISTEN: Final = "127.0.0.1:8484"
+
+
+class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `syncline serve` runs with."""
+
+    data: Path
+    """The data directory: database, objects and keys."""
+    listen: str = DEFAULT_LISTEN
+    """`HOST:PORT`; port 0 picks a free one, an IPv6 host stands in brackets."""
+    public_url: str | None = None
+    """What clients reach this server by, where that differs from the address they name in `Host`."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    """PEM files; both or none."""
+    log_level: str = "info"
+    drain_s: float = 10.0
+    """How long requests under way may take to end at shutdown, in seconds."""
+
+    @property
+    def host(self) -> str:
+        return split_address(self.listen)[0]
+
+    @property
+    def port(self) -> int:
+        return split_address(self.listen)[1]
+
+
+def load(data: Path, listen: str | None, file: Path | None) -> ServerConfig:
+    """The configuration for a data directory. Raises `InvalidRequest` naming what is wrong and where."""
+    fields = _read(file) if file is not None else {}
+    fields |= {"data": str(data)} | ({"listen": listen} if listen is not None else {})
+    try:
+        config = msgspec.convert(fields, ServerConfig)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(message=f"{file or 'The configuration'}: {error}") from error
+    _check(config)
+    return config
+
+
+def data_in(file: Path) -> Path:
+    """The data directory that a configuration file names. Raises `InvalidRequest`."""
+    data = _read(file).get("data")
+    if not isinstance(data, str):
+        raise InvalidRequest(message=f"{file} names no data directory; use --data DIR")
+    return Path(data)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise InvalidRequest(message=f"{file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(message=f"{file} is not TOML: {error}") from error
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`. Raises `InvalidRequest`."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise InvalidRequest(message=f"{text!r} is not HOST:PORT")
+    return host, int(port)
+
+
+def _check(config: ServerConfig) -> None:
+    split_address(config.listen)
+    if (config.tls_certificate is None) != (config.tls_key is None):
+        raise InvalidRequest(message="tls_certificate and tls_key go together")
+    if config.public_url is not None and not config.public_url.startswith(("http://", "https://")):
+        raise InvalidRequest(message="public_url must begin with http:// or https://")
+    if config.log_level not in ("debug", "info", "warning", "error"):
+        raise InvalidRequest(message="log_level is one of debug, info, warning, error")

@@ -1,0 +1,215 @@
+"""The server: every room built and wired, run by uvicorn in one process, and ended without losing a request.
+
+Start: data directory held, database and store opened, socket bound, then one line says where. End: waits are answered, no new
+request is taken, those under way get `drain_s` seconds, then the database closes and the directory is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from importlib.metadata import version
+from typing import Any, Final
+
+import structlog
+import uvicorn
+
+from syncline.adapters.machine import MachineChance, MachineClock
+from syncline.adapters.objects.disk import DiskObjects
+from syncline.adapters.objects.door import ObjectsDoor
+from syncline.adapters.objects.signing import UrlSigner
+from syncline.adapters.sql.stores import Stores, open_stores
+from syncline.app.config import ServerConfig
+from syncline.app.data import DataDirectory
+from syncline.model.errors import LocalIo, SynclineError, Unavailable
+from syncline.ports.clock import Ids
+from syncline.server.accounts.sessions import Accounts
+from syncline.server.accounts.tokens import AccessTokens, signing_keys
+from syncline.server.blocks.fetch import Fetching
+from syncline.server.blocks.grant import Granting
+from syncline.server.blocks.receive import Receiving
+from syncline.server.gateway.app import create_app
+from syncline.server.gateway.edge import App
+from syncline.server.gateway.services import Services
+from syncline.server.metadata.cursor import CursorCodec
+from syncline.server.metadata.service import Metadata
+from syncline.server.notify.hub import Hub
+from syncline.server.notify.poll import Polling
+
+SWEEP_EVERY_S: Final = 60.0
+SWEEP_BATCH: Final = 500
+BACKLOG: Final = 1024
+
+log: Final[Any] = structlog.get_logger("syncline.server")
+
+
+async def serve(config: ServerConfig, *, ready: Callable[[str], None] | None = None, stop: asyncio.Event | None = None) -> None:
+    """Runs the server until `stop` is set (by default: until SIGTERM or SIGINT). `ready` is told the base URL once it listens.
+
+    Raises `ServerRunning`, `LocalIo`, `Corrupt`.
+    """
+    clock, chance = MachineClock(), MachineChance()
+    data = DataDirectory.open(config.data.resolve(), chance, Ids(clock, chance))
+    with data.held(), _stopping(stop) as ending, _bound(config) as listener:
+        async with _built(config, data, clock, chance, ending) as (app, hub):
+            url = _url(config, listener)
+            server = _Server(_uvicorn(config, app), lambda: (ready or _announce)(url))
+            running = asyncio.ensure_future(server.serve(sockets=[listener]))
+            waiting = asyncio.ensure_future(ending.wait())
+            await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            log.info("draining", waits=hub.waiting)
+            ending.set()
+            hub.close()
+            server.should_exit = True
+            await running
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _built(
+    config: ServerConfig, data: DataDirectory, clock: MachineClock, chance: MachineChance, ending: asyncio.Event
+) -> AsyncIterator[tuple[App, Hub]]:
+    """The application with all its rooms, and the hub whose waits end first at shutdown."""
+    ids = Ids(clock, chance)
+    keys = data.key_wrapper()
+    signer = UrlSigner(data.secret("urls"), clock)
+    objects = DiskObjects.open(data.objects, signer, chance)
+    stores = await open_stores(data.database)
+    try:
+        hub = Hub()
+        server_id = await stores.accounts.server_id()
+        tokens = AccessTokens(signing_keys(data.signing_keys()), server_id, clock, ids)
+        accounts = Accounts(stores.accounts, tokens, clock, chance, on_unlink=hub.drop_device)
+        metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish)
+        receiving = Receiving(stores.packs, objects, clock)
+        services = Services(
+            accounts=accounts,
+            metadata=metadata,
+            granting=Granting(metadata, stores.packs, objects, keys, clock, chance),
+            receiving=receiving,
+            fetching=Fetching(metadata, stores.packs, objects, keys),
+            polling=Polling(metadata, hub, clock, accounts.live),
+            check_ready=_ready_check(stores, ending),
+            server_id=server_id,
+            version=version("syncline"),
+            public_url=config.public_url,
+        )
+        sweeping = asyncio.ensure_future(_sweep(receiving))
+        try:
+            yield create_app(services, ObjectsDoor(objects, signer, receiving.stored), chance), hub
+        finally:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+    finally:
+        await stores.close()
+        objects.close()
+
+
+def _ready_check(stores: Stores, ending: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        if ending.is_set():
+            raise Unavailable(what="This server, which is shutting down,")
+        await stores.accounts.server_id()
+
+    return check
+
+
+async def _sweep(receiving: Receiving) -> None:
+    """Settles grants that ended without a word, a bounded number at a time."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        try:
+            await receiving.sweep(SWEEP_BATCH)
+        except SynclineError as error:
+            log.warning("sweep failed", kind=type(error).__name__, code=error.code)
+        except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
+            log.error("sweep failed", kind=type(error).__name__)
+
+
+# -- uvicorn -------------------------------------------------------------------------------------------------------------
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signals (we drain first, and exit 0), telling when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._ready()
+
+
+def _uvicorn(config: ServerConfig, app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips="127.0.0.1",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(config.drain_s)),
+        ssl_certfile=config.tls_certificate,
+        ssl_keyfile=config.tls_key,
+    )
+
+
+@contextmanager
+def _bound(config: ServerConfig) -> Iterator[socket.socket]:
+    """The listening socket. Raises `LocalIo`."""
+    host, port = config.host, config.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise LocalIo(path=config.listen, reason=error.strerror or str(error)) from error
+        listener.setblocking(False)
+        yield listener
+    finally:
+        listener.close()
+
+
+def _url(config: ServerConfig, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if config.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _announce(url: str) -> None:
+    sys.stdout.write(f"listening on {url}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _stopping(stop: asyncio.Event | None) -> Iterator[asyncio.Event]:
+    """`stop`, or an event that SIGTERM and SIGINT set."""
+    if stop is not None:
+        yield stop
+        return
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield event
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,60 @@
+"""Routes: moving content. Metadata about packs only; their bytes go straight to the object store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import post
+from litestar.handlers import HTTPRouteHandler
+
+from syncline.protocol.blocks import (
+    DoneAnswer,
+    DoneRequest,
+    GrantAnswer,
+    GrantRequest,
+    ManifestsAnswer,
+    ManifestsRequest,
+    MissingAnswer,
+    MissingRequest,
+    SignedRequest,
+)
+from syncline.server.gateway.auth import signed_in
+from syncline.server.gateway.services import Services
+from syncline.server.gateway.wire import Asked
+
+
+def routes(services: Services) -> Sequence[HTTPRouteHandler]:
+    guards = [signed_in(services.accounts)]
+
+    @post("/v1/blocks/missing", status_code=200, guards=guards, tags=["blocks"])
+    async def missing(request: Asked, data: MissingRequest) -> MissingAnswer:
+        """Which of these blocks the caller must send."""
+        return await services.granting.missing(request.user, data)
+
+    @post("/v1/packs", status_code=200, guards=guards, tags=["blocks"])
+    async def grant(request: Asked, data: GrantRequest) -> GrantAnswer:
+        """A presigned PUT for each finished pack."""
+        answer = await services.granting.grant(request.user, data)
+        _complete([pack.put for pack in answer.packs], request.base(services.public_url))
+        return answer
+
+    @post("/v1/packs/done", status_code=200, guards=guards, tags=["blocks"])
+    async def done(request: Asked, data: DoneRequest) -> DoneAnswer:
+        """Has the server ask the store for these packs. Idempotent."""
+        return await services.receiving.done(request.user, data)
+
+    @post("/v1/manifests", status_code=200, guards=guards, tags=["blocks"])
+    async def manifests(request: Asked, data: ManifestsRequest) -> ManifestsAnswer:
+        """The blocks of these revisions, where to read them, and their keys."""
+        answer = await services.fetching.manifests(request.user, data)
+        _complete([pack.get for pack in answer.packs], request.base(services.public_url))
+        return answer
+
+    return [missing, grant, done, manifests]
+
+
+def _complete(requests: Sequence[SignedRequest], base: str) -> None:
+    """Makes the relative URLs of a store behind this same server whole, in place."""
+    for signed in requests:
+        if signed.url.startswith("/"):
+            signed.url = base + signed.url

@@ -1,0 +1,173 @@
+"""The edge: bare ASGI around everything, kept thin since every request passes.
+
+It names the request, sends objects to their own door, bounds bodies (`BODY_MAX_BYTES`, counted after decompression), undoes
+`Content-Encoding: zstd` when the route first reads the body, and so never for a caller the guard refused, and compresses
+answers above `COMPRESS_ABOVE_BYTES` for clients that take zstd. Large ones are worked on in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+
+from backports import zstd
+
+from syncline.model.errors import InvalidRequest, LimitExceeded, SynclineError
+from syncline.model.limits import BODY_MAX_BYTES, KIB
+from syncline.ports.clock import Chance
+from syncline.protocol.problems import problem_answer
+from syncline.server.gateway.failures import EncodingRefused
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+COMPRESS_ABOVE_BYTES: Final = KIB
+COMPRESS_LEVEL: Final = 3
+_THREAD_ABOVE_BYTES: Final = 64 * KIB
+_WINDOW_LOG_MAX: Final = 23
+"""RFC 9659: a zstd body's window is at most 8 MiB, so a frame cannot claim more memory than that."""
+_OBJECTS: Final = "/objects/"
+
+
+class Edge:
+    def __init__(self, app: App, objects: App, chance: Chance) -> None:
+        self._app = app
+        self._objects = objects
+        self._chance = chance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = self._chance.token(8).hex()
+        scope["syncline.request_id"] = request_id
+        stamp = (b"x-request-id", request_id.encode())
+        if scope["path"].startswith(_OBJECTS):
+            await self._objects(scope, receive, _Stamped(send, stamp))
+            return
+        headers = dict(scope["headers"])
+        answer = _Stamped(send, stamp)
+        try:
+            body = _Body(receive, headers)
+        except SynclineError as error:
+            status, fields, content = problem_answer(error, request_id)
+            await answer({"type": "http.response.start", "status": status, "headers": fields})
+            await answer({"type": "http.response.body", "body": content})
+            return
+        takes_zstd = b"zstd" in headers.get(b"accept-encoding", b"") and _takes_zstd(headers[b"accept-encoding"])
+        await self._app(scope, body, _Compressed(answer) if takes_zstd else answer)
+
+
+class _Stamped:
+    """`send` with the headers every answer bears."""
+
+    __slots__ = ("_send", "_stamp")
+
+    def __init__(self, send: Send, stamp: tuple[bytes, bytes]) -> None:
+        self._send = send
+        self._stamp = stamp
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), self._stamp, (b"x-content-type-options", b"nosniff")]
+        await self._send(message)
+
+
+class _Compressed:
+    """`send` that compresses an answer made of one body message; streams pass as they are."""
+
+    __slots__ = ("_send", "_start")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        start, self._start = self._start, None
+        body = message.get("body", b"")
+        if start is not None:
+            if not message.get("more_body", False) and len(body) > COMPRESS_ABOVE_BYTES:
+                body = await _sized(len(body), lambda: zstd.compress(body, COMPRESS_LEVEL))
+                message = {**message, "body": body}
+                start["headers"] = [
+                    *(field for field in start["headers"] if field[0].lower() != b"content-length"),
+                    (b"content-length", str(len(body)).encode()),
+                    (b"content-encoding", b"zstd"),
+                    (b"vary", b"accept-encoding"),
+                ]
+            await self._send(start)
+        await self._send(message)
+
+
+class _Body:
+    """`receive` with its bound: raises `LimitExceeded` before more than `BODY_MAX_BYTES` of plain body were handed on."""
+
+    __slots__ = ("_receive", "_seen", "_zstd")
+
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes]) -> None:
+        encoding = headers.get(b"content-encoding", b"").strip().lower()
+        if encoding not in (b"", b"identity", b"zstd"):
+            raise EncodingRefused(encoding=encoding.decode("latin-1")[:40])
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or len(length) > 12 or int(length) > BODY_MAX_BYTES:
+            raise LimitExceeded(what="The body", limit=BODY_MAX_BYTES)
+        self._receive = receive
+        self._zstd = encoding == b"zstd"
+        self._seen = 0
+
+    async def __call__(self) -> Message:
+        if self._zstd:
+            return await self._whole()
+        return self._count(await self._receive())
+
+    def _count(self, message: Message) -> Message:
+        self._seen += len(message.get("body", b""))
+        if self._seen > BODY_MAX_BYTES:
+            raise LimitExceeded(what="The body", limit=BODY_MAX_BYTES)
+        return message
+
+    async def _whole(self) -> Message:
+        pieces, more = list[bytes](), True
+        while more:
+            message = self._count(await self._receive())
+            if message["type"] != "http.request":
+                return message
+            pieces.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        self._zstd = False
+        packed = b"".join(pieces)
+        plain = await _sized(len(packed), lambda: decompress(packed)) if packed else b""
+        return {"type": "http.request", "body": plain, "more_body": False}
+
+
+def decompress(packed: bytes) -> bytes:
+    """The plain bytes of one zstd frame. Raises `LimitExceeded` above `BODY_MAX_BYTES`, `InvalidRequest` for anything else."""
+    decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX})
+    try:
+        plain = decoder.decompress(packed, BODY_MAX_BYTES + 1)
+    except zstd.ZstdError as error:
+        raise InvalidRequest(message="The body is not the zstd it claims to be") from error
+    if len(plain) > BODY_MAX_BYTES:
+        raise LimitExceeded(what="The body", limit=BODY_MAX_BYTES)
+    if not decoder.eof or decoder.unused_data:
+        raise InvalidRequest(message="The body is not one whole zstd frame")
+    return plain
+
+
+async def _sized(size: int, work: Callable[[], bytes]) -> bytes:
+    return await asyncio.to_thread(work) if size > _THREAD_ABOVE_BYTES else work()
+
+
+def _takes_zstd(header: bytes) -> bool:
+    for part in header.split(b","):
+        name, _, weight = part.partition(b";")
+        if name.strip().lower() == b"zstd":
+            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False

@@ -1,0 +1,62 @@
+"""Routes: the tree. Committing changesets, and looking at nodes without syncing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from syncline.model.errors import InvalidRequest
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.limits import BATCH_MAX
+from syncline.protocol.commits import CommitAnswer, CommitRequest
+from syncline.protocol.tree import ChildrenPage, Metadata, Versions
+from syncline.server.gateway.auth import signed_in
+from syncline.server.gateway.services import Services
+from syncline.server.gateway.wire import Asked
+
+Limit = Annotated[int, Parameter(ge=1, le=BATCH_MAX)]
+IdempotencyKey = Annotated[str, Parameter(header="Idempotency-Key", min_length=1, max_length=128)]
+
+
+def routes(services: Services) -> Sequence[HTTPRouteHandler]:
+    metadata = services.metadata
+    guards = [signed_in(services.accounts)]
+
+    @post("/v1/files/commit", status_code=200, guards=guards, tags=["files"])
+    async def commit(request: Asked, data: CommitRequest, idempotency_key: IdempotencyKey) -> CommitAnswer:
+        """Applies a changeset: all of it, or nothing."""
+        return await metadata.commit(request.user, data, idempotency_key)
+
+    @get("/v1/metadata", guards=guards, tags=["files"])
+    async def node(
+        request: Asked, path: str | None = None, node_id: NodeId | None = None, namespace: NamespaceId | None = None
+    ) -> Metadata:
+        """One node, by path (from the namespace's root) or by id."""
+        if (path is None) == (node_id is None):
+            raise InvalidRequest(message="Name the node by `path` or by `node_id`")
+        if path is not None:
+            return await metadata.metadata_by_path(request.user, path, namespace)
+        assert node_id is not None
+        return await metadata.metadata_by_id(request.user, _or_root(request, namespace), node_id)
+
+    @get("/v1/folders/{folder:str}/children", guards=guards, tags=["files"])
+    async def children(
+        request: Asked, folder: str, namespace: NamespaceId | None = None, page: str | None = None, limit: Limit = BATCH_MAX
+    ) -> ChildrenPage:
+        """A folder's live children by name; the root folder's id is its namespace's."""
+        return await metadata.children(request.user, _or_root(request, namespace), NodeId(folder), page, limit)
+
+    @get("/v1/files/{file:str}/versions", guards=guards, tags=["files"])
+    async def versions(request: Asked, file: str, namespace: NamespaceId | None = None) -> Versions:
+        """A file's revisions, newest first."""
+        return await metadata.versions(request.user, _or_root(request, namespace), NodeId(file))
+
+    return [commit, node, children, versions]
+
+
+def _or_root(request: Asked, namespace: NamespaceId | None) -> NamespaceId:
+    return namespace or request.auth.user.root_namespace

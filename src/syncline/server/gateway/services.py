@@ -1,0 +1,31 @@
+"""What the routes call: the server's rooms, put together by `app/server.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncline.server.accounts.sessions import Accounts
+from syncline.server.blocks.fetch import Fetching
+from syncline.server.blocks.grant import Granting
+from syncline.server.blocks.receive import Receiving
+from syncline.server.notify.poll import Polling
+
+if TYPE_CHECKING:
+    from syncline.server.metadata.service import Metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    accounts: Accounts
+    metadata: Metadata
+    granting: Granting
+    receiving: Receiving
+    fetching: Fetching
+    polling: Polling
+    check_ready: Callable[[], Awaitable[None]]
+    """Raises `Unavailable` while this process cannot serve."""
+    server_id: str
+    version: str
+    public_url: str | None = None
