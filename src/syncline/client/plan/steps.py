@@ -21,7 +21,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     why: str
 
 
-# -- Bookkeeping: only the trees change ------------------------------------------------------------------------------------
+# -- Bookkeeping: only the trees change ----------------------------------------------------------------------------------
 
 
 class Adopt(Step, frozen=True, kw_only=True, gc=False):
@@ -44,14 +44,14 @@ class Rebase(Step, frozen=True, kw_only=True, gc=False):
     Used where the server's version is taken as the base of what is pushed next."""
 
 
-# -- Reading -----------------------------------------------------------------------------------------------------------------
+# -- Reading -------------------------------------------------------------------------------------------------------------
 
 
 class Hash(Step, frozen=True, kw_only=True, gc=False):
     """The local file's content must be known before anything can be decided."""
 
 
-# -- Disk ----------------------------------------------------------------------------------------------------------------------
+# -- Disk ----------------------------------------------------------------------------------------------------------------
 
 
 class MakeFolder(Step, frozen=True, kw_only=True, gc=False):
@@ -62,8 +62,8 @@ class MakeFolder(Step, frozen=True, kw_only=True, gc=False):
 
 
 class Fetch(Step, frozen=True, kw_only=True, gc=False):
-    """Bring the remote revision's bytes (and executable bit) to `parent`/`name` on disk. Where `node` is on disk already its file is
-    at that place and is replaced (its signature must be the local tree's). `aside_name` given: the present local file is kept,
+    """Bring the remote revision's bytes (and executable bit) to `parent`/`name` on disk. Where `node` is on disk already its file
+    is at that place and is replaced (its signature must be the local tree's). `aside_name` given: the present local file is kept,
     renamed to it in its own folder as the new local node `aside_id`, at the moment the fetched bytes take the place."""
 
     parent: NodeId
@@ -99,7 +99,7 @@ class RemoveFolder(Step, frozen=True, kw_only=True, gc=False):
     """Remove a local folder that should be empty; leftovers (ignored or unknown files) keep it, and are reported."""
 
 
-# -- Server -----------------------------------------------------------------------------------------------------------------------
+# -- Server --------------------------------------------------------------------------------------------------------------
 
 
 class Push(Step, frozen=True, kw_only=True, gc=False):
@@ -129,8 +129,8 @@ class Report(Step, frozen=True, kw_only=True, gc=False):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Steps in order. `deletes_up` and `deletes_down` count the files whose deletion this plan would carry to the server or to disk,
-    for the delete guard. `waiting` counts nodes that wait for busy ones."""
+    """Steps in order. `deletes_up` and `deletes_down` count the files whose deletion this plan would carry to the server or to
+    disk, for the delete guard. `waiting` counts nodes that wait for busy ones."""
 
     steps: tuple[Step, ...]
     deletes_up: int = 0
@@ -139,4 +139,5 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        return not self.steps and not self.waiting
+        """Nothing to do and nothing to wait for; reports alone are no work."""
+        return not self.waiting and all(isinstance(step, Report) for step in self.steps)

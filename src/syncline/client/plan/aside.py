@@ -1,0 +1,252 @@
+"""Where nothing may be planned upwards: READ mounts, namespaces that were lost, and moves from one namespace into another.
+
+In a READ mount the server's state is restored, and what was made or changed here moves to `Kept from NAME` in the root namespace.
+Of a lost namespace what is unchanged goes to the local trash, the rest to `Kept from NAME`; nothing is deleted upwards. A move into
+another namespace is a new node there: the old one is then deleted, or in a READ mount restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from syncline.client.plan.decide import decide
+from syncline.client.plan.decision import CELLS, FOLDER_CELLS, Content, Decision, Place, local_change, remote_change
+from syncline.client.plan.steps import Adopt, Forget, Hash, MakeFolder, Relocate
+from syncline.client.plan.view import View
+from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.paths import name_key, name_problem
+
+Rule = Callable[[View, NodeId, RemoteNode | None, LocalNode | None, SyncedNode | None], None]
+
+
+def rules_for(view: View, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> Rule | None:  # noqa: E741
+    """Which rules decide a node; None for the common table."""
+    known = r or s
+    if known is None:
+        assert l is not None
+        return None if view.may_write(view.namespace_at(l.parent)) else _new_in_closed
+    writable = view.writable.get(known.namespace)
+    if l is not None and not view.plain and view.namespace_at(l.parent) != known.namespace:
+        return _moved_across
+    if writable is None:
+        return _lost
+    if str(known.namespace) == view.root:
+        return None
+    mount = NodeId(known.namespace)
+    if l is None and mount in view.synced and mount in view.remote and mount not in view.local:
+        return _unmounting
+    return None if writable else _read_only
+
+
+def _unmounting(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
+    """The mount itself was deleted here: that is one change of the root namespace, and nothing inside is anybody's business."""
+
+
+def _new_in_closed(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
+    assert l is not None
+    lost = view.namespace_at(l.parent) not in view.access
+    _keep(view, Decision(node_id, None, l, None, "lost: new kept" if lost else "read-only: new kept"))
+
+
+def _keep(view: View, decision: Decision) -> None:
+    """Marks a local node to be moved to `Kept from NAME`."""
+    decision.held, decision.exists = True, False
+    view.decisions[decision.id] = decision
+    view.kept.append(decision.id)
+
+
+# -- moves into another namespace ----------------------------------------------------------------------------------------
+
+
+def _moved_across(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
+    assert l is not None
+    known = r or s
+    assert known is not None
+    here = view.namespace_at(l.parent)
+    above = view.remote.get(l.parent) or view.synced.get(l.parent)
+    if above is not None and above.namespace == known.namespace and not view.is_mount(l.parent):
+        return  # The folder above moved with it, and takes it along.
+    if not view.may_write(here) or (l.kind is Kind.DIR and _holds_mount(view, node_id)):
+        _move_back(view, node_id, r, l, s)
+        return
+    below = view.local.descendants(node_id) if l.kind is Kind.DIR else []
+    if any(node.id in view.busy for node in below):
+        view.waiting += 1
+        return
+    known_below = [node.id for node in below if node.id in view.synced or node.id in view.remote]
+    decision = Decision(node_id, r, l, s, "across namespaces")
+    decision.held, decision.exists = True, False
+    view.decisions[node_id] = decision
+    view.aside.append(
+        Relocate(
+            node=node_id,
+            parent=l.parent,
+            name=l.name,
+            new_id=view.context.fresh_id(),
+            fresh=tuple((old, view.context.fresh_id()) for old in known_below),
+            why=decision.why,
+        )
+    )
+
+
+def _holds_mount(view: View, node_id: NodeId) -> bool:
+    return view.is_mount(node_id) or any(view.is_mount(node.id) for node in view.local.descendants(node_id))
+
+
+def _move_back(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode, s: SyncedNode | None) -> None:  # noqa: E741
+    """Moved to where it cannot be: it goes back, or to `Kept from NAME` where its place is gone too."""
+    if r is None or r.namespace not in view.access:
+        _lost(view, node_id, None, l, s)
+        return
+    if not view.may_write(r.namespace):
+        _read_only(view, node_id, r, l, s)
+        return
+    decide(view, node_id, r, l, s)
+    decision = view.decisions.get(node_id)
+    if decision is not None and (l.parent != r.parent or l.name != r.name):
+        decision.parent, decision.name, decision.place = r.parent, r.name, Place.REMOTE
+        decision.why = f"moved where it cannot be, {decision.why}"
+
+
+# -- lost namespaces -----------------------------------------------------------------------------------------------------
+
+
+def _lost(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
+    if l is None:
+        if s is not None:
+            view.books.append(Forget(node=node_id, why="lost: gone"))
+        return
+    decision = Decision(node_id, None, l, s, "lost: unchanged")
+    view.decisions[node_id] = decision
+    decision.exists = False
+    _trash_or_keep(view, decision, "lost: changed kept")
+
+
+def _trash_or_keep(view: View, decision: Decision, kept: str) -> None:
+    """What is gone from the server for good: unchanged bytes need no keeping."""
+    l, s = decision.l, decision.s  # noqa: E741
+    assert l is not None
+    if l.kind is Kind.DIR:
+        if s is None:
+            decision.why = kept
+            _keep(view, decision)
+    elif s is not None and l.content_hash is None:
+        decision.held = True
+        view.reads.append(Hash(node=decision.id, why=decision.why))
+    elif s is None or l.content_hash != s.content_hash:
+        decision.why = kept
+        _keep(view, decision)
+
+
+# -- READ mounts ---------------------------------------------------------------------------------------------------------
+
+
+def _read_only(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
+    kind = (l or r or s).kind  # type: ignore[union-attr]
+    cell = (CELLS if kind is Kind.FILE else FOLDER_CELLS)[local_change(l, s)][remote_change(r, s)]
+    if r is None:
+        if l is None:
+            view.books.append(Forget(node=node_id, why=f"read-only: {cell}"))
+            return
+        decision = Decision(node_id, None, l, s, f"read-only: {cell}")
+        decision.exists = False
+        view.decisions[node_id] = decision
+        _trash_or_keep(view, decision, f"read-only: {cell} kept")
+        return
+    if l is None and view.is_excluded(node_id):
+        if s is not None:
+            view.books.append(Forget(node=node_id, why="excluded"))
+        return
+    decision = Decision(node_id, r, l, s, f"read-only: {cell}")
+    decision.parent, decision.name, decision.place = r.parent, r.name, Place.REMOTE
+    view.decisions[node_id] = decision
+    problem = name_problem(r.name) if l is None else None
+    if problem is not None:
+        decision.held, decision.exists = True, False
+        view.report(node_id, "name.unsafe", f"It cannot be on this disk: {problem}.", decision.why)
+    elif l is None:
+        decision.content = Content.FETCH if r.kind is Kind.FILE else Content.KEEP
+    else:
+        _restore(view, decision, r, l, s)
+
+
+def _restore(view: View, decision: Decision, r: RemoteNode, l: LocalNode, s: SyncedNode | None) -> None:  # noqa: E741
+    """On both sides: the server's place and bytes; local bytes that differ are kept aside first."""
+    if l.kind is Kind.FILE:
+        same = r.content_hash is not None and l.content_hash == r.content_hash
+        based = s is not None and l.content_hash == s.content_hash and l.content_hash is not None
+        if l.content_hash is None:
+            decision.content = Content.HASH
+            view.reads.append(Hash(node=decision.id, why=decision.why))
+        elif based and s is not None and r.content_hash is None and r.revision == s.revision:
+            same = True
+        elif based and not same:
+            decision.content = Content.FETCH
+        elif not same:
+            decision.why += " kept"
+            _keep(view, decision)
+            return
+        if same and l.executable is not None and l.executable != r.executable:
+            decision.set_executable, decision.executable = True, r.executable
+        if not same or decision.set_executable:
+            return
+    if l.parent == r.parent and l.name == r.name:
+        view.books.append(Adopt(node=decision.id, why=decision.why))
+
+
+# -- Kept from NAME ------------------------------------------------------------------------------------------------------
+
+
+def keep_aside(view: View) -> None:
+    """Moves what must be kept out of the mounts: folders as a whole, once nothing else is in them."""
+    kept = set(view.kept)
+    for node_id in view.kept:
+        l = view.local[node_id]  # noqa: E741
+        decision = view.decisions[node_id]
+        if l.parent in kept:
+            continue
+        below = view.local.descendants(node_id) if l.kind is Kind.DIR else []
+        if any(node.id not in kept for node in below):
+            if any(node.id in view.busy for node in below):
+                view.waiting += 1
+            continue
+        folder = _kept_folder(view, view.namespace_at(l.parent), decision)
+        if folder is None:
+            continue
+        known = node_id in view.synced or node_id in view.remote
+        view.leaving.update((node_id, *(node.id for node in below)))
+        view.aside.append(
+            Relocate(
+                node=node_id,
+                parent=folder,
+                name=view.take_name(folder, l.name, "plain"),
+                new_id=view.context.fresh_id() if known else None,
+                fresh=tuple(
+                    (node.id, view.context.fresh_id()) for node in below if node.id in view.synced or node.id in view.remote
+                ),
+                why=decision.why,
+            )
+        )
+
+
+def _kept_folder(view: View, namespace: NamespaceId, decision: Decision) -> NodeId | None:
+    """The folder `Kept from NAME`, made if need be; None when it is about to come from the server."""
+    made = view.kept_folders.get(namespace)
+    if made is not None:
+        return made
+    mount = view.remote.get(NodeId(namespace)) or view.synced.get(NodeId(namespace)) or view.local.get(NodeId(namespace))
+    name = view.context.kept_names.get(namespace) or (mount.name if mount is not None else "a shared folder")
+    wanted = f"Kept from {name}"
+    key = name_key(wanted)
+    for node_id in view.local.keyed(view.root, key):
+        if view.local[node_id].kind is Kind.DIR and not view.is_absent(node_id):
+            view.kept_folders[namespace] = node_id
+            return node_id
+    for node_id in view.remote.keyed(view.root, key):
+        if view.remote[node_id].kind is Kind.DIR and node_id not in view.local and node_id not in view.synced:
+            return None
+    folder = view.context.fresh_id()
+    view.kept_folders[namespace] = folder
+    view.aside.append(MakeFolder(node=folder, parent=view.root, name=view.take_name(view.root, wanted, "plain"), why=decision.why))
+    return folder

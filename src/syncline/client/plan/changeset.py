@@ -1,0 +1,133 @@
+"""The server's side of a plan: what to push, in an order in which each change is valid after those before it.
+
+Changes that are only valid together (swaps, rings, a name freed by a delete) become one group, checked here on its final state the
+way the server checks it; members that could not stand are taken out. Deletes come last, but for those a group needs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from syncline.client.plan.decision import Content, Decision, Place
+from syncline.client.plan.groups import Groups
+from syncline.client.plan.pushes import pushed
+from syncline.client.plan.removals import Removals
+from syncline.client.plan.revival import Revival
+from syncline.client.plan.steps import Push, Step
+from syncline.client.plan.view import View
+from syncline.model.entries import Kind
+from syncline.model.ids import NodeId
+from syncline.protocol.commits import Op
+
+
+class Changeset:
+    """An overlay over the remote tree, and the pushes that lead from one to the other."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.pushes: list[Step] = []
+        self.removals = Removals(view)
+        self.blocked: list[Decision] = []
+        self._ops: dict[NodeId, Decision] = {}
+        self._placed: dict[tuple[NodeId, str], NodeId] = {}
+        self._parents: dict[NodeId, NodeId] = {}
+        self._blockers: dict[NodeId, NodeId] = {}
+        self._revival = Revival(view)
+
+    def order(self) -> None:
+        """Fills `pushes` (deletes that nothing waits for are in `removals`)."""
+        self._ops = {decision.id: decision for decision in self.view.decisions.values() if self._has_place_to_push(decision)}
+        covered = self._revival.cover(self._ops)
+        for node_id in covered:
+            del self._ops[node_id]
+        stuck = self._solve()
+        if stuck:
+            groups = Groups(self.view, self._ops, stuck, self._blockers, self._placed, self._parents, self.removals)
+            self.pushes += groups.form(first=self._revival.count)
+            self.blocked = [stuck[node_id] for node_id in sorted(stuck) if node_id not in groups.done]
+        self._edits()
+        self.removals.finish()
+
+    def _has_place_to_push(self, decision: Decision) -> bool:
+        if decision.held or not decision.exists or decision.l is None or decision.place is Place.CONFLICT:
+            return False
+        r = decision.r
+        if r is None:
+            return True
+        return decision.place is not Place.FROZEN and (r.parent != decision.parent or r.name != decision.name)
+
+    def _solve(self) -> dict[NodeId, Decision]:
+        """Pushes what can be pushed one after the other; what is left."""
+        remaining = dict(self._ops)
+        queue = deque(remaining)
+        waiters: dict[NodeId, list[NodeId]] = {}
+        while queue:
+            node_id = queue.popleft()
+            op = remaining.get(node_id)
+            if op is None:
+                continue
+            blocker = self._blocker(op)
+            if blocker is not None:
+                self._blockers[node_id] = blocker
+                waiters.setdefault(blocker, []).append(node_id)
+                continue
+            del remaining[node_id]
+            self._placed[op.parent, op.key] = node_id
+            self._parents[node_id] = op.parent
+            self.pushes.append(self._push(op))
+            queue.extend(waiters.pop(node_id, ()))
+        return remaining
+
+    def _push(self, op: Decision) -> Push:
+        return pushed(self.view, op, group=self._revival.group_of(op), recursive=op.id in self._revival.recursive)
+
+    def _blocker(self, op: Decision) -> NodeId | None:
+        """What must change on the server before this can; None when nothing does."""
+        view, parent = self.view, op.parent
+        if parent != view.root and parent not in view.remote and parent not in self._parents:
+            return parent
+        for node_id in view.remote.keyed(parent, op.key):
+            if node_id != op.id and node_id not in self._parents:
+                return node_id
+        placed = self._placed.get((parent, op.key))
+        if placed is not None and placed != op.id:
+            return placed
+        if op.kind is Kind.DIR and op.r is not None and op.r.parent != parent:
+            return self._ring(op)
+        return None
+
+    def _ring(self, op: Decision) -> NodeId | None:
+        at: NodeId | None = op.parent
+        inside: NodeId | None = None
+        while at is not None and at != self.view.root:
+            if at == op.id:
+                return inside or op.id
+            if inside is None and at in self._ops and at not in self._parents:
+                inside = at
+            node = self.view.remote.get(at)
+            at = self._parents.get(at) or (None if node is None else node.parent)
+        return None
+
+    def _edits(self) -> None:
+        """Content and executable bits of files the server has."""
+        for decision in self.view.decisions.values():
+            r = decision.r
+            if r is None or decision.held or not decision.exists or decision.l is None:
+                continue
+            if decision.content is Content.PUSH or decision.push_executable:
+                if decision.place is Place.CONFLICT or decision.content in (Content.ASIDE, Content.HASH, Content.WAIT):
+                    continue
+                content = decision.content is Content.PUSH
+                self.pushes.append(
+                    Push(
+                        node=decision.id,
+                        why=decision.why,
+                        op=Op.EDIT,
+                        namespace=r.namespace,
+                        kind=Kind.FILE,
+                        base_revision=r.revision,
+                        content=content,
+                        content_hash=decision.l.content_hash if content else None,
+                        executable=decision.executable,
+                    )
+                )

@@ -1,0 +1,134 @@
+"""Two nodes of the target tree with one name: which keeps it, which is the same thing after all, which takes another name.
+
+What holds the name on the server keeps it. A local newcomer that is a folder, or has equal bytes, becomes it; any other takes a
+conflict name. Twins on a disk that tells case apart are told from each other by "(case conflict)".
+"""
+
+from __future__ import annotations
+
+from syncline.client.plan.decision import Content, Decision, Place
+from syncline.client.plan.steps import Hash, Link
+from syncline.client.plan.view import View
+from syncline.model.entries import Kind
+from syncline.model.ids import NodeId
+from syncline.model.paths import name_key
+
+
+def settle_names(view: View) -> None:
+    """Gives every existing decision a place of its own (`parent`, `key`)."""
+    spots: dict[tuple[NodeId, str], Decision | list[Decision]] = {}
+    crowded: list[tuple[NodeId, str]] = []
+    local, remote, decisions = view.local, view.remote, view.decisions
+    for decision in decisions.values():
+        if not decision.exists:
+            if not _lingers(decision):
+                continue
+            assert decision.l is not None
+            decision.parent, decision.name = decision.l.parent, decision.l.name
+        decision.key = key = name_key(decision.name)
+        spot = (decision.parent, key)
+        other = spots.get(spot)
+        if other is None:
+            spots[spot] = decision
+            here, there = local.keyed(*spot), remote.keyed(*spot)
+            if any(node_id not in decisions for node_id in here) or any(node_id not in decisions for node_id in there):
+                crowded.append(spot)
+        else:
+            spots[spot] = [*other, decision] if isinstance(other, list) else [other, decision]
+            crowded.append(spot)
+    for spot in dict.fromkeys(crowded):
+        entry = spots[spot]
+        _settle(view, spot, entry if isinstance(entry, list) else [entry])
+
+
+def _lingers(decision: Decision) -> bool:
+    """Gone from the server, but its folder stays on disk: it still has a name there."""
+    return decision.held and decision.l is not None and decision.kind is Kind.DIR and decision.why.endswith("/delete")
+
+
+def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> None:
+    """Finds the keeper of a place and makes every other give way."""
+    resting = _resting(view, spot)
+    if resting is not None:
+        for rival in rivals:
+            if resting in view.busy:
+                rival.held = True
+                view.waiting += 1
+            else:
+                _rename(view, rival, _is_twin(view, rival, resting))
+        return
+    rivals.sort(key=lambda rival: _claim(rival, spot))
+    keeper = rivals[0]
+    for rival in rivals[1:]:
+        if not _is_same(view, rival, keeper):
+            _rename(view, rival, _is_twin(view, rival, keeper.id))
+
+
+def _resting(view: View, spot: tuple[NodeId, str]) -> NodeId | None:
+    """A node at the place which is not decided about now: it agrees on all sides, or is busy."""
+    for node_id in (*view.local.keyed(*spot), *view.remote.keyed(*spot)):
+        if node_id not in view.decisions:
+            return node_id
+    return None
+
+
+def _claim(rival: Decision, spot: tuple[NodeId, str]) -> tuple[int, int, str]:
+    """Sorts the keeper first: on the server at this place, then at its last agreed place, then the eldest."""
+    r, s = rival.r, rival.s
+    on_server = r is not None and (r.parent, name_key(r.name)) == spot
+    agreed = s is not None and (s.parent, name_key(s.name)) == spot
+    return (not on_server, not agreed, rival.id)
+
+
+def _is_twin(view: View, rival: Decision, keeper: NodeId) -> bool:
+    """Whether both lie side by side on this disk, told apart only by case or normalisation."""
+    other = view.local.get(keeper)
+    return (
+        rival.l is not None
+        and other is not None
+        and other.parent == rival.l.parent
+        and name_key(other.name) == name_key(rival.l.name)
+    )
+
+
+def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
+    """Whether a local newcomer is the server's node: then it takes its identity (or that is found out first)."""
+    if rival.l is None or rival.r is not None or keeper.r is None or keeper.l is not None or rival.kind is not keeper.kind:
+        return False
+    if rival.held or keeper.held:
+        rival.held = True
+        return True
+    if rival.kind is Kind.FILE:
+        if rival.l.content_hash is None or keeper.r.content_hash is None:
+            if rival.l.content_hash is None:
+                view.reads.append(Hash(node=rival.id, why="new/new"))
+            else:
+                view.waiting += 1
+            rival.held = keeper.held = True
+            return True
+        if rival.l.content_hash != keeper.r.content_hash:
+            return False
+    view.books.append(Link(node=rival.id, to=keeper.id, why="same place" if rival.kind is Kind.FILE else "merge folders"))
+    rival.held = keeper.held = True
+    return True
+
+
+def _rename(view: View, rival: Decision, twin: bool) -> None:
+    l = rival.l  # noqa: E741
+    if rival.held and not _lingers(rival):
+        return
+    new_file = l is not None and rival.s is None and rival.r is None and rival.kind is Kind.FILE
+    if l is not None and new_file and not twin and view.holds_already(rival.parent, l.content_hash):
+        rival.exists = False
+        rival.content = Content.KEEP
+        rival.why = "already held"
+        return
+    mark = "case" if twin else "selective" if _meets_excluded(view, rival) else "conflict"
+    rival.name = view.take_name(rival.parent, rival.name, mark)
+    rival.key = name_key(rival.name)
+    rival.place = Place.CONFLICT
+    rival.why = {"case": "case conflict", "selective": "selective sync conflict", "conflict": f"name taken, {rival.why}"}[mark]
+
+
+def _meets_excluded(view: View, rival: Decision) -> bool:
+    return any(view.is_excluded(node_id) for node_id in view.remote.keyed(rival.parent, rival.key))

@@ -1,0 +1,29 @@
+"""What a plan is told besides the trees: this device, the day, fresh ids, the disk's habits, and what is kept off this disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+
+from syncline.model.ids import NamespaceId, NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanContext:
+    """`today` is an ISO date. `fresh_id` gives a new node id at each call; nothing else here may differ between two equal plans."""
+
+    device: str
+    today: str
+    fresh_id: Callable[[], NodeId]
+    case_sensitive_disk: bool = True
+    """Whether the disk tells apart names whose keys are equal; where it does not, a case-only rename takes two hops."""
+    excluded: Set[NodeId] = frozenset()
+    """Remote nodes which, with everything below them, are not wanted on this disk. Their absence is never a delete. When this set
+    changes, the engine opens the nodes concerned."""
+    leftovers: Set[NodeId] = frozenset()
+    """Folders gone from the server that `RemoveFolder` found holding ignored or unknown files: they stay, and are not re-created
+    on the server until they gain a file that is synced."""
+    kept_names: Mapping[NamespaceId, str] = field(default_factory=dict)
+    """Names of shared namespaces, lost ones among them, for `Kept from NAME`; without one, the mount's last name is used."""
+    only_namespaces: Set[NamespaceId] | None = None
+    """Where given, nodes of other namespaces are left alone."""

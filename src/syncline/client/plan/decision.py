@@ -1,0 +1,136 @@
+"""What should become of one node: the outcome of the decision table for it, before it is known what can be done at once.
+
+A decision names the node's place and content in the *target* tree, the state both sides should reach. Decisions are made from the
+node's own changes first (`decide`), then corrected where nodes touch each other (`target`, `collide`).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.ids import NodeId
+
+
+class Place(IntEnum):
+    """Where the target place comes from."""
+
+    SAME = 0
+    LOCAL = 1
+    REMOTE = 2
+    FROZEN = 3
+    """The sides' places differ, and stay so: the local one cannot be told to the server (its name, its depth)."""
+    CONFLICT = 4
+    """A new name next to what keeps the old one."""
+
+
+class Content(IntEnum):
+    KEEP = 0
+    PUSH = 1
+    FETCH = 2
+    ASIDE = 3
+    """Fetch, and keep the local bytes as a conflict copy."""
+    HASH = 4
+    """Undecided until the local content is known."""
+    WAIT = 5
+    """Undecided until the server knows the remote content's hash."""
+
+
+class Decision:
+    """Mutable while a plan is made, and never outlives it."""
+
+    __slots__ = (
+        "content",
+        "executable",
+        "exists",
+        "forced",
+        "held",
+        "id",
+        "key",
+        "kind",
+        "l",
+        "name",
+        "parent",
+        "place",
+        "push_executable",
+        "r",
+        "s",
+        "set_executable",
+        "why",
+    )
+
+    def __init__(self, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None, why: str) -> None:  # noqa: E741
+        self.id = node_id
+        self.r = r
+        self.l = l
+        self.s = s
+        node = l or r or s
+        assert node is not None
+        self.kind: Kind = node.kind
+        self.exists = True
+        self.forced = False
+        """Exists only because something below it does."""
+        self.held = False
+        """Nothing is planned for it in this round; it stays where it is on both sides."""
+        self.parent: NodeId = node.parent
+        self.name: str = node.name
+        self.key: str = ""
+        self.place = Place.SAME
+        self.content = Content.KEEP
+        self.executable: bool | None = None
+        self.push_executable = False
+        self.set_executable = False
+        self.why = why
+
+    @property
+    def absent(self) -> bool:
+        """Decided to be gone from both sides."""
+        return not self.exists and not self.held
+
+
+# -- Cells: what happened on a side, as the tables call it ---------------------------------------------------------------
+
+NONE: Final = 0
+EDIT: Final = 1
+MOVE: Final = 2
+MOVE_EDIT: Final = 3
+DELETE: Final = 4
+NEW: Final = 5
+ABSENT: Final = 6
+_SIDES: Final = ("none", "edit", "move", "move+edit", "delete", "new", "absent")
+CELLS: Final = tuple(tuple(f"{local}/{remote}" for remote in _SIDES) for local in _SIDES)
+FOLDER_CELLS: Final = tuple(tuple(f"folder {local}/{remote}" for remote in _SIDES) for local in _SIDES)
+
+
+def local_change(l: LocalNode | None, s: SyncedNode | None) -> int:  # noqa: E741
+    """The row of the table. A content that is not known counts as an edit."""
+    if l is None:
+        return ABSENT if s is None else DELETE
+    if s is None:
+        return NEW
+    change = MOVE if l.parent != s.parent or l.name != s.name else NONE
+    if l.kind is Kind.FILE and (
+        l.content_hash != s.content_hash or (l.executable is not None and l.executable != s.executable) or l.content_hash is None
+    ):
+        change |= EDIT
+    return change
+
+
+def remote_change(r: RemoteNode | None, s: SyncedNode | None) -> int:
+    """The column of the table."""
+    if r is None:
+        return ABSENT if s is None else DELETE
+    if s is None:
+        return NEW
+    change = MOVE if r.parent != s.parent or r.name != s.name else NONE
+    if r.kind is Kind.FILE and (remote_content_changed(r, s) or r.executable != s.executable):
+        change |= EDIT
+    return change
+
+
+def remote_content_changed(r: RemoteNode, s: SyncedNode) -> bool:
+    """A revision whose hash the server does not know yet is told by its number."""
+    if r.content_hash is None:
+        return r.revision != s.revision
+    return r.content_hash != s.content_hash

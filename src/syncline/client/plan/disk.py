@@ -1,0 +1,254 @@
+"""The disk's side of a plan: which folders to make, what to move, fetch and throw away, in an order in which each step can be done.
+
+The target tree is valid, so every move can be done; an order is found by letting each wait for what stands in its way. What is
+left when nothing moves is a ring: one of it hops aside (`Stage`) and lands later in the same plan. Steps that wait for something
+outside the plan (a transfer, a hash) are left for the next one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from syncline.client.plan.decision import Content, Decision, Place
+from syncline.client.plan.steps import Discard, Fetch, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage, Step
+from syncline.client.plan.view import View
+from syncline.model.entries import Kind
+from syncline.model.ids import NodeId
+from syncline.model.paths import name_key
+
+
+class Disk:
+    """An overlay over the local tree, and the steps that lead from one to the other."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.structure: list[Step] = []
+        self.fetches: list[Step] = []
+        self.deletes: list[Step] = []
+        self.files_deleted = 0
+        self.blocked: list[Decision] = []
+        self._ops: dict[NodeId, Decision] = {}
+        self._hopeless: set[NodeId] = set()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._left: set[NodeId] = set(self.view.leaving)
+        self._placed: dict[tuple[NodeId, str], NodeId] = {}
+        self._parents: dict[NodeId, NodeId] = {}
+        self._gone: set[NodeId] = set(self.view.leaving)
+        self._staged: set[NodeId] = set()
+        self._blockers: dict[NodeId, NodeId] = {}
+        self.structure = []
+        self.fetches = []
+        self.files_deleted = 0
+
+    def order(self) -> None:
+        """Fills `structure`, `fetches` and `deletes`; what has to wait is in `blocked`."""
+        self._ops = {decision.id: decision for decision in self._wanted()}
+        while True:
+            self._reset()
+            if self._solve():
+                break
+        self.blocked = [self._ops[node_id] for node_id in sorted(self._hopeless)]
+        self._contents()
+        self._delete_rest()
+
+    # -- what is wanted ---------------------------------------------------------------------------------------------------
+
+    def _wanted(self) -> list[Decision]:
+        first: list[Decision] = []
+        rest: list[Decision] = []
+        for decision in self.view.decisions.values():
+            if decision.held or not decision.exists:
+                if decision.place is Place.CONFLICT and decision.l is not None and decision.held:
+                    first.append(decision)
+                continue
+            l = decision.l  # noqa: E741
+            if l is None:
+                rest.append(decision)
+            elif l.parent != decision.parent or l.name != decision.name:
+                (first if decision.place is Place.CONFLICT else rest).append(decision)
+        return [*first, *rest]
+
+    # -- ordering ---------------------------------------------------------------------------------------------------------
+
+    def _solve(self) -> bool:
+        """One attempt; false when something was staged that cannot land, and must not be staged in the next attempt."""
+        remaining = {node_id: op for node_id, op in self._ops.items() if node_id not in self._hopeless}
+        queue = deque(remaining)
+        waiters: dict[NodeId, list[NodeId]] = {}
+        while True:
+            while queue:
+                node_id = queue.popleft()
+                if node_id not in remaining:
+                    continue
+                blocker = self._try(remaining[node_id])
+                if blocker is None:
+                    del remaining[node_id]
+                    self._blockers.pop(node_id, None)
+                    queue.extend(waiters.pop(node_id, ()))
+                else:
+                    self._blockers[node_id] = blocker
+                    waiters.setdefault(blocker, []).append(node_id)
+            self._drop_hopeless(remaining)
+            if not remaining:
+                return not (self._staged & self._hopeless)
+            hop = self._pick_hop(remaining)
+            if hop is None:
+                self._hopeless.update(remaining)
+                return not (self._staged & self._hopeless)
+            self._stage(hop)
+            queue.extend(waiters.pop(hop.id, ()))
+            queue.append(hop.id)
+
+    def _drop_hopeless(self, remaining: dict[NodeId, Decision]) -> None:
+        """Whatever waits for something that will not move in this plan waits for the next."""
+        found = True
+        while found:
+            found = False
+            for node_id in list(remaining):
+                if self._blockers[node_id] not in remaining:
+                    del remaining[node_id]
+                    self._hopeless.add(node_id)
+                    found = True
+
+    def _pick_hop(self, remaining: dict[NodeId, Decision]) -> Decision | None:
+        blocking = {self._blockers[node_id] for node_id in remaining}
+        movable = [
+            op for node_id, op in remaining.items() if op.l is not None and node_id not in self._staged and node_id in blocking
+        ]
+        return min(movable, key=lambda op: op.id, default=None)
+
+    def _stage(self, op: Decision) -> None:
+        self.structure.append(Stage(node=op.id, why=op.why))
+        self._staged.add(op.id)
+        self._left.add(op.id)
+
+    def _try(self, op: Decision) -> NodeId | None:
+        """Does the step if it can be done now; else what is in the way."""
+        parent = op.parent
+        if parent != self.view.root and (parent in self._gone or parent in self._staged or not self._is_there(parent)):
+            return parent
+        if op.l is not None and op.kind is Kind.DIR:
+            inside = self._way_out(op)
+            if inside is not None:
+                return inside
+        key = op.key or name_key(op.name)
+        occupant = self._occupant(parent, key, op.id)
+        if occupant is not None:
+            if not self.view.is_absent(occupant):
+                return occupant
+            blocker = self._clear(occupant)
+            if blocker is not None:
+                return blocker
+        self._do(op, parent, key)
+        return None
+
+    def _do(self, op: Decision, parent: NodeId, key: str) -> None:
+        if op.l is None:
+            if op.kind is Kind.DIR:
+                self.structure.append(MakeFolder(node=op.id, parent=parent, name=op.name, why=op.why))
+            else:
+                self.fetches.append(Fetch(node=op.id, parent=parent, name=op.name, why=op.why))
+        else:
+            self._hop_over_own_name(op, parent, key)
+            self.structure.append(Relocate(node=op.id, parent=parent, name=op.name, why=op.why))
+            self._left.add(op.id)
+            self._staged.discard(op.id)
+        self._placed[parent, key] = op.id
+        self._parents[op.id] = parent
+
+    def _hop_over_own_name(self, op: Decision, parent: NodeId, key: str) -> None:
+        """A rename in which only case or normalisation changes needs a hop where the disk does not tell them apart."""
+        if self.view.context.case_sensitive_disk or op.id in self._staged:
+            return
+        assert op.l is not None
+        if op.l.parent == parent and name_key(op.l.name) == key:
+            self.structure.append(Stage(node=op.id, why=op.why))
+
+    def _is_there(self, folder: NodeId) -> bool:
+        return folder in self.view.local or folder in self._parents
+
+    def _way_out(self, op: Decision) -> NodeId | None:
+        """A folder cannot go into itself: what has to leave it first (itself, if nothing below moves)."""
+        at: NodeId | None = op.parent
+        inside: NodeId | None = None
+        while at is not None and at != self.view.root:
+            if at == op.id:
+                return inside or op.id
+            if at in self._staged:
+                return at
+            if at in self._ops and at not in self._parents and inside is None:
+                inside = at
+            node = self.view.local.get(at)
+            at = self._parents.get(at) or (None if node is None else node.parent)
+        return None
+
+    def _occupant(self, parent: NodeId, key: str, me: NodeId) -> NodeId | None:
+        for node_id in self.view.local.keyed(parent, key):
+            if node_id != me and node_id not in self._left and node_id not in self._gone:
+                return node_id
+        placed = self._placed.get((parent, key))
+        return None if placed == me else placed
+
+    # -- deleting ---------------------------------------------------------------------------------------------------------
+
+    def _clear(self, node_id: NodeId) -> NodeId | None:
+        """Deletes something that is decided to go, with what is below it; else what has to leave it first."""
+        if node_id in self.view.busy:
+            return node_id
+        decision = self.view.decisions[node_id]
+        if decision.kind is Kind.FILE:
+            self.structure.append(Discard(node=node_id, why=decision.why))
+            self._gone.add(node_id)
+            self.files_deleted += 1
+            return None
+        for child in self.view.local.children(node_id):
+            if child.id in self._left or child.id in self._gone:
+                continue
+            if not self.view.is_absent(child.id):
+                return child.id
+            blocker = self._clear(child.id)
+            if blocker is not None:
+                return blocker
+        self.structure.append(RemoveFolder(node=node_id, why=decision.why))
+        self._gone.add(node_id)
+        return None
+
+    def _delete_rest(self) -> None:
+        """Deletes last, bottom-up; a folder that still holds something waits."""
+        kept = self.structure
+        self.structure = self.deletes = []
+        for decision in self.view.decisions.values():
+            if decision.absent and decision.l is not None and decision.id not in self._gone:
+                self._clear(decision.id)
+        self.deletes = self.structure
+        self.structure = kept
+
+    # -- contents ---------------------------------------------------------------------------------------------------------
+
+    def _contents(self) -> None:
+        """Bytes and executable bits of files that are on disk already."""
+        for decision in self.view.decisions.values():
+            l = decision.l  # noqa: E741
+            if l is None or decision.held or not decision.exists or decision.kind is Kind.DIR:
+                continue
+            if decision.set_executable:
+                assert decision.executable is not None
+                self.structure.append(SetExecutable(node=decision.id, executable=decision.executable, why=decision.why))
+            if decision.content is Content.FETCH or decision.content is Content.ASIDE:
+                self._replace(decision)
+
+    def _replace(self, decision: Decision) -> None:
+        l = decision.l  # noqa: E741
+        assert l is not None
+        if decision.push_executable:
+            return
+        moved = decision.id in self._parents
+        parent, name = (decision.parent, decision.name) if moved else (l.parent, l.name)
+        aside_id = aside_name = None
+        if decision.content is Content.ASIDE:
+            aside_id, aside_name = self.view.context.fresh_id(), self.view.take_name(parent, name, "conflict")
+        self.fetches.append(
+            Fetch(node=decision.id, parent=parent, name=name, aside_id=aside_id, aside_name=aside_name, why=decision.why)
+        )

@@ -1,0 +1,115 @@
+"""The plan: a pure function of the three trees.
+
+Every open node is decided alone (`decide`), the decisions become one valid target tree (`target`, `collide`), and each side's way
+there is put in order (`disk`, `changeset`). Nothing is remembered between plans; a plan that was carried out in part, or not at
+all, is followed by one that starts from what is then observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from syncline.client.plan.aside import keep_aside, rules_for
+from syncline.client.plan.changeset import Changeset
+from syncline.client.plan.collide import settle_names
+from syncline.client.plan.context import PlanContext
+from syncline.client.plan.decide import decide
+from syncline.client.plan.disk import Disk
+from syncline.client.plan.steps import Plan, Step
+from syncline.client.plan.target import complete
+from syncline.client.plan.view import View
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import LocalNode, RemoteNode, SyncedNode
+from syncline.model.ids import NamespaceId, NodeId
+
+__all__ = ["PlanContext", "plan"]
+
+
+def plan(trees: Trees, *, context: PlanContext, busy: Set[NodeId] = frozenset()) -> Plan:
+    """What to do next so that disk and server agree: deterministic, and empty when they do.
+
+    Looks at `trees.open` only, and at what those nodes touch; closes the ids in it that agree on all sides. Changes nothing else.
+    """
+    made, blocked = _round(trees, context, busy, frozenset())
+    reverted: set[NodeId] = set()
+    while made.is_empty and blocked - reverted:
+        reverted.add(min(blocked - reverted))
+        made, blocked = _round(trees, context, busy, reverted)
+    return made
+
+
+def _round(trees: Trees, context: PlanContext, busy: Set[NodeId], reverted: Set[NodeId]) -> tuple[Plan, set[NodeId]]:
+    """One plan, and the nodes moved here whose move nothing but another plan's grace could carry out."""
+    view = View(trees, context, busy, reverted)
+    _decide_open(view)
+    keep_aside(view)
+    complete(view)
+    settle_names(view)
+    disk, changeset = Disk(view), Changeset(view)
+    disk.order()
+    changeset.order()
+    steps: list[Step] = [
+        *view.books,
+        *view.aside,
+        *disk.structure,
+        *view.reads,
+        *disk.fetches,
+        *changeset.pushes,
+        *disk.deletes,
+        *changeset.removals.pushes,
+        *view.reports,
+    ]
+    waiting = view.waiting
+    if waiting:
+        waiting += len(disk.blocked) + len(changeset.blocked)
+    made = Plan(steps=tuple(steps), deletes_up=changeset.removals.files, deletes_down=disk.files_deleted, waiting=waiting)
+    moved = {op.id for op in (*disk.blocked, *changeset.blocked) if op.l is not None and op.r is not None}
+    return made, moved
+
+
+def _decide_open(view: View) -> None:
+    """Decides every open node that is not in agreement, in order of ids; closes the others."""
+    trees, busy, only = view.trees, view.busy, view.context.only_namespaces
+    remote, local, synced = trees.remote, trees.local, trees.synced
+    closed: list[NodeId] = []
+    for node_id in sorted(trees.open):
+        r, l, s = remote.get(node_id), local.get(node_id), synced.get(node_id)  # noqa: E741
+        if r is None and l is None and s is None:
+            closed.append(node_id)
+            continue
+        if r is not None and l is not None and s is not None and in_agreement(r, l, s) and not view.is_excluded(node_id):
+            closed.append(node_id)
+            continue
+        if node_id in busy:
+            view.waiting += 1
+            continue
+        if only is not None and _namespace(view, r, l, s) not in only:
+            continue
+        rule = rules_for(view, r, l, s)
+        if rule is None:
+            decide(view, node_id, r, l, s)
+        else:
+            rule(view, node_id, r, l, s)
+    trees.open.difference_update(closed)
+
+
+def in_agreement(r: RemoteNode, l: LocalNode, s: SyncedNode) -> bool:  # noqa: E741
+    """Whether a node is the same in all three trees, so that nothing is left to do for it."""
+    return (
+        r.parent == l.parent == s.parent
+        and r.name == l.name == s.name
+        and r.revision == s.revision
+        and l.content_hash == s.content_hash
+        and (r.content_hash is None or r.content_hash == s.content_hash)
+        and r.executable == s.executable
+        and (l.executable is None or l.executable == s.executable)
+        and r.namespace == s.namespace
+    )
+
+
+def _namespace(view: View, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> NamespaceId:  # noqa: E741
+    known = r or s
+    if known is not None:
+        return known.namespace
+    assert l is not None
+    return view.namespace_at(l.parent)

@@ -1,0 +1,43 @@
+"""One decided place, as the change that tells the server of it."""
+
+from __future__ import annotations
+
+from syncline.client.plan.decision import Content, Decision
+from syncline.client.plan.steps import Push
+from syncline.client.plan.view import View
+from syncline.model.entries import Kind
+from syncline.protocol.commits import Op
+
+
+def pushed(view: View, op: Decision, *, group: int | None = None, recursive: bool = False) -> Push:
+    """A create, an undelete or a move. `recursive` brings a whole deleted folder back as it was."""
+    r, l, s = op.r, op.l, op.s  # noqa: E741
+    assert l is not None
+    is_file = op.kind is Kind.FILE
+    if r is not None:
+        return Push(
+            node=op.id,
+            why=op.why,
+            op=Op.MOVE,
+            namespace=r.namespace,
+            kind=op.kind,
+            parent=op.parent,
+            name=op.name,
+            base_revision=r.revision if is_file else None,
+            group=group,
+        )
+    content = op.content is Content.PUSH
+    return Push(
+        node=op.id,
+        why=op.why,
+        op=Op.CREATE if s is None else Op.UNDELETE,
+        namespace=view.namespace_at(op.parent) if s is None else s.namespace,
+        kind=op.kind,
+        parent=op.parent,
+        name=op.name,
+        content=content,
+        content_hash=l.content_hash if content else None,
+        executable=op.executable,
+        recursive=recursive,
+        group=group,
+    )

@@ -1,0 +1,58 @@
+"""Bringing whole folders back: deleted on the server, moved here (`folder move/delete`).
+
+All of it must come back at once: a half that is back would make the other half look deleted and unchanged. Where everything that
+was in the folder is still here the server does it in one recursive change; else the nodes go into one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from syncline.client.plan.decision import Content, Decision
+from syncline.client.plan.view import View
+from syncline.model.entries import Kind
+from syncline.model.ids import NodeId
+from syncline.model.limits import BATCH_MAX
+
+
+class Revival:
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.recursive: set[NodeId] = set()
+        self.count = 0
+        """Groups formed so far; they are numbered from 0."""
+        self._groups: dict[NodeId, int] = {}
+
+    def group_of(self, op: Decision) -> int | None:
+        return self._groups.get(op.id)
+
+    def cover(self, ops: Mapping[NodeId, Decision]) -> list[NodeId]:
+        """Sorts out which folders come back as a whole; the ops which a recursive one makes needless."""
+        covered: list[NodeId] = []
+        for top in [op for op in ops.values() if self._is_top(op)]:
+            below = [node.id for node in self.view.synced.descendants(top.id)]
+            if not below:
+                continue
+            members = [node_id for node_id in below if node_id in ops and ops[node_id].r is None]
+            if len(members) >= BATCH_MAX or all(
+                node_id in self.view.local and node_id not in self.view.remote for node_id in below
+            ):
+                self.recursive.add(top.id)
+                covered += members
+                continue
+            unchanged = [node_id for node_id in members if ops[node_id].content is Content.KEEP]
+            for node_id in (top.id, *unchanged):
+                self._groups[node_id] = self.count
+            self.count += 1
+        return list(dict.fromkeys(covered))
+
+    def _is_top(self, op: Decision) -> bool:
+        s = op.s
+        return (
+            op.kind is Kind.DIR
+            and op.r is None
+            and s is not None
+            and op.l is not None
+            and (op.l.parent != s.parent or op.l.name != s.name)
+            and not op.forced
+        )

@@ -1,0 +1,99 @@
+"""From single decisions to a target tree: what exists brings back the folders above it, and moves that close a ring are undone.
+
+Run after every open node was decided, before names are compared.
+"""
+
+from __future__ import annotations
+
+from syncline.client.plan.decision import Decision, Place
+from syncline.client.plan.view import View
+from syncline.model.entries import Kind
+from syncline.model.ids import NodeId
+
+
+def complete(view: View) -> None:
+    """Corrects the decisions in place until every existing node has an existing chain of folders, without rings."""
+    _bring_back_folders(view)
+    movers = [
+        decision
+        for decision in view.decisions.values()
+        if decision.kind is Kind.DIR and decision.l is not None and decision.exists and _changes_folder(decision)
+    ]
+    while movers:
+        broken = False
+        for decision in movers:
+            ring = _ring(view, decision)
+            if ring:
+                _break(ring)
+                broken = True
+        if not broken:
+            return
+        _bring_back_folders(view)
+
+
+def _changes_folder(decision: Decision) -> bool:
+    return (
+        decision.r is None
+        or (decision.l is not None and decision.l.parent != decision.r.parent)
+        or (decision.s is not None and decision.s.parent != decision.parent)
+    )
+
+
+def _bring_back_folders(view: View) -> None:
+    """A change beats a delete: a folder decided to go stays where something below it stays."""
+    decisions = view.decisions
+    for decision in list(decisions.values()):
+        if not decision.exists:
+            continue
+        above = decisions.get(decision.parent)
+        while above is not None and not above.exists and not _is_settled_without(above):
+            above.exists = above.forced = True
+            above.held = False
+            _place_forced(above)
+            above = decisions.get(above.parent)
+
+
+def _is_settled_without(above: Decision) -> bool:
+    """Kept local only, or kept off this disk: what is below cannot change that."""
+    return above.held and (above.l is None or (above.r is None and above.s is None) or above.place is Place.FROZEN)
+
+
+def _place_forced(above: Decision) -> None:
+    if above.l is not None:
+        above.place = Place.LOCAL
+        above.parent, above.name = above.l.parent, above.l.name
+        above.why = "folder below/delete"
+    elif above.r is not None:
+        above.place = Place.REMOTE
+        above.parent, above.name = above.r.parent, above.r.name
+        above.why = "folder delete/below"
+
+
+def _ring(view: View, start: Decision) -> list[Decision]:
+    """The decisions on the ring that `start` is part of, if there is one."""
+    seen: list[Decision] = [start]
+    visited: set[NodeId] = {start.id}
+    at: NodeId | None = start.parent
+    while at is not None and at != view.root:
+        if at == start.id:
+            return seen
+        if at in visited:
+            return []
+        visited.add(at)
+        decision = view.decisions.get(at)
+        if decision is not None:
+            seen.append(decision)
+        at = view.target_parent(at)
+    return []
+
+
+def _break(ring: list[Decision]) -> None:
+    """Each move was legal alone: the local one gives way, and the folder goes where the server has it."""
+    candidates = [decision for decision in ring if decision.r is not None and decision.r.parent != decision.parent]
+    if not candidates:
+        return
+    loser = min(candidates, key=lambda decision: decision.id)
+    assert loser.r is not None
+    loser.parent, loser.name = loser.r.parent, loser.r.name
+    loser.place = Place.REMOTE
+    loser.why = "cycle"

@@ -1,0 +1,205 @@
+"""What a plan looks at: the trees, the context, and what was found out about them so far in this round.
+
+Everything here answers questions and remembers answers; nothing walks more of the trees than the question needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Final
+
+from syncline.client.plan.context import PlanContext
+from syncline.client.plan.decision import Decision
+from syncline.client.plan.steps import Report, Step
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import Kind
+from syncline.model.ids import Digest, NamespaceId, NodeId
+from syncline.model.limits import DEPTH_MAX
+from syncline.model.paths import case_conflict_name, conflict_name, name_key, name_problem
+
+NAMES_TRIED_MAX: Final = 10_000
+
+
+class View:
+    """One round's question book. `books`, `reads`, `aside` and `reports` gather the steps that need no ordering."""
+
+    def __init__(self, trees: Trees, context: PlanContext, busy: Set[NodeId], reverted: Set[NodeId] = frozenset()) -> None:
+        self.trees = trees
+        self.remote = trees.remote
+        self.local = trees.local
+        self.synced = trees.synced
+        self.root = trees.root
+        self.access = trees.access
+        self.context = context
+        self.busy = busy
+        self.reverted = reverted
+        """Nodes whose local move is given up, since nothing else would go on."""
+        self.plain = len(trees.access) == 1 and not context.kept_names
+        """Only the root namespace, and none that is known to be lost."""
+        self.mounts: frozenset[str] = frozenset(trees.access)
+        self._named_mounts: frozenset[str] = frozenset(context.kept_names)
+        self.writable: dict[NamespaceId, bool] = {name: access.may_write for name, access in trees.access.items()}
+        self.decisions: dict[NodeId, Decision] = {}
+        self.books: list[Step] = []
+        self.reads: list[Step] = []
+        self.aside: list[Step] = []
+        self.reports: list[Report] = []
+        self.kept: list[NodeId] = []
+        """Local nodes to be moved to a `Kept from NAME` folder."""
+        self.kept_folders: dict[NamespaceId, NodeId] = {}
+        self.leaving: set[NodeId] = set()
+        """Local nodes (whole subtrees) that `aside` takes from where they are."""
+        self.waiting = 0
+        self._namespaces: dict[NodeId, NamespaceId] = {}
+        self._local_only: dict[NodeId, bool] = {}
+        self._revived: dict[NodeId, bool] = {}
+        self._restored: dict[NodeId, bool] = {}
+        self._excluded: dict[NodeId, bool] = {}
+        self._depths: dict[NodeId, int] = {}
+        self._named: dict[NodeId, set[str]] = {}
+
+    # -- where a node is --------------------------------------------------------------------------------------------------
+
+    def namespace_at(self, folder: NodeId) -> NamespaceId:
+        """The namespace of what lies in a local folder; one that is not in `access` was lost."""
+        found = self._namespaces.get(folder)
+        if found is None:
+            if folder == self.root or folder in self.mounts or self._is_lost_mount(folder):
+                found = NamespaceId(folder)
+            else:
+                node = self.local.get(folder)
+                found = NamespaceId(self.root) if node is None else self.namespace_at(node.parent)
+            self._namespaces[folder] = found
+        return found
+
+    def _is_lost_mount(self, folder: NodeId) -> bool:
+        if folder in self._named_mounts:
+            return True
+        if folder in self.remote or folder not in self.synced:
+            return False
+        return any(str(child.namespace) == folder for child in self.synced.children(folder)[:1])
+
+    def is_mount(self, node_id: NodeId) -> bool:
+        """Whether a folder is the root of a shared namespace, held or lost."""
+        node = self.remote.get(node_id)
+        return (
+            (node is not None and node.mount) or (node_id != self.root and node_id in self.mounts) or self._is_lost_mount(node_id)
+        )
+
+    def may_write(self, namespace: NamespaceId) -> bool:
+        return self.writable.get(namespace, False)
+
+    def local_only(self, folder: NodeId) -> bool:
+        """Whether a local folder can never be on the server as it is, so nothing in it can."""
+        found = self._local_only.get(folder)
+        if found is None:
+            node = self.local.get(folder)
+            if node is None or folder in self.remote:
+                found = False
+            else:
+                found = name_problem(node.name) is not None or self.local_only(node.parent)
+            self._local_only[folder] = found
+        return found
+
+    def depth(self, folder: NodeId) -> int:
+        """How many folders deep a local folder lies; the root is 0."""
+        found = self._depths.get(folder)
+        if found is None:
+            node = self.local.get(folder)
+            found = 0 if node is None else self.depth(node.parent) + 1 if len(self._depths) < DEPTH_MAX * 64 else 1
+            self._depths[folder] = found
+        return found
+
+    def is_excluded(self, node_id: NodeId) -> bool:
+        """Whether a node, or a folder above it on the server, is kept off this disk."""
+        if not self.context.excluded:
+            return False
+        found = self._excluded.get(node_id)
+        if found is None:
+            node = self.remote.get(node_id)
+            found = node_id in self.context.excluded or (node is not None and self.is_excluded(node.parent))
+            self._excluded[node_id] = found
+        return found
+
+    # -- whole subtrees that come back ------------------------------------------------------------------------------------
+
+    def revived(self, folder: NodeId) -> bool:
+        """Whether a folder was deleted remotely, but it or one above it was moved here: then all of it comes back."""
+        found = self._revived.get(folder)
+        if found is None:
+            l, s = self.local.get(folder), self.synced.get(folder)  # noqa: E741
+            if l is None or s is None or folder in self.remote:
+                found = False
+            else:
+                found = l.parent != s.parent or l.name != s.name or self.revived(l.parent)
+            self._revived[folder] = found
+        return found
+
+    def restored(self, folder: NodeId) -> bool:
+        """Whether a folder was deleted here, but it or one above it was moved remotely: then all of it comes back. A folder with
+        no base has lost it to just that."""
+        found = self._restored.get(folder)
+        if found is None:
+            r, s = self.remote.get(folder), self.synced.get(folder)
+            if r is None or folder in self.local:
+                found = False
+            else:
+                found = s is None or r.parent != s.parent or r.name != s.name or self.restored(r.parent)
+            self._restored[folder] = found
+        return found
+
+    # -- names ------------------------------------------------------------------------------------------------------------
+
+    def _is_free(self, folder: NodeId, key: str) -> bool:
+        return not self.local.keyed(folder, key) and not self.remote.keyed(folder, key) and key not in self._named.get(folder, ())
+
+    def take_name(self, folder: NodeId, name: str, mark: str) -> str:
+        """A free name in a folder, made from `name`; `mark` says how: "conflict", "case", "selective" or "plain" (as it is, if
+        that is free)."""
+        for number in range(NAMES_TRIED_MAX):
+            if mark == "plain" and number == 0:
+                tried = name
+            elif mark == "case":
+                tried = case_conflict_name(name, number + 1)
+            elif mark == "selective":
+                tried = _selective_name(name, number + 1)
+            else:
+                tried = conflict_name(name, self.context.device, self.context.today, number + (mark != "plain"))
+            key = name_key(tried)
+            if self._is_free(folder, key):
+                break
+        self._named.setdefault(folder, set()).add(key)
+        return tried
+
+    def holds_already(self, folder: NodeId, content: Digest | None) -> bool:
+        """Whether the server has a file with exactly this content in this folder: a conflict copy would say nothing new."""
+        if content is None:
+            return False
+        nodes = self.remote
+        return any(nodes[node_id].parent == folder for node_id in nodes.with_content(content))
+
+    def report(self, node_id: NodeId, code: str, message: str, why: str) -> None:
+        self.reports.append(Report(node=node_id, why=why, code=code, message=message))
+
+    def is_absent(self, node_id: NodeId) -> bool:
+        decision = self.decisions.get(node_id)
+        return decision is not None and decision.absent
+
+    def target_parent(self, node_id: NodeId) -> NodeId | None:
+        """The parent a node will have; None for the root."""
+        decision = self.decisions.get(node_id)
+        if decision is not None:
+            return decision.parent
+        node = self.local.get(node_id) or self.remote.get(node_id)
+        return None if node is None else node.parent
+
+    def is_folder_here(self, node_id: NodeId) -> bool:
+        node = self.local.get(node_id)
+        return node is not None and node.kind is Kind.DIR
+
+
+def _selective_name(name: str, number: int) -> str:
+    """`stem (selective sync conflict).ext`: shaped as the other marks are."""
+    marked = case_conflict_name(name, number)
+    at = marked.rfind("(case conflict")
+    return marked[:at] + "(selective sync conflict" + marked[at + len("(case conflict") :]
