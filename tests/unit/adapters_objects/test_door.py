@@ -9,9 +9,9 @@ import stat
 from urllib.parse import urlsplit
 
 import pytest
+from tests.unit.adapters_objects.conftest import Doorstep, digest
 
 from syncline.adapters.objects.disk import Draft
-from tests.unit.adapters_objects.conftest import Doorstep, digest
 
 KEY = "k" * 20
 BODY = bytes(range(256)) * 20_000  # Five pieces and a bit.
