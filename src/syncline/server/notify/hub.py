@@ -93,7 +93,9 @@ class Hub:
         waiter = Waiter(caller.device_id, positions)
         mine = self._by_device.setdefault(caller.device_id, {})
         if len(mine) >= WAITERS_PER_DEVICE_MAX:
-            next(iter(mine)).end()
+            oldest = next(iter(mine))
+            del mine[oldest]
+            oldest.end()
         mine[waiter] = None
         self._count += 1
         for namespace in positions:
@@ -107,10 +109,10 @@ class Hub:
 
     def _forget(self, waiter: Waiter) -> None:
         self._count -= 1
-        mine = self._by_device[waiter.device]
-        del mine[waiter]
+        mine = self._by_device.get(waiter.device, {})
+        mine.pop(waiter, None)
         if not mine:
-            del self._by_device[waiter.device]
+            self._by_device.pop(waiter.device, None)
         for namespace in waiter.positions:
             waiters = self._by_namespace[namespace]
             waiters.discard(waiter)
