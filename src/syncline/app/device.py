@@ -157,7 +157,7 @@ def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> P
     applier = Applier(files, store, trees, ids, clock, credentials.device_name)
     applier.prepare_root(link.root_id)
     activity = Activity(clock)
-    for line in applier.recover():
+    for line in applier.recover(remembered.inflight):
         activity.note("recovered", "", line)
     watcher = InotifyWatcher(Path(link.folder))
     sender = Sender(files, remote, store, home.spool, clock, chance, whereabouts.known)

@@ -17,10 +17,6 @@ from typing import Any, Final
 
 import structlog
 from msgspec import Struct
-from syncline.client.observe.scan import Observed, Observer
-from syncline.client.plan.planner import PlanContext, plan
-from syncline.client.receive.apply import Applier
-from syncline.client.receive.receiver import Receiver
 
 from syncline.client.activity import Activity
 from syncline.client.barriers import Barriers
@@ -29,8 +25,12 @@ from syncline.client.execute import Executor, Ran
 from syncline.client.guard import DeleteGuard, guarded
 from syncline.client.hashing import Hasher
 from syncline.client.observe.pull import Puller
+from syncline.client.observe.scan import Observed, Observer
 from syncline.client.parking import Parking
+from syncline.client.plan.planner import PlanContext, plan
 from syncline.client.plan.steps import Plan, Report, Step
+from syncline.client.receive.apply import Applier
+from syncline.client.receive.receiver import Receiver
 from syncline.client.send.sender import Sender
 from syncline.client.status import Problem, State
 from syncline.client.trees.trees import Trees
@@ -329,7 +329,7 @@ class Engine:
     async def _scan(self) -> None:
         parts = self.parts
         now = parts.clock.monotonic_s()
-        full = self._full_scan or now - self._last_full_s >= FULL_SCAN_INTERVAL_S
+        full = self._full_scan or parts.observer.wants_full or now - self._last_full_s >= FULL_SCAN_INTERVAL_S
         if not full and not parts.observer.due(now):
             return
         self._full_scan = False
@@ -341,13 +341,20 @@ class Engine:
                 barrier.scanned = True
         elif full:
             self._last_full_s = now - FULL_SCAN_INTERVAL_S + ROOT_RECHECK_S
-        self._troubles.scanned(self.observed.problems, full=full)
+        self._troubles.scanned(self.observed.problems)
         if full:
             parts.parking.forget_absent()
         await parts.executor.save()
         if now - self._last_purge_s >= PURGE_INTERVAL_S:
             self._last_purge_s = now
-            await asyncio.to_thread(parts.applier.purge_trash)
+            await asyncio.to_thread(self._purge_trash)
+
+    def _purge_trash(self) -> None:
+        """Empties the trash of old things, but not of the last copy here of what the server should still have."""
+        trees = self.parts.trees
+        named = {node.content_hash for node in trees.remote if node.content_hash is not None}
+        keep = {content for content in named if not trees.local.with_content(content)}
+        self.parts.applier.purge_trash(keep=keep)
 
     async def _look_at_server(self) -> None:
         barriers = self._barriers.waiting()
@@ -377,6 +384,8 @@ class Engine:
             today=today,
             fresh_id=lambda: NodeId(parts.ids.fresh()),
             case_sensitive_disk=not parts.fold_case,
+            leftovers=parts.executor.leftovers,
+            kept_names={row.namespace: row.name for row in parts.puller.cursors.values()},
         )
         return plan(parts.trees, context=context, busy=held)
 

@@ -15,8 +15,6 @@ from typing import Final
 import structlog
 from msgspec import Struct, field
 from msgspec.structs import replace
-from syncline.client.receive.apply import Applier, Outcome
-from syncline.client.receive.receiver import Receiver
 
 from syncline.client.activity import Activity
 from syncline.client.commits import Committer, Unit, units_of
@@ -24,7 +22,9 @@ from syncline.client.hashing import Hashed, Hasher, HashJob
 from syncline.client.parking import Parking
 from syncline.client.plan import steps as plan_steps
 from syncline.client.plan.steps import Fetch, Hash, Push, Step
+from syncline.client.receive.apply import Applier, Outcome
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
+from syncline.client.receive.receiver import Receiver
 from syncline.client.send.jobs import Prepared, SendFailed, SendJob
 from syncline.client.send.sender import Sender
 from syncline.client.status import Problem, Progress
@@ -89,6 +89,8 @@ class Executor:
         self.inbox: deque[Prepared | SendFailed | list[Fetched | FetchFailed] | list[Hashed]] = deque()
         """What the pipelines brought and the control task has not taken yet."""
         self.progress = Progress()
+        self.leftovers: set[NodeId] = set()
+        """Folders gone from the server that ignored or unknown files keep on this disk."""
 
     @property
     def has_results(self) -> bool:
@@ -259,25 +261,23 @@ class Executor:
                         self._activity.note("conflict", join(parent_of(path), step.aside_name), step.why)
 
     def _take(self, outcome: Outcome, run: Sequence[Step], ran: Ran) -> None:
-        ran.rescan |= set(outcome.rescan)
-        ran.problems += outcome.problems
+        ran.rescan |= outcome.rescan
         ran.moved = ran.moved or bool(outcome.done)
-        done = set(outcome.done)
-        troubled = {problem.path for problem in outcome.problems}
+        settled = {*outcome.done, *outcome.stale}
+        by_path = {problem.path: problem for problem in outcome.problems}
         for step in run:
-            if step.node in done:
+            if step.node in settled:
                 self._parking.succeeded(step.node)
-                if isinstance(step, plan_steps.Relocate) and step.new_id is not None:
+                if isinstance(step, plan_steps.Relocate) and step.new_id is not None and step.node in outcome.done:
                     self.progress.conflicts += 1
                     self._activity.note("conflict", step.name, step.why)
-        for step in run:
-            if step.node in done or step.node in outcome.stale:
                 continue
-            path = self._trees.local_path(step.node) or self._trees.remote_path(step.node) or ""
-            told = next((problem for problem in outcome.problems if problem.path == path), None)
-            if told is not None or troubled:
-                error = InvalidRequest(message=told.message if told else "it could not be brought to disk")
-                self._parking.failed(step.node, path, error)
+            paths = (self._trees.local_path(step.node), self._trees.remote_path(step.node))
+            problem = next((by_path[path] for path in paths if path in by_path), None)
+            if isinstance(step, plan_steps.RemoveFolder) and problem is not None and problem.code == "folder.leftover":
+                self.leftovers.add(step.node)
+            elif problem is not None or outcome.problems:
+                self._parking.held_by(step.node, problem or outcome.problems[0])
 
     async def _push(self, pushes: Sequence[Push], heads: dict[NamespaceId, int], ran: Ran) -> None:
         units: list[Unit] = []

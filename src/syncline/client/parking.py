@@ -47,6 +47,12 @@ class Parking:
         problem = Problem(code=error.code, path=path, message=str(error)) if parked else None
         self._spots[node] = _Spot(failures, self._clock.monotonic_s() + delay, self._state(node), problem)
 
+    def held_by(self, node: NodeId, problem: Problem) -> None:
+        """Something on this disk stands in the way: told at once, tried again every half minute."""
+        spot = self._spots.get(node)
+        retry_at_s = self._clock.monotonic_s() + PARK_RETRY_S / 2
+        self._spots[node] = _Spot(1 if spot is None else spot.failures + 1, retry_at_s, self._state(node), problem)
+
     def succeeded(self, node: NodeId) -> None:
         self._spots.pop(node, None)
 

@@ -31,10 +31,9 @@ class Troubles:
         """What the last plan could not do."""
         self._plan = list(problems)
 
-    def scanned(self, problems: Iterable[Problem], *, full: bool) -> None:
-        """What a scan found: a full one replaces all that was known."""
-        known = [] if full else self._scan
-        self._scan = list(dict.fromkeys([*known, *problems]))
+    def scanned(self, problems: Iterable[Problem]) -> None:
+        """What stands in the observer's way as of its last scan."""
+        self._scan = list(problems)
 
     @property
     def is_blocking(self) -> bool:
