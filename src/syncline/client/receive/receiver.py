@@ -7,8 +7,9 @@
 Two workers take batches of short files, one takes long files, so neither keeps the other waiting; each reads a few ranges at a
 time, which bounds the memory.
 
-Laws: every node wanted gets exactly one result unless it is cancelled; a content is fetched once however many nodes want it; nothing
-on this device or from the server is believed before it hashed to its name; damage is met with one fresh manifest, then told.
+Laws: every node wanted gets exactly one result unless it is cancelled; a content is fetched once however many nodes want it;
+nothing on this device or from the server is believed before it hashed to its name; damage is met with one fresh manifest, then
+told.
 """
 
 from __future__ import annotations

@@ -93,8 +93,8 @@ class Writer:
         return fetched(taker, path)
 
     def copy(self, source_path: str, taker: Wanted) -> Fetched | None:
-        """A temporary file with the bytes of the file at `source_path`, if it can be read and they hash to what `taker` wants. Raises
-        `DiskFull`."""
+        """A temporary file with the bytes of the file at `source_path`, if it can be read and they hash to what `taker` wants.
+        Raises `DiskFull`."""
         path = self._names.fresh()
         try:
             source = self._files.open_read(source_path)
