@@ -137,6 +137,18 @@ class NotLinked(NeedsDecision):
     code = "device.not_linked"
 
 
+class RootMissing(NeedsDecision):
+    """The synced folder {path} is not there ({reason}): bring it back (is its disk mounted?), or link another folder."""
+
+    code = "root.missing"
+
+
+class RootChanged(NeedsDecision):
+    """{path} is not the folder that was linked ({reason}): bring that one back, or link this one."""
+
+    code = "root.changed"
+
+
 class NotLoggedIn(NeedsDecision):
     """This device is not logged in; run `syncline login URL --email YOU`."""
 

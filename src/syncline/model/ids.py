@@ -42,6 +42,14 @@ def ulid(time_ms: int, chance: bytes) -> str:
     return "".join([pairs[(value >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
+def ulid_time_ms(text: str) -> int:
+    """When a ULID was born: milliseconds since 1970."""
+    value = 0
+    for char in text[:10]:
+        value = value << 5 | _ALPHABET.index(char)
+    return value
+
+
 def is_ulid(text: str) -> bool:
     return len(text) == ULID_CHARS and text[0] <= "7" and _VALID.issuperset(text)
 

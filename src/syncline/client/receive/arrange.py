@@ -1,0 +1,224 @@
+"""Arranging what is on disk already: moves, folders made and removed, modes, files discarded.
+
+Laws: a thing is touched only if it is what the local tree says (a file by all five of its signature, a folder by its inode), and is
+looked at again after a rename, which goes back if it caught something else. Steps run in the order given. Their rows and claims go
+to the store in runs; a folder that moves is a run of its own, since it changes the paths of everything below it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage, Step
+from syncline.client.receive.claims import Claims
+from syncline.client.receive.inflight import Discarding, mark_of, row_of
+from syncline.client.receive.moves import Hop, Mover, is_same, refuse_place, stands
+from syncline.client.receive.outcome import Outcome
+from syncline.client.receive.root import TRASH
+from syncline.client.receive.trash import Trash
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import Kind
+from syncline.model.ids import NodeId
+from syncline.model.limits import BATCH_MAX
+from syncline.model.paths import join, name_problem, parent_of
+from syncline.ports.clock import Ids
+from syncline.ports.local_files import LocalFiles
+
+_Discarding: TypeAlias = tuple[str, Discarding]
+"""A row's id and what it says."""
+
+
+class Arranger:
+    """Carries out the disk steps of a plan that need no bytes."""
+
+    def __init__(self, files: LocalFiles, trees: Trees, claims: Claims, trash: Trash, ids: Ids, mover: Mover) -> None:
+        self._files = files
+        self._trees = trees
+        self._claims = claims
+        self._trash = trash
+        self._ids = ids
+        self._mover = mover
+        self._finals: dict[NodeId, Relocate] = {}
+
+    def run(self, steps: Sequence[Step]) -> Outcome:
+        """Everything that could be done is durable and claimed when this returns."""
+        outcome = Outcome()
+        self._finals = {step.node: step for step in steps if isinstance(step, Relocate)}
+        run: list[Step] = []
+        made: set[NodeId] = set()
+        for step in steps:
+            alone = isinstance(step, Relocate | Stage) and self._is_folder(step.node)
+            if run and (alone or len(run) >= BATCH_MAX or (isinstance(step, Relocate) and step.parent in made)):
+                self._carry_out(run, outcome)
+                run, made = [], set()
+            run.append(step)
+            if isinstance(step, MakeFolder):
+                made.add(step.node)
+            if alone:
+                self._carry_out(run, outcome)
+                run, made = [], set()
+        self._carry_out(run, outcome)
+        self._mover.clear_stage(outcome)
+        return outcome
+
+    def _carry_out(self, run: Sequence[Step], outcome: Outcome) -> None:
+        """Rows, deeds, claims."""
+        hops: dict[int, Hop | None] = {}
+        discards: dict[int, _Discarding] = {}
+        earlier: dict[NodeId, Hop] = {}
+        for index, step in enumerate(run):
+            if isinstance(step, Relocate | Stage):
+                final = step if isinstance(step, Relocate) else self._finals.get(step.node)
+                hop = hops[index] = self._mover.hop(step, final, earlier)
+                if isinstance(step, Stage) and hop is not None:
+                    earlier[step.node] = hop
+            elif isinstance(step, Discard):
+                discard = self._row_of_discard(step)
+                if discard is not None:
+                    discards[index] = discard
+        rows = [row_of(hop.row_id, hop.effect) for hop in hops.values() if hop is not None and hop.opens]
+        self._claims.begin(rows + [row_of(*discard) for discard in discards.values()])
+        for index, step in enumerate(run):
+            if isinstance(step, Relocate):
+                self._mover.relocate(step, hops[index], outcome)
+            elif isinstance(step, Stage):
+                self._mover.stage(step, hops[index], outcome)
+            elif isinstance(step, Discard):
+                self._discard(step, discards.get(index), outcome)
+            else:
+                self._shape(step, outcome)
+        self._claims.commit()
+
+    def _shape(self, step: Step, outcome: Outcome) -> None:
+        """Steps that a crash leaves nothing behind of: what they did is seen by the next scan, and agrees with the server."""
+        if isinstance(step, MakeFolder):
+            self._make_folder(step, outcome)
+        elif isinstance(step, SetExecutable):
+            self._set_executable(step, outcome)
+        elif isinstance(step, RemoveFolder):
+            self._remove_folder(step, outcome)
+        else:
+            raise TypeError(f"{type(step).__name__} is no step of the disk")
+
+    def _row_of_discard(self, step: Discard) -> _Discarding | None:
+        local, path = self._trees.local.get(step.node), self._claims.path(step.node, self._mover.staged)
+        if local is None or path is None:
+            return None
+        row_id = self._ids.fresh()
+        trash = self._trash.place(row_id, local.name)
+        content = local.content_hash
+        return row_id, Discarding(node=step.node, origin=path, trash=trash, content_hash=content, **mark_of(local.signature))
+
+    # -- folders, modes, the trash -----------------------------------------------------------------------------------------------
+
+    def _make_folder(self, step: MakeFolder, outcome: Outcome) -> None:
+        folder = self._claims.folder_path(step.parent, self._mover.staged)
+        if folder is None:
+            outcome.drop(step.node)
+            return
+        path = join(folder, step.name)
+        problem = name_problem(step.name)
+        if problem is not None:
+            outcome.tell("name.invalid", path, f"{step.name!r} cannot be a name here: {problem}.")
+            return
+        known = self._trees.local.get(step.node)
+        if known is not None and (known.parent != step.parent or known.name != step.name):
+            outcome.drop(step.node, folder)
+            return
+        try:
+            if known is None:
+                self._files.make_folder(path)
+            now = self._files.stat(path)
+        except FileExistsError:
+            refuse_place(self._files, step.node, path, folder, outcome)
+            return
+        except OSError as error:
+            outcome.fail(step.node, path, error, folder)
+            return
+        if now.kind is not Kind.DIR:
+            outcome.drop(step.node, folder)
+            return
+        self._claims.here(step.node, step.parent, now, name=step.name)
+        self._claims.agree(step.node)
+        self._claims.touch(folder)
+        outcome.done.append(step.node)
+
+    def _set_executable(self, step: SetExecutable, outcome: Outcome) -> None:
+        local, path = self._trees.local.get(step.node), self._claims.path(step.node, self._mover.staged)
+        if local is None or path is None:
+            outcome.drop(step.node)
+            return
+        folder = parent_of(path)
+        try:
+            if not stands(self._files, path, local):
+                outcome.drop(step.node, folder)
+                return
+            if local.executable is not None and local.executable != step.executable:
+                self._files.set_executable(path, step.executable)
+            now = self._files.stat(path)
+        except OSError as error:
+            outcome.fail(step.node, path, error, folder)
+            return
+        if not is_same(now, local):
+            outcome.drop(step.node, folder)
+            return
+        self._trees.put_local(replace(local, signature=now.signature, executable=now.executable))
+        self._claims.agree(step.node)
+        outcome.done.append(step.node)
+
+    def _discard(self, step: Discard, row: _Discarding | None, outcome: Outcome) -> None:
+        local = self._trees.local.get(step.node)
+        if local is None or row is None:
+            outcome.drop(step.node)
+            return
+        row_id, effect = row
+        origin, trash = effect.origin, effect.trash
+        folder = parent_of(origin)
+        moved = False
+        try:
+            if local.kind is Kind.FILE and stands(self._files, origin, local):
+                self._files.rename(origin, trash)
+                moved = True
+                self._claims.touch(folder, TRASH)
+                now = self._files.stat(trash)
+                if self._trash.is_known(trash, now, local):
+                    self._trash.keep(row_id, trash, origin, now.signature, local.content_hash)
+                    self._claims.gone(step.node)
+                    outcome.done.append(step.node)
+                    return
+                self._trash.give_back(trash, origin)
+                moved = False
+            outcome.drop(step.node, folder)
+        except OSError as error:
+            outcome.fail(step.node, origin, error, folder)
+        if not moved:
+            self._claims.over(row_id)
+
+    def _remove_folder(self, step: RemoveFolder, outcome: Outcome) -> None:
+        local, path = self._trees.local.get(step.node), self._claims.path(step.node, self._mover.staged)
+        if local is None or path is None or local.kind is not Kind.DIR or self._trees.local.has_children(step.node):
+            outcome.drop(step.node, *(() if path is None else (path,)))
+            return
+        try:
+            if not stands(self._files, path, local):
+                outcome.drop(step.node, parent_of(path))
+                return
+            self._files.remove_folder(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                outcome.fail(step.node, path, error, parent_of(path))
+                return
+            outcome.tell("folder.leftover", path, "It was deleted elsewhere, but is kept here: it holds files that are not synced.")
+            outcome.rescan.add(path)
+            return
+        self._claims.gone(step.node)
+        self._claims.touch(parent_of(path))
+        outcome.done.append(step.node)
+
+    def _is_folder(self, node: NodeId) -> bool:
+        local = self._trees.local.get(node)
+        return local is not None and local.kind is Kind.DIR

@@ -1,0 +1,229 @@
+"""After a crash: every inflight row is finished or undone, and what nobody claims is cleared from `.syncline`.
+
+It runs before anything is watched or scanned, so that the engine's own unfinished renames are never taken for the user's. Laws: a
+place is believed only where the inode the row names still answers; what lies below `.syncline` and may be the user's goes back to
+the user; running it twice, or crashing inside it, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from syncline.client.receive.claims import Claims
+from syncline.client.receive.inflight import (
+    Discarding,
+    Effect,
+    Mark,
+    Moving,
+    Replacing,
+    Setting,
+    Trashed,
+    effect_of,
+    same_bytes,
+    same_thing,
+)
+from syncline.client.receive.moves import Mover
+from syncline.client.receive.outcome import local_error
+from syncline.client.receive.root import STAGE, TMP
+from syncline.client.receive.trash import Trash
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import Kind
+from syncline.model.paths import STATE_FOLDER, join, name_of, parent_of
+from syncline.ports.clock import Clock
+from syncline.ports.local_files import LocalFiles, Stat
+from syncline.ports.tree_store import InflightRow
+
+PARTIAL: Final = ".part"
+PARTIAL_KEPT_S: Final = 24 * 3600
+
+
+class Recovery:
+    """One start's worth; `run` tells what was done, a line each."""
+
+    def __init__(self, files: LocalFiles, trees: Trees, claims: Claims, trash: Trash, mover: Mover, clock: Clock) -> None:
+        self._files = files
+        self._trees = trees
+        self._claims = claims
+        self._trash = trash
+        self._mover = mover
+        self._clock = clock
+        self._told: list[str] = []
+
+    def run(self, rows: Sequence[InflightRow]) -> list[str]:
+        """Raises `LocalIo` when the disk fails meanwhile; the rows not yet seen to stay."""
+        known: set[str] = set()
+        # What waits on the stage may need a place that another row frees, so it comes last.
+        ordered = sorted(rows, key=lambda row: (row.fields.get("stage") is not None, row.id))
+        for row in ordered:
+            effect = effect_of(row)
+            if effect is None:
+                continue
+            known.add(getattr(effect, "stage", None) or "")
+            try:
+                self._see_to(row.id, effect)
+            except OSError as error:
+                raise local_error(error, STATE_FOLDER) from error
+        try:
+            self._clear_stage(known)
+            self._clear_tmp()
+        except OSError as error:
+            raise local_error(error, STATE_FOLDER) from error
+        self._claims.commit()
+        return self._told
+
+    def _see_to(self, row_id: str, effect: Effect) -> None:
+        if isinstance(effect, Trashed):
+            self._claims.trashed[row_id] = effect
+        elif isinstance(effect, Moving):
+            self._claims.over(row_id)
+            self._finish_move(effect)
+        elif isinstance(effect, Discarding):
+            self._finish_discard(row_id, effect)
+        elif isinstance(effect, Replacing):
+            self._finish_replace(row_id, effect)
+        else:
+            self._claims.over(row_id)
+            self._undo_aside(effect)
+
+    # -- by kind -----------------------------------------------------------------------------------------------------------------
+
+    def _finish_move(self, moving: Moving) -> None:
+        """A rename that happened is claimed; one that stopped on the stage goes on, or back."""
+        folder = None if moving.parent is None else self._claims.folder_path(moving.parent, {})
+        target = None if folder is None or moving.name is None else join(folder, moving.name)
+        staged = None if moving.stage is None else self._look(moving.stage)
+        if staged is not None and moving.stage is not None:
+            self._leave_stage(moving, moving.stage, target)
+            return
+        if target is None or target == moving.source:
+            return
+        now = self._look(target)
+        if now is not None and same_thing(now.signature, moving.signature):
+            self._claim(moving, now)
+            self._tell(f"finished the move of {moving.source} to {target}")
+
+    def _leave_stage(self, moving: Moving, stage: str, target: str | None) -> None:
+        if target is not None:
+            try:
+                self._files.rename(stage, target)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError):
+                self._tell(f"{target} is taken: {moving.source} cannot move there now")
+            else:
+                self._claims.touch(STAGE, parent_of(target))
+                self._claim(moving, self._files.stat(target))
+                self._tell(f"finished the move of {moving.source} to {target}")
+                return
+        back = self._mover.bring_back(moving.node, stage, moving.source)
+        self._tell(f"brought {back} back from a move that was cut short")
+
+    def _claim(self, moving: Moving, now: Stat) -> None:
+        if moving.parent is not None and moving.name is not None and now.kind is not None:
+            self._mover.claim_move(moving, moving.parent, moving.name, now)
+
+    def _finish_discard(self, row_id: str, effect: Discarding) -> None:
+        now = self._look(effect.trash)
+        if now is None:
+            self._claims.over(row_id)
+            return
+        if not self._trash.is_what_it_was(effect.trash, now, effect.signature, effect.content_hash):
+            self._claims.over(row_id)
+            self._trash.give_back(effect.trash, effect.origin)
+            self._tell(f"gave {effect.origin} back: it had changed before it was discarded")
+            return
+        self._trash.keep(row_id, effect.trash, effect.origin, now.signature, effect.content_hash)
+        local = self._trees.local.get(effect.node)
+        if local is not None and same_thing(local.signature, effect.signature):
+            self._claims.gone(effect.node)
+        self._tell(f"finished discarding {effect.origin}")
+
+    def _finish_replace(self, row_id: str, effect: Replacing) -> None:
+        hidden = self._look(effect.trash)
+        if hidden is None:
+            self._claims.over(row_id)
+            return
+        if hidden.signature.inode == effect.arriving:
+            # The exchange had not happened: what waits is only a download.
+            self._claims.over(row_id)
+            self._files.remove_file(effect.trash)
+            self._tell(f"dropped a new version of {effect.origin} that had not been placed yet")
+            return
+        if not self._trash.is_what_it_was(effect.trash, hidden, effect.signature, effect.content_hash):
+            self._claims.over(row_id)
+            copy = self._trash.revive(effect.trash, effect.origin)
+            self._tell(f"{effect.origin} had changed while its new version came: kept as {copy}")
+            return
+        if self._look(effect.origin) is None and self._is_still_there(effect):
+            # Away with the old, but not yet in with the new: the old one goes back.
+            self._claims.over(row_id)
+            self._trash.give_back(effect.trash, effect.origin)
+            self._refresh(effect)
+            self._tell(f"put {effect.origin} back: its new version had not been placed yet")
+            return
+        self._trash.keep(row_id, effect.trash, effect.origin, hidden.signature, effect.content_hash)
+        self._tell(f"finished placing the new version of {effect.origin}")
+
+    def _is_still_there(self, effect: Replacing) -> bool:
+        """Whether the node still is at that path by the trees: else its absence there says nothing."""
+        return self._trees.local_path(effect.node) == effect.origin
+
+    def _undo_aside(self, effect: Setting) -> None:
+        """A file set aside returns to its place, unless its place is taken: then it is the new node it was to become."""
+        aside = self._look(effect.aside)
+        if aside is None or not same_thing(aside.signature, effect.signature):
+            return
+        local = self._trees.local.get(effect.node)
+        try:
+            self._files.rename(effect.aside, effect.origin)
+        except (FileExistsError, FileNotFoundError, NotADirectoryError):
+            if local is None or effect.aside_id in self._trees.local:
+                return
+            content = local.content_hash if same_bytes(aside.signature, effect.signature) else None
+            self._trees.remove_local(effect.node)
+            self._claims.here(effect.aside_id, local.parent, aside, name=name_of(effect.aside), content_hash=content)
+            self._tell(f"kept {effect.aside} beside the new version of {effect.origin}")
+            return
+        self._claims.touch(parent_of(effect.origin))
+        self._refresh(effect)
+        self._tell(f"put {effect.origin} back: its new version had not been placed yet")
+
+    def _refresh(self, effect: Replacing | Setting) -> None:
+        """A file that left its place and returned has a new ctime, and is the same file."""
+        local, now = self._trees.local.get(effect.node), self._look(effect.origin)
+        if local is None or now is None or local.signature != effect.signature or not _is_it(now, effect):
+            return
+        self._claims.here(local.id, local.parent, now, name=local.name, content_hash=local.content_hash, racy=local.racy)
+
+    # -- what nobody claims ------------------------------------------------------------------------------------------------------
+
+    def _clear_stage(self, known: set[str]) -> None:
+        """The stage is empty between plans: what is there without a row lost it with the store, and is the user's."""
+        for entry in self._files.list_folder(STAGE):
+            path = join(STAGE, entry.name)
+            if path not in known:
+                name = entry.name.partition("~")[2] or entry.name
+                self._tell(f"brought {self._trash.revive(path, name)} back from a move that was cut short")
+
+    def _clear_tmp(self) -> None:
+        """Downloads that had not been placed go, but for young partial ones, which resume."""
+        now_ns = self._clock.now_us() * 1000
+        for entry in self._files.list_folder(TMP):
+            if entry.kind is Kind.DIR:
+                continue
+            age_s = (now_ns - entry.signature.ctime_ns) / 1e9
+            if entry.name.endswith(PARTIAL) and age_s < PARTIAL_KEPT_S:
+                continue
+            self._files.remove_file(join(TMP, entry.name))
+
+    def _look(self, path: str) -> Stat | None:
+        try:
+            return self._files.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _tell(self, line: str) -> None:
+        self._told.append(line)
+
+
+def _is_it(now: Stat, mark: Mark) -> bool:
+    return now.kind is Kind.FILE and same_bytes(now.signature, mark.signature)
