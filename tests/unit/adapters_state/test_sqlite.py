@@ -221,11 +221,15 @@ def test_damage_in_the_middle_is_found(path: Path) -> None:
     content[8192 : len(content) - 4096] = b"\xa5" * (len(content) - 12288)
     path.write_bytes(content)
     with pytest.raises(Corrupt):
-        damaged = SqliteTreeStore(path)
-        try:
-            damaged.check()
-        finally:
-            damaged.close()
+        _open_and_check(path)
+
+
+def _open_and_check(path: Path) -> None:
+    damaged = SqliteTreeStore(path)
+    try:
+        damaged.check()
+    finally:
+        damaged.close()
 
 
 def test_a_damaged_manifest_is_told(path: Path) -> None:
