@@ -320,11 +320,11 @@ class Receiver:
             content.strikes += 1
             log.info("receive.damaged", node=content.node, code=error.code, strikes=content.strikes)
         content.trouble = error
-        if content.strikes >= STRIKES_MAX:
-            await self._fail(content, error)
         if isinstance(error, CorruptManifest) and content.part is not None:
             part, content.part = content.part, None
             await asyncio.to_thread(part.close, remove=True)
+        if content.strikes >= STRIKES_MAX:
+            await self._fail(content, error)
 
     async def _hand_out(self, content: Content, got: Fetched) -> list[Fetched | FetchFailed]:
         """The file for the taker it was made for, and copies of it for the others."""
