@@ -1,0 +1,109 @@
+"""One changeset, one transaction (`protocol.md` §3): lock, replay, authorise, gather, settle, record, write.
+
+A refused changeset leaves nothing, not even its refusal. A committed one is stored with its answer under (namespace, device, key),
+so the same request sent again gets the same answer and nothing happens twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from syncline.model.errors import (
+    CommitRefused,
+    CursorReset,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidRequest,
+    LimitExceeded,
+    QuotaExceeded,
+)
+from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest
+from syncline.model.journal import EMPTY_CHAIN
+from syncline.model.limits import BATCH_MAX
+from syncline.ports.clock import Clock, Ids
+from syncline.ports.metadata_store import CommitTransaction, MetadataStore
+from syncline.protocol.commits import CommitAnswer, CommitRequest, Expected
+from syncline.server.caller import Caller
+from syncline.server.metadata.facts import gather
+from syncline.server.metadata.record import Recorded, Stamp, record
+from syncline.server.metadata.settle import settle
+
+KEY_MAX_CHARS: Final = 255
+_encoder: Final = msgspec.json.Encoder()
+_answers: Final = msgspec.json.Decoder(CommitAnswer)
+
+
+class Commits:
+    def __init__(self, store: MetadataStore, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+
+    async def commit(self, caller: Caller, request: CommitRequest, key: str) -> tuple[CommitAnswer, bool]:
+        """The answer, and whether the journal grew. Raises as `Metadata.commit` says."""
+        if not request.changes:
+            raise InvalidRequest(message="A changeset has at least one change")
+        if len(request.changes) > BATCH_MAX:
+            raise LimitExceeded(what="The number of changes", limit=BATCH_MAX)
+        if not 0 < len(key) <= KEY_MAX_CHARS:
+            raise InvalidRequest(message=f"An Idempotency-Key has 1 to {KEY_MAX_CHARS} characters")
+        body_hash = hashlib.sha256(_encoder.encode(request)).digest()
+        async with self._store.commit(request.namespace, caller.user_id) as transaction:
+            stored = await transaction.stored_answer(caller.device_id, key)
+            if stored is not None:
+                if stored.body_hash != body_hash:
+                    raise IdempotencyMismatch
+                return _answers.decode(stored.answer), False
+            recorded = await self._decide(transaction, caller, request, key, body_hash)
+            await transaction.write(recorded.written)
+        return recorded.answer, bool(recorded.written.rows)
+
+    async def _decide(
+        self, transaction: CommitTransaction, caller: Caller, request: CommitRequest, key: str, body_hash: bytes
+    ) -> Recorded:
+        head = transaction.head
+        if not head.access.may_write:
+            raise Forbidden(what="write")
+        if request.expected is not None:
+            await self._check_expected(transaction, caller, request.expected)
+        now_us = self._clock.now_us()
+        facts = await gather(transaction, caller.user_id, request.changes, now_us)
+        settled = settle(facts, request.changes)
+        if settled.failures:
+            raise CommitRefused(failures=[msgspec.to_builtins(failure) for failure in settled.failures])
+        stamp = Stamp(caller, ChangesetId(self._ids.fresh()), now_us)
+        recorded = record(head, settled.overlay, request.changes, stamp, key=key, body_hash=body_hash)
+        await _check_quota(transaction, recorded)
+        answer = _encoder.encode(recorded.answer)
+        recorded.written.stored = msgspec.structs.replace(recorded.written.stored, answer=answer)
+        return recorded
+
+    async def _check_expected(self, transaction: CommitTransaction, caller: Caller, expected: Expected) -> None:
+        """Raises `CursorReset` for a head that never was, `CommitRefused` for one that is no longer."""
+        head = transaction.head
+        if (expected.sequence, expected.chain) == (head.sequence, head.chain):
+            return
+        chain: Digest | None = EMPTY_CHAIN
+        if expected.sequence > head.pruned_sequence:
+            position = (head.namespace, expected.sequence)
+            chain = (await self._store.chains(caller.user_id, [position])).get(position)
+        elif expected.sequence > 0:
+            chain = expected.chain
+        if chain != expected.chain:
+            raise CursorReset(reason="history_diverged", namespace=head.namespace, epoch=head.epoch)
+        raise CommitRefused(failures=[], reason="head.moved", sequence=head.sequence, chain=head.chain)
+
+
+async def _check_quota(transaction: CommitTransaction, recorded: Recorded) -> None:
+    """Raises `QuotaExceeded` where new bytes are named and the owner's namespaces hold more than they may. What was uploaded for
+    this commit is held already, so only what is copied in comes on top."""
+    written = recorded.written
+    if not any(revision.blocks and revision.entry.content_hash != EMPTY_DIGEST for revision in written.revisions):
+        return
+    usage = await transaction.usage()
+    added = sum(block.size for block in written.acquired)
+    if usage.quota_bytes is not None and usage.used_bytes + added > usage.quota_bytes:
+        raise QuotaExceeded(limit=usage.quota_bytes, used=usage.used_bytes + added)

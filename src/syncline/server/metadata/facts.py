@@ -1,0 +1,118 @@
+"""What a commit's rules must know of the stored tree, gathered in a handful of set-based questions before any rule runs.
+
+Everything is read under the namespace's row lock, so it stays true until the transaction ends; the rules after it are pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct, field
+
+from syncline.model.entries import Kind
+from syncline.model.errors import LimitExceeded
+from syncline.model.ids import Digest, NamespaceId, NodeId, UserId, is_digest
+from syncline.model.journal import JournalEntry
+from syncline.model.limits import COMMIT_NODES_MAX
+from syncline.model.paths import name_key
+from syncline.ports.metadata_store import CommitTransaction, HeldBlock, Place
+from syncline.protocol.commits import Change, Op
+
+
+class Facts(Struct, kw_only=True):
+    """`nodes` holds every stored node the changes name, everything above where they lead, and everything below what they move or
+    delete whole; what is not there does not exist. `children` and `gone` are the live tree below the latter, and what was deleted
+    together with folders to be restored. `elsewhere` are sizes of blocks the writer may read in other namespaces."""
+
+    namespace: NamespaceId
+    now_us: int
+    nodes: dict[NodeId, JournalEntry] = field(default_factory=dict)
+    holders: dict[Place, NodeId] = field(default_factory=dict)
+    children: dict[NodeId, list[NodeId]] = field(default_factory=dict)
+    gone: dict[NodeId, list[NodeId]] = field(default_factory=dict)
+    child_counts: dict[NodeId, int] = field(default_factory=dict)
+    heights: dict[NodeId, int] = field(default_factory=dict)
+    held: dict[Digest, HeldBlock] = field(default_factory=dict)
+    elsewhere: dict[Digest, int] = field(default_factory=dict)
+
+    @property
+    def root(self) -> NodeId:
+        """The id of the namespace's root folder, which is no stored node."""
+        return NodeId(self.namespace)
+
+    def block_size(self, block: Digest) -> int | None:
+        """The plain size of a block the commit may name; None for one it may not."""
+        held = self.held.get(block)
+        return held.size if held is not None else self.elsewhere.get(block)
+
+
+async def gather(transaction: CommitTransaction, user: UserId, changes: Sequence[Change], now_us: int) -> Facts:
+    """Raises `LimitExceeded` when recursive changes reach more nodes than one commit may touch."""
+    facts = Facts(namespace=transaction.head.namespace, now_us=now_us)
+    named = {change.node_id for change in changes} | {change.parent_id for change in changes if change.parent_id is not None}
+    _keep(facts, await transaction.nodes(list(named)))
+    placing = [change for change in changes if change.op in (Op.CREATE, Op.MOVE, Op.UNDELETE)]
+    leads = {change.parent_id or change.node_id for change in placing} - {facts.root}
+    _keep(facts, await transaction.ancestors([node for node in leads if node in facts.nodes]))
+    await _gather_subtrees(transaction, facts, changes)
+    places = {place for change in placing if (place := _place(facts, change)) is not None}
+    holders = await transaction.holders(list(places))
+    _keep(facts, holders)
+    facts.holders = {(node.parent_id, name_key(node.name)): node.node_id for node in holders}
+    await _gather_blocks(transaction, facts, user, changes)
+    return facts
+
+
+async def _gather_subtrees(transaction: CommitTransaction, facts: Facts, changes: Sequence[Change]) -> None:
+    folders = [change for change in changes if (node := facts.nodes.get(change.node_id)) is not None and node.kind is Kind.DIR]
+    deletes = [change for change in folders if change.op is Op.DELETE]
+    moves = [change for change in folders if change.op is Op.MOVE]
+    whole = [change.node_id for change in deletes if change.recursive]
+    whole += [change.node_id for change in moves if change.subtree_as_of is not None]
+    below = await transaction.below(whole, COMMIT_NODES_MAX + 1)
+    restored = [change.node_id for change in folders if change.op is Op.UNDELETE and change.recursive]
+    gone = await transaction.deleted_with(restored, COMMIT_NODES_MAX + 1)
+    if len(below) + len(gone) > COMMIT_NODES_MAX:
+        raise LimitExceeded(what="The number of nodes in one commit", limit=COMMIT_NODES_MAX)
+    _keep(facts, below)
+    _keep(facts, gone)
+    facts.children = _by_parent(below)
+    facts.gone = _by_parent(gone)
+    facts.child_counts = await transaction.child_counts([change.node_id for change in deletes if not change.recursive])
+    facts.heights = await transaction.heights([change.node_id for change in moves if change.parent_id is not None])
+
+
+async def _gather_blocks(transaction: CommitTransaction, facts: Facts, user: UserId, changes: Sequence[Change]) -> None:
+    wanted = list({block for change in changes for block in change.blocks or () if is_digest(block)})
+    if not wanted:
+        return
+    facts.held = await transaction.held(wanted)
+    unknown = [block for block in wanted if block not in facts.held]
+    if unknown:
+        facts.elsewhere = await transaction.readable_elsewhere(user, unknown)
+
+
+def _place(facts: Facts, change: Change) -> Place | None:
+    """Where a change leads, if a stored node could be there already."""
+    stored = facts.nodes.get(change.node_id)
+    parent = change.parent_id or (stored.parent_id if stored is not None else None)
+    name = change.name if change.name is not None else (stored.name if stored is not None else None)
+    if parent is None or name is None or (parent not in facts.nodes and parent != facts.root):
+        return None
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return None
+    return parent, name_key(name)
+
+
+def _keep(facts: Facts, nodes: Iterable[JournalEntry]) -> None:
+    facts.nodes.update((node.node_id, node) for node in nodes)
+
+
+def _by_parent(nodes: Iterable[JournalEntry]) -> dict[NodeId, list[NodeId]]:
+    children: dict[NodeId, list[NodeId]] = defaultdict(list)
+    for node in nodes:
+        children[node.parent_id].append(node.node_id)
+    return dict(children)

@@ -1,0 +1,101 @@
+"""Looking at a tree without syncing it: by path, by id, by folder, by version; and which blocks make a revision."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+
+from syncline.model.entries import Kind
+from syncline.model.errors import CorruptCursor, LimitExceeded, NotFound
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.journal import JournalEntry
+from syncline.model.limits import BATCH_MAX
+from syncline.model.paths import name_key, split_path
+from syncline.ports.metadata_store import MetadataStore, RevisionBlocks
+from syncline.protocol.blocks import RevisionRef
+from syncline.protocol.changes import Entry
+from syncline.protocol.tree import ChildrenPage, Metadata, Versions
+from syncline.server.caller import Caller
+from syncline.server.metadata.history import History, bounded
+
+
+class Lookup:
+    def __init__(self, store: MetadataStore, history: History) -> None:
+        self._store = store
+        self._history = history
+
+    async def by_path(self, caller: Caller, path: str, namespace: NamespaceId | None) -> Metadata:
+        """The live node at `path`, going through mounts. Raises `NotFound`, `InvalidName`."""
+        names = split_path(path)
+        here = (await self._history.head(caller, namespace)).namespace
+        folder = NodeId(here)
+        entry: JournalEntry | None = None
+        for name in names:
+            if entry is not None and entry.mount:
+                here = (await self._history.head(caller, NamespaceId(entry.node_id))).namespace
+            entry = await self._store.child(here, (folder, name_key(name)))
+            if entry is None:
+                raise NotFound(what="/" + "/".join(names))
+            folder = entry.node_id
+        return Metadata(namespace=here, path="/" + "/".join(names), entry=None if entry is None else Entry.of(entry))
+
+    async def by_id(self, caller: Caller, node: NodeId, namespace: NamespaceId | None) -> Metadata:
+        """The node, deleted or not, and its path (a deleted node's last). Raises `NotFound`."""
+        here = (await self._history.head(caller, namespace)).namespace
+        if node == NodeId(here):
+            return Metadata(namespace=here, path="/", entry=None)
+        entry = await self._node(here, node)
+        above = {one.node_id: one for one in await self._store.ancestors(here, node)}
+        names = [entry.name]
+        at = above.get(entry.parent_id)
+        while at is not None:
+            names.append(at.name)
+            at = above.get(at.parent_id)
+        return Metadata(namespace=here, path="/" + "/".join(reversed(names)), entry=Entry.of(entry))
+
+    async def children(
+        self, caller: Caller, namespace: NamespaceId | None, folder: NodeId, page: str | None, limit: int
+    ) -> ChildrenPage:
+        """Live children by name key. Raises `NotFound` unless `folder` is a live folder, `CorruptCursor` for a wrong page."""
+        limit = bounded(limit)
+        here = (await self._history.head(caller, namespace)).namespace
+        if folder != NodeId(here):
+            entry = await self._node(here, folder)
+            if entry.deleted or entry.kind is not Kind.DIR:
+                raise NotFound(what="The folder")
+        after = None if page is None else _decode(page)
+        found = await self._store.children(here, folder, after, limit + 1)
+        more = len(found) > limit
+        found = found[:limit]
+        return ChildrenPage(
+            namespace=here,
+            entries=[Entry.of(child) for _, child in found],
+            next=urlsafe_b64encode(found[-1][0].encode()).decode() if more else None,
+        )
+
+    async def versions(self, caller: Caller, namespace: NamespaceId | None, node: NodeId) -> Versions:
+        """The newest `BATCH_MAX` revisions of a file, deleted or not. Raises `NotFound`."""
+        here = (await self._history.head(caller, namespace)).namespace
+        await self._node(here, node)
+        rows = await self._store.versions(here, node, BATCH_MAX)
+        return Versions(namespace=here, entries=[Entry.of(row) for row in rows])
+
+    async def revision_blocks(self, caller: Caller, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
+        if len(refs) > BATCH_MAX:
+            raise LimitExceeded(what="The number of revisions", limit=BATCH_MAX)
+        here = (await self._history.head(caller, namespace)).namespace
+        return await self._store.revision_blocks(here, refs)
+
+    async def _node(self, namespace: NamespaceId, node: NodeId) -> JournalEntry:
+        found = await self._store.nodes(namespace, [node])
+        if not found:
+            raise NotFound(what="The node")
+        return found[0]
+
+
+def _decode(page: str) -> str:
+    try:
+        return urlsafe_b64decode(page.encode()).decode()
+    except (Base64Error, ValueError):
+        raise CorruptCursor from None

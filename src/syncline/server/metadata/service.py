@@ -1,0 +1,149 @@
+"""The metadata service: the doors to namespaces, their trees and their journals. Everything a gateway may ask stands here.
+
+Laws: the caller comes from the token, and every door asks for membership anew; foreign ids answer `NotFound`; a commit is one
+transaction, which goes on to its end even if the one who asked goes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from syncline.model.entries import Access
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.limits import BATCH_MAX, IDEMPOTENCY_TTL_S, JOURNAL_RETENTION_S
+from syncline.ports.clock import Clock, Ids
+from syncline.ports.metadata_store import MetadataStore, Pruned, RevisionBlocks, Usage
+from syncline.protocol import tree
+from syncline.protocol.blocks import RevisionRef
+from syncline.protocol.changes import ChangesPage, LatestAnswer, SnapshotPage
+from syncline.protocol.commits import CommitAnswer, CommitRequest
+from syncline.protocol.sessions import Namespaces
+from syncline.server.caller import Caller
+from syncline.server.metadata.commit import Commits
+from syncline.server.metadata.cursors import CursorCodec
+from syncline.server.metadata.history import History
+from syncline.server.metadata.lookup import Lookup
+
+__all__ = ["CursorCodec", "Metadata", "RevisionBlocks"]
+
+_SECOND_US = 1_000_000
+_PRUNE_ROWS = 10_000
+
+
+class Metadata:
+    """`on_commit(namespace, head)` is called after each commit that wrote journal rows, on the event loop."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        cursors: CursorCodec,
+        clock: Clock,
+        ids: Ids,
+        on_commit: Callable[[NamespaceId, int], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_commit = on_commit
+        self._commits = Commits(store, clock, ids)
+        self._history = History(store, cursors)
+        self._lookup = Lookup(store, self._history)
+        self._running: set[asyncio.Task[CommitAnswer]] = set()
+
+    async def namespaces(self, caller: Caller) -> Namespaces:
+        """Every namespace the caller may see, with its head; their own root first."""
+        return await self._history.namespaces(caller)
+
+    async def access(self, caller: Caller, namespace: NamespaceId) -> Access:
+        """What the caller may do there at this instant. Raises `NotFound` for foreign and unknown ids."""
+        return (await self._history.head(caller, namespace)).access
+
+    async def commit(self, caller: Caller, request: CommitRequest, key: str) -> CommitAnswer:
+        """Applies a changeset atomically, once for its `key`.
+
+        Raises `CommitRefused` (`failures`: dicts as in `protocol.commits.Failure`, every failing change; the others would be
+        accepted alone), `NotFound`, `Forbidden`, `IdempotencyMismatch`, `QuotaExceeded`, `LimitExceeded`, `InvalidRequest`,
+        `CursorReset` (an `expected` head that never was), `TooBusy`, `Unavailable`.
+        """
+        task = asyncio.create_task(self._commit(caller, request, key))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def _commit(self, caller: Caller, request: CommitRequest, key: str) -> CommitAnswer:
+        answer, grew = await self._commits.commit(caller, request, key)
+        if grew:
+            self._on_commit(request.namespace, answer.sequence)
+        return answer
+
+    def _ended(self, task: asyncio.Task[CommitAnswer]) -> None:
+        """Forgets a task, and looks at its error so that one nobody waits for any more is not complained about."""
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def drain(self) -> None:
+        """Waits for the commits under way."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def changes(
+        self, caller: Caller, namespace: NamespaceId | None, cursor: str | None, limit: int = BATCH_MAX
+    ) -> ChangesPage:
+        """Whole changesets after `cursor` (None: from the beginning). Without a namespace: the cursor's, or the caller's root.
+
+        Raises `CursorReset` (`reason`: history_diverged, epoch_changed), `HistoryExpired`, `CorruptCursor`, `NotFound`.
+        """
+        return await self._history.changes(caller, namespace, cursor, limit)
+
+    async def snapshot(
+        self, caller: Caller, namespace: NamespaceId | None, page: str | None, limit: int = BATCH_MAX
+    ) -> SnapshotPage:
+        """The live nodes, page by page; see `protocol.changes.SnapshotPage`. Raises as `changes` does."""
+        return await self._history.snapshot(caller, namespace, page, limit)
+
+    async def latest(self, caller: Caller, namespace: NamespaceId | None = None) -> LatestAnswer:
+        """The head and a cursor that stands there."""
+        return await self._history.latest(caller, namespace)
+
+    async def positions(self, caller: Caller, cursors: Sequence[str]) -> dict[NamespaceId, int]:
+        """The sequences at which these cursors stand, each verified. Raises as `changes` does."""
+        return await self._history.positions(caller, cursors)
+
+    async def heads(self, caller: Caller, namespaces: Sequence[NamespaceId]) -> dict[NamespaceId, int]:
+        """Head sequences. Raises `NotFound`."""
+        return await self._history.heads(caller, namespaces)
+
+    async def metadata_by_path(self, caller: Caller, path: str, namespace: NamespaceId | None = None) -> tree.Metadata:
+        """The live node at a path such as `/a/b`. Raises `NotFound`, `InvalidName`."""
+        return await self._lookup.by_path(caller, path, namespace)
+
+    async def metadata_by_id(self, caller: Caller, node: NodeId, namespace: NamespaceId | None = None) -> tree.Metadata:
+        """A node, deleted or not. Raises `NotFound`."""
+        return await self._lookup.by_id(caller, node, namespace)
+
+    async def children(
+        self, caller: Caller, namespace: NamespaceId | None, folder: NodeId, page: str | None = None, limit: int = BATCH_MAX
+    ) -> tree.ChildrenPage:
+        """Live children of a folder (the root's id is the namespace's), by name. Raises `NotFound`."""
+        return await self._lookup.children(caller, namespace, folder, page, limit)
+
+    async def versions(self, caller: Caller, namespace: NamespaceId | None, node: NodeId) -> tree.Versions:
+        """A file's revisions, newest first, at most `BATCH_MAX`. Raises `NotFound`."""
+        return await self._lookup.versions(caller, namespace, node)
+
+    async def revision_blocks(self, caller: Caller, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
+        """For each ref, in order, all blocks of that revision; `blocks` None where there is none. Raises `NotFound`."""
+        return await self._lookup.revision_blocks(caller, namespace, refs)
+
+    async def usage(self, caller: Caller) -> Usage:
+        """What the caller's own namespaces hold and have reserved, and their quota."""
+        return await self._store.usage(caller.user_id)
+
+    async def prune(self) -> Pruned:
+        """Removes a bounded number of answers and journal rows past their time; call again while `more`."""
+        now_us = self._clock.now_us()
+        return await self._store.prune(
+            journal_before_us=now_us - JOURNAL_RETENTION_S * _SECOND_US,
+            answers_before_us=now_us - IDEMPOTENCY_TTL_S * _SECOND_US,
+            limit=_PRUNE_ROWS,
+        )
