@@ -91,7 +91,8 @@ async def _download(files: RemoteFiles, wanted: list[Wanted], replace: bool, pro
     async def work() -> None:
         nonlocal fresh
         for namespace, entry, target in left:
-            fresh += await download(files.remote, namespace, entry, target, replace=replace, progress=progress)
+            came = await download(files.remote, namespace, entry, target, replace=replace, progress=progress)
+            fresh += came
 
     workers = [asyncio.create_task(work()) for _ in range(min(AT_ONCE, len(wanted)))]
     try:
