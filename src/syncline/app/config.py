@@ -47,7 +47,7 @@ def load(data: Path, listen: str | None, file: Path | None) -> ServerConfig:
     fields = _read(file) if file is not None else {}
     fields |= {"data": str(data)} | ({"listen": listen} if listen is not None else {})
     try:
-        config = msgspec.convert(fields, ServerConfig)
+        config = msgspec.convert(fields, ServerConfig, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         raise InvalidRequest(message=f"{file or 'The configuration'}: {error}") from error
     _check(config)
@@ -78,6 +78,12 @@ def split_address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise InvalidRequest(message=f"{text!r} is not HOST:PORT")
     return host, int(port)
+
+
+def _decode_path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
 def _check(config: ServerConfig) -> None:

@@ -42,6 +42,8 @@ class DataDirectory:
         try:
             private_folder(path)
             private_folder(path / "keys")
+            # SQLite gives its journals the mode of the database.
+            (path / "metadata.db").touch(mode=0o600)
         except OSError as error:
             raise LocalIo(path=str(path), reason=error.strerror or str(error)) from error
         return cls(path, chance, ids)

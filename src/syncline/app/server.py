@@ -35,12 +35,12 @@ from syncline.server.blocks.receive import Receiving
 from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
 from syncline.server.gateway.services import Services
-from syncline.server.metadata.cursor import CursorCodec
+from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
 
-SWEEP_EVERY_S: Final = 60.0
+TEND_EVERY_S: Final = 60.0
 SWEEP_BATCH: Final = 500
 BACKLOG: Final = 1024
 
@@ -99,13 +99,14 @@ async def _built(
             version=version("syncline"),
             public_url=config.public_url,
         )
-        sweeping = asyncio.ensure_future(_sweep(receiving))
+        tending = asyncio.ensure_future(_tend(receiving, metadata))
         try:
             yield create_app(services, ObjectsDoor(objects, signer, receiving.stored), chance), hub
         finally:
-            sweeping.cancel()
+            tending.cancel()
             with suppress(asyncio.CancelledError):
-                await sweeping
+                await tending
+            await metadata.drain()
     finally:
         await stores.close()
         objects.close()
@@ -120,16 +121,17 @@ def _ready_check(stores: Stores, ending: asyncio.Event) -> Callable[[], Awaitabl
     return check
 
 
-async def _sweep(receiving: Receiving) -> None:
-    """Settles grants that ended without a word, a bounded number at a time."""
+async def _tend(receiving: Receiving, metadata: Metadata) -> None:
+    """Settles grants that ended without a word and forgets what is past its time, a bounded amount every so often."""
     while True:
-        await asyncio.sleep(SWEEP_EVERY_S)
-        try:
-            await receiving.sweep(SWEEP_BATCH)
-        except SynclineError as error:
-            log.warning("sweep failed", kind=type(error).__name__, code=error.code)
-        except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
-            log.error("sweep failed", kind=type(error).__name__)
+        await asyncio.sleep(TEND_EVERY_S)
+        for name, work in (("sweep", lambda: receiving.sweep(SWEEP_BATCH)), ("prune", metadata.prune)):
+            try:
+                await work()
+            except SynclineError as error:
+                log.warning("tending failed", task=name, code=error.code)
+            except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
+                log.error("tending failed", task=name, kind=type(error).__name__)
 
 
 # -- uvicorn -------------------------------------------------------------------------------------------------------------

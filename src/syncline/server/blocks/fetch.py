@@ -8,11 +8,11 @@ its own `error` and spoils no other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from syncline.content.seal import block_key
-from syncline.model.errors import BlocksMissing, Corrupt, LimitExceeded, NotFound, SynclineError
+from syncline.model.errors import BlocksMissing, Corrupt, InvalidRequest, LimitExceeded, NotFound, SynclineError
 from syncline.model.ids import Digest, NamespaceId, PackId
 from syncline.model.limits import BATCH_MAX, GRANT_TTL_S, MANIFEST_BLOCKS_PAGE_MAX
 from syncline.ports.kms import KeyWrapper
@@ -20,11 +20,11 @@ from syncline.ports.object_store import ObjectStore
 from syncline.ports.pack_store import Copy, PackRow, PackStore
 from syncline.protocol.blocks import ManifestsAnswer, ManifestsRequest, PackSource, RevisionManifest, RevisionRef, StoredBlock
 from syncline.server.caller import Caller
-
-if TYPE_CHECKING:
-    from syncline.server.metadata.service import Metadata, RevisionBlocks
+from syncline.server.metadata.service import Metadata, RevisionBlocks
 
 _COPIES_AT_ONCE: Final = 1000
+_REVISIONS_AT_ONCE: Final = 200
+"""Block lists are read whole, so that many large files at once would not fit in memory."""
 _INLINE_BLOCKS: Final = 128
 """Below so many blocks, deriving their keys is quicker than a hop to a thread."""
 
@@ -40,8 +40,7 @@ class Fetching:
         """Manifests in request order, as many as fit a page. Raises `NotFound` for a foreign namespace, `LimitExceeded`."""
         if len(request.revisions) > BATCH_MAX:
             raise LimitExceeded(what="The number of revisions", limit=BATCH_MAX)
-        found = await self._metadata.revision_blocks(caller, request.namespace, request.revisions)
-        slices = list(_page(request.revisions, found))
+        slices = await self._page(caller, request)
         hashes = list(dict.fromkeys(block for part in slices for block, _ in part.blocks))
         copies = await self._copies(request.namespace, hashes)
         packs = await self._pack_rows({copy.pack for copy in copies.values()})
@@ -49,6 +48,19 @@ class Fetching:
         if len(hashes) <= _INLINE_BLOCKS:
             return page.build(slices)
         return await asyncio.to_thread(page.build, slices)
+
+    async def _page(self, caller: Caller, request: ManifestsRequest) -> list[_Slice]:
+        """The slices of one page, in request order; it ends where the page is full."""
+        slices, room = list[_Slice](), MANIFEST_BLOCKS_PAGE_MAX
+        for start in range(0, len(request.revisions), _REVISIONS_AT_ONCE):
+            refs = request.revisions[start : start + _REVISIONS_AT_ONCE]
+            found = await self._metadata.revision_blocks(caller, request.namespace, refs)
+            for ref, one in zip(refs, found, strict=True):
+                if room <= 0:
+                    return slices
+                slices.append(_Slice(ref, one, room))
+                room -= len(slices[-1].blocks)
+        return slices
 
     async def _copies(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> dict[Digest, Copy]:
         copies: dict[Digest, Copy] = {}
@@ -70,30 +82,21 @@ class _Slice:
 
     __slots__ = ("blocks", "error", "found", "next_block", "ref")
 
-    def __init__(self, ref: RevisionRef, found: RevisionBlocks | None, room: int) -> None:
+    def __init__(self, ref: RevisionRef, found: RevisionBlocks, room: int) -> None:
         self.ref = ref
         self.found = found
         self.error: type[SynclineError] | None = None
         self.next_block: int | None = None
         self.blocks: Sequence[tuple[Digest, int]] = ()
-        if found is None or found.blocks is None:
+        if found.blocks is None:
             self.error = NotFound
+            return
+        if not 0 <= ref.from_block <= len(found.blocks):
+            self.error = InvalidRequest
             return
         end = ref.from_block + room
         self.blocks = found.blocks[ref.from_block : end]
         self.next_block = end if end < len(found.blocks) else None
-
-
-def _page(refs: Sequence[RevisionRef], found: Iterable[RevisionBlocks]) -> Iterable[_Slice]:
-    """The slices of one page, in request order; it ends where the page is full."""
-    by_ref = {(one.node_id, one.revision): one for one in found}
-    room = MANIFEST_BLOCKS_PAGE_MAX
-    for ref in refs:
-        if room <= 0:
-            return
-        part = _Slice(ref, by_ref.get((ref.node_id, ref.revision)), room)
-        room -= len(part.blocks)
-        yield part
 
 
 class _Answer:
@@ -117,13 +120,12 @@ class _Answer:
                 blocks = [self._block(block, size) for block, size in part.blocks]
             except (BlocksMissing, Corrupt) as failure:
                 error, blocks = type(failure), []
-        found = part.found
         return RevisionManifest(
             node_id=part.ref.node_id,
             revision=part.ref.revision,
-            content_hash=(found.content_hash if found else None) or Digest(""),
-            size=found.size if found else 0,
-            cut=(found.cut if found else None) or "",
+            content_hash=part.found.content_hash,
+            size=part.found.size,
+            cut=part.found.cut,
             blocks=blocks,
             next_block=part.next_block if error is None else None,
             error=error.code if error else None,

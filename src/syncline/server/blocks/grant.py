@@ -7,10 +7,11 @@ URL does; object keys are random and say nothing; the URL binds length, SHA-256 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from syncline.model.blocks import Codec, PackEntry, PackOffer
-from syncline.model.errors import Forbidden, InvalidRequest, LimitExceeded
+from syncline.model.entries import Access
+from syncline.model.errors import Forbidden, InvalidRequest, LimitExceeded, QuotaExceeded
 from syncline.model.ids import Digest, NamespaceId, PackId, is_digest, parse_digest
 from syncline.model.limits import (
     BATCH_MAX,
@@ -26,9 +27,7 @@ from syncline.ports.object_store import ObjectStore
 from syncline.ports.pack_store import PackRow, PackStore
 from syncline.protocol.blocks import Grant, GrantAnswer, GrantRequest, MissingAnswer, MissingRequest
 from syncline.server.caller import Caller
-
-if TYPE_CHECKING:
-    from syncline.server.metadata.service import Metadata
+from syncline.server.metadata.service import Metadata
 
 PACK_KEY_BYTES: Final = 32
 OBJECT_KEY_BYTES: Final = 20
@@ -61,7 +60,9 @@ class Granting:
         _bounded(request.packs)
         for number, offer in enumerate(request.packs):
             check_offer(offer, number)
-        await self._check_may_write(caller, request.namespace)
+        access = await self._check_may_write(caller, request.namespace)
+        if access is Access.OWNER:
+            await self._check_quota(caller, request.packs)
         now_us = self._clock.now_us()
         rows = [self._intent(caller, request.namespace, offer, now_us) for offer in request.packs]
         await self._packs.add_packs([(row, offer.index) for row, offer in zip(rows, request.packs, strict=True)])
@@ -89,9 +90,18 @@ class Granting:
             created_us=now_us,
         )
 
-    async def _check_may_write(self, caller: Caller, namespace: NamespaceId) -> None:
-        if not (await self._metadata.access(caller, namespace)).may_write:
+    async def _check_may_write(self, caller: Caller, namespace: NamespaceId) -> Access:
+        access = await self._metadata.access(caller, namespace)
+        if not access.may_write:
             raise Forbidden(what="write")
+        return access
+
+    async def _check_quota(self, caller: Caller, offers: Sequence[PackOffer]) -> None:
+        """Bytes that cannot be committed are not sent first. The commit decides; others' namespaces are its business alone."""
+        usage = await self._metadata.usage(caller)
+        wanted = sum(entry.plain_size for offer in offers for entry in offer.index)
+        if usage.quota_bytes is not None and usage.used_bytes + wanted > usage.quota_bytes:
+            raise QuotaExceeded(limit=usage.quota_bytes)
 
 
 def check_offer(offer: PackOffer, number: int) -> None:

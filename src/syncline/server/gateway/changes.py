@@ -7,7 +7,7 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from syncline.model.ids import NamespaceId
 from syncline.model.limits import BATCH_MAX
@@ -17,7 +17,7 @@ from syncline.server.gateway.auth import signed_in
 from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked
 
-Limit = Annotated[int, Parameter(ge=1, le=BATCH_MAX)]
+Limit = Annotated[int, QueryParameter(ge=1, le=BATCH_MAX)]
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
@@ -31,30 +31,36 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
 
     @get("/v1/changes", guards=guards, tags=["changes"])
     async def changes(
-        request: Asked, namespace: NamespaceId | None = None, cursor: str | None = None, limit: Limit = BATCH_MAX
+        request: Asked,
+        namespace: FromQuery[NamespaceId | None] = None,
+        cursor: FromQuery[str | None] = None,
+        limit: Limit = BATCH_MAX,
     ) -> ChangesPage:
         """One namespace's journal after a cursor; without one, from the beginning. Pages never split a changeset."""
         return await metadata.changes(request.user, namespace, cursor, limit)
 
     @get("/v1/changes/latest", guards=guards, tags=["changes"])
-    async def latest(request: Asked, namespace: NamespaceId | None = None) -> LatestAnswer:
+    async def latest(request: Asked, namespace: FromQuery[NamespaceId | None] = None) -> LatestAnswer:
         """The head, and the cursor that stands there."""
         return await metadata.latest(request.user, namespace)
 
     @get("/v1/snapshot", guards=guards, tags=["changes"])
     async def snapshot(
-        request: Asked, namespace: NamespaceId | None = None, page: str | None = None, limit: Limit = BATCH_MAX
+        request: Asked,
+        namespace: FromQuery[NamespaceId | None] = None,
+        page: FromQuery[str | None] = None,
+        limit: Limit = BATCH_MAX,
     ) -> SnapshotPage:
         """The live nodes, page by page, and the cursor to go on from."""
         return await metadata.snapshot(request.user, namespace, page, limit)
 
     @get("/v1/notifications/poll", guards=guards, tags=["changes"])
-    async def poll_one(request: Asked, cursor: list[str], timeout: int = 60) -> PollAnswer:
+    async def poll_one(request: Asked, cursor: FromQuery[list[str]], timeout: FromQuery[int] = 60) -> PollAnswer:
         """Waits until a namespace moves past its cursor, or `timeout` seconds."""
         return await services.polling.poll(request.user, PollRequest(cursors=cursor, timeout=timeout))
 
     @post("/v1/notifications/poll", status_code=200, guards=guards, tags=["changes"])
-    async def poll(request: Asked, data: PollRequest) -> PollAnswer:
+    async def poll(request: Asked, data: JSONBody[PollRequest]) -> PollAnswer:
         """The same for many cursors."""
         return await services.polling.poll(request.user, data)
 

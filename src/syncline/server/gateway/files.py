@@ -7,7 +7,7 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from syncline.model.errors import InvalidRequest
 from syncline.model.ids import NamespaceId, NodeId
@@ -18,8 +18,8 @@ from syncline.server.gateway.auth import signed_in
 from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked
 
-Limit = Annotated[int, Parameter(ge=1, le=BATCH_MAX)]
-IdempotencyKey = Annotated[str, Parameter(header="Idempotency-Key", min_length=1, max_length=128)]
+Limit = Annotated[int, QueryParameter(ge=1, le=BATCH_MAX)]
+IdempotencyKey = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=128)]
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
@@ -27,13 +27,16 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     guards = [signed_in(services.accounts)]
 
     @post("/v1/files/commit", status_code=200, guards=guards, tags=["files"])
-    async def commit(request: Asked, data: CommitRequest, idempotency_key: IdempotencyKey) -> CommitAnswer:
+    async def commit(request: Asked, data: JSONBody[CommitRequest], idempotency_key: IdempotencyKey) -> CommitAnswer:
         """Applies a changeset: all of it, or nothing."""
         return await metadata.commit(request.user, data, idempotency_key)
 
     @get("/v1/metadata", guards=guards, tags=["files"])
     async def node(
-        request: Asked, path: str | None = None, node_id: NodeId | None = None, namespace: NamespaceId | None = None
+        request: Asked,
+        path: FromQuery[str | None] = None,
+        node_id: FromQuery[NodeId | None] = None,
+        namespace: FromQuery[NamespaceId | None] = None,
     ) -> Metadata:
         """One node, by path (from the namespace's root) or by id."""
         if (path is None) == (node_id is None):
@@ -41,22 +44,22 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         if path is not None:
             return await metadata.metadata_by_path(request.user, path, namespace)
         assert node_id is not None
-        return await metadata.metadata_by_id(request.user, _or_root(request, namespace), node_id)
+        return await metadata.metadata_by_id(request.user, node_id, namespace)
 
     @get("/v1/folders/{folder:str}/children", guards=guards, tags=["files"])
     async def children(
-        request: Asked, folder: str, namespace: NamespaceId | None = None, page: str | None = None, limit: Limit = BATCH_MAX
+        request: Asked,
+        folder: FromPath[str],
+        namespace: FromQuery[NamespaceId | None] = None,
+        page: FromQuery[str | None] = None,
+        limit: Limit = BATCH_MAX,
     ) -> ChildrenPage:
         """A folder's live children by name; the root folder's id is its namespace's."""
-        return await metadata.children(request.user, _or_root(request, namespace), NodeId(folder), page, limit)
+        return await metadata.children(request.user, namespace, NodeId(folder), page, limit)
 
     @get("/v1/files/{file:str}/versions", guards=guards, tags=["files"])
-    async def versions(request: Asked, file: str, namespace: NamespaceId | None = None) -> Versions:
+    async def versions(request: Asked, file: FromPath[str], namespace: FromQuery[NamespaceId | None] = None) -> Versions:
         """A file's revisions, newest first."""
-        return await metadata.versions(request.user, _or_root(request, namespace), NodeId(file))
+        return await metadata.versions(request.user, namespace, NodeId(file))
 
     return [commit, node, children, versions]
-
-
-def _or_root(request: Asked, namespace: NamespaceId | None) -> NamespaceId:
-    return namespace or request.auth.user.root_namespace

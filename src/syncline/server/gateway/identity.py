@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 
 from syncline.model.ids import DeviceId
 from syncline.protocol.sessions import Devices, Me, RefreshRequest, TokenAnswer, TokenRequest
@@ -20,12 +21,12 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     guards = [signed_in(accounts)]
 
     @post("/v1/auth/token", status_code=200, tags=["identity"], security=[{}])
-    async def sign_in(request: Asked, data: TokenRequest) -> TokenAnswer:
+    async def sign_in(request: Asked, data: JSONBody[TokenRequest]) -> TokenAnswer:
         """Links a new device: tokens for an e-mail address and a password."""
         return await accounts.sign_in(data, request.address)
 
     @post("/v1/auth/refresh", status_code=200, tags=["identity"], security=[{}])
-    async def refresh(data: RefreshRequest) -> TokenAnswer:
+    async def refresh(data: JSONBody[RefreshRequest]) -> TokenAnswer:
         """A fresh pair of tokens; the refresh token sent ends with it."""
         return await accounts.refresh(data.refresh_token)
 
@@ -37,7 +38,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     @get("/v1/me", guards=guards, tags=["identity"])
     async def me(request: Asked) -> Me:
         """The account and device of the access token."""
-        session = request.auth
+        session, usage = request.auth, await services.metadata.usage(request.user)
         return Me(
             user_id=session.user.id,
             email=session.user.email,
@@ -46,7 +47,8 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
             device_name=session.device.name,
             root_namespace=session.user.root_namespace,
             server_id=services.server_id,
-            quota_bytes=session.user.quota_bytes,
+            quota_bytes=usage.quota_bytes,
+            used_bytes=usage.used_bytes,
         )
 
     @get("/v1/devices", guards=guards, tags=["identity"])
@@ -55,7 +57,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         return await accounts.devices(request.user)
 
     @delete("/v1/devices/{device_id:str}", guards=guards, tags=["identity"])
-    async def unlink(request: Asked, device_id: str) -> None:
+    async def unlink(request: Asked, device_id: FromPath[str]) -> None:
         """Unlinks a device: its tokens and open connections end."""
         await accounts.unlink(request.user, DeviceId(device_id))
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
+from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
-
-if TYPE_CHECKING:
-    from syncline.server.metadata.service import Metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

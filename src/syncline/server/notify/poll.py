@@ -6,7 +6,7 @@ While it waits, the device is checked every few seconds: one that another proces
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from syncline.model.errors import InvalidRequest, LimitExceeded
 from syncline.model.ids import DeviceId
@@ -14,10 +14,8 @@ from syncline.model.limits import POLL_CURSORS_MAX, POLL_TIMEOUT_MAX_S
 from syncline.ports.clock import Clock
 from syncline.protocol.changes import PollAnswer, PollRequest
 from syncline.server.caller import Caller
+from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
-
-if TYPE_CHECKING:
-    from syncline.server.metadata.service import Metadata
 
 RECHECK_S: Final = 4.0
 
