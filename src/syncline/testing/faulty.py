@@ -28,11 +28,12 @@ class Countdown:
         if mine and not self.after:
             self.fired = True
             raise Crash
-        answer = call()
-        if mine:
-            self.fired = True
-            raise Crash
-        return answer
+        try:
+            return call()
+        finally:
+            if mine:
+                self.fired = True
+                raise Crash
 
 
 class Faulty:
