@@ -74,6 +74,7 @@ SCAN_HASH_BYTES: Final = 256 * MIB
 """What one scan may read to recognise moved files by their content."""
 IGNORE_FILE_MAX_BYTES: Final = 1 * MIB
 IGNORE_PATTERNS_MAX: Final = 2_000
+IGNORE_PATTERN_MAX_CHARS: Final = 1_000
 
 DELETE_GUARD_FILES: Final = 50
 DELETE_GUARD_SHARE: Final = 0.25

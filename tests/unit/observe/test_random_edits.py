@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.observe.world import World, on_disk
 
 from syncline.adapters.disk.inotify import InotifyWatcher
-from tests.unit.observe.world import World, on_disk
 
 NAMES = ("a", "b", "c")
 paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)

@@ -1,7 +1,7 @@
 """Which folders to look at again, and which files still have a writer: the watcher's hints, kept until the walk takes them.
 
-Hints only say where to look. A file that is being written to waits for its quiet window, told by the
-watcher's hints where there are some and by the file's own times where there are none; nothing here can hold a file up for longer than `QUIET_CAP_S` of writing.
+Hints only say where to look. A file that is being written to waits for its quiet window, told by the watcher's hints where there
+are some, else by the file's own times; nothing here can hold a file up for longer than `QUIET_CAP_S` of writing.
 """
 
 from __future__ import annotations

@@ -9,76 +9,17 @@ that cannot be read ignore everything untracked in their folder until they can: 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct, field
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from syncline.client.observe.patterns import BUILT_IN, BUILT_IN_SOURCE, IGNORE_FILE, Rule, Rules, parse
 from syncline.model.entries import Signature
-from syncline.model.limits import IGNORE_FILE_MAX_BYTES, IGNORE_PATTERNS_MAX
+from syncline.model.limits import IGNORE_FILE_MAX_BYTES
 from syncline.model.paths import join
 
-IGNORE_FILE: Final = ".synclineignore"
-BUILT_IN: Final = (".DS_Store", "Thumbs.db", "desktop.ini", "~$*", ".~lock.*#", "*.swp", "*.part", "*.crdownload")
-"""Junk of file managers, locks of office programs, and files that editors and browsers are still writing."""
-BUILT_IN_SOURCE: Final = "built in"
-STARS_MAX: Final = 6
-"""In one name of a pattern: each star multiplies the time a match can take, and the file may be another member's."""
-
-_DIR_MARK: Final = "ps_d"
-_ANY_FOLDER: Final = "(?P<ps_d>/)"
-"""How pathspec writes `*/`: every folder."""
-
-
-class Rule(Struct, frozen=True):
-    """One pattern: `ignores` false for a negation."""
-
-    source: str
-    line: int
-    text: str
-    ignores: bool
-    regex: re.Pattern[str]
-
-    def matches(self, path: str) -> bool:
-        """Whether the pattern names this very entry (folders end in a slash), not merely something above it."""
-        if self.regex.pattern == _ANY_FOLDER:
-            return path.endswith("/")
-        found = self.regex.search(path)
-        if found is None:
-            return False
-        if _DIR_MARK not in self.regex.groupindex:
-            return found.end() < len(path) or self.regex.pattern == "."
-        mark = found.end(_DIR_MARK)
-        return mark in (-1, len(path))
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}: {self.text}" if self.line else f"{self.source}: {self.text}"
-
-
-class Rules(Struct, frozen=True):
-    """One file's rules, in order, for the folder `base`."""
-
-    base: str
-    rules: tuple[Rule, ...]
-    any: re.Pattern[str] | None
-    """Matches whenever one of the rules may: most names end here."""
-
-    def verdict(self, path: str) -> Rule | None:
-        """The last rule that names `path` (relative to `base`, folders with a slash at the end)."""
-        if self.any is None or self.any.search(path) is None:
-            return None
-        for rule in reversed(self.rules):
-            if rule.matches(path):
-                return rule
-        return None
-
-
-class Parsed(Struct, frozen=True):
-    rules: Rules
-    problems: tuple[str, ...]
-    """One line for each pattern that is none."""
+_NEVER: Final = re.compile(r"(?!)")
 
 
 class Level(Struct, frozen=True):
@@ -115,53 +56,6 @@ class Level(Struct, frozen=True):
         return Level(self.path, self.chain, self.closed or rule)
 
 
-def parse(text: str, folder: str, source: str | None = None) -> Parsed:
-    """The rules of the file in `folder`; a line that is no pattern is a problem, and nothing else."""
-    source = join(folder, IGNORE_FILE) if source is None else source
-    rules: list[Rule] = []
-    problems: list[str] = []
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        if len(rules) >= IGNORE_PATTERNS_MAX:
-            problems.append(f"line {number}: more than {IGNORE_PATTERNS_MAX} patterns; the rest is not read")
-            break
-        compiled = _compiled(line)
-        if isinstance(compiled, str):
-            problems.append(f"line {number}: {line[:80]!r} {compiled}")
-        elif compiled.regex is not None:
-            rules.append(
-                Rule(source, 0 if source == BUILT_IN_SOURCE else number, line.rstrip(), bool(compiled.include), compiled.regex)
-            )
-    return Parsed(Rules(folder, tuple(rules), _any(rules)), tuple(problems))
-
-
-def _compiled(line: str) -> GitIgnoreSpecPattern | str:
-    """The pattern, or why it is none."""
-    negation = "!" if line.startswith("!") else ""
-    segments = line.removeprefix("!").split("/")
-    collapsed = negation + "/".join(part if part.strip() == "**" else _STARS.sub("*", part) for part in segments)
-    if any(segment.count("*") > STARS_MAX for segment in collapsed.split("/")):
-        return f"has more than {STARS_MAX} stars in one name"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            pattern = GitIgnoreSpecPattern(collapsed)
-    except (ValueError, re.error):
-        return "is no pattern"
-    if pattern.regex is None and collapsed.strip() not in ("/", "!/"):
-        return "is no pattern"
-    return pattern
-
-
-def _any(rules: list[Rule]) -> re.Pattern[str] | None:
-    if not rules:
-        return None
-    return re.compile("|".join(f"(?:{rule.regex.pattern.replace(f'?P<{_DIR_MARK}>', '?:')})" for rule in rules))
-
-
-_STARS: Final = re.compile(r"(?<!\\)\*{2,}")
-_NEVER: Final = re.compile(r"(?!)")
 _BUILT_IN_RULES: Final = parse("\n".join(BUILT_IN), "", BUILT_IN_SOURCE).rules
 ROOT_LEVEL: Final = Level("", (_BUILT_IN_RULES,))
 

@@ -108,6 +108,8 @@ class FileMatcher:
         self._missing = missing
         self._hash_file = hash_file
         self._budget = SCAN_HASH_BYTES
+        self.hashes: dict[str, Digest | None] = {}
+        """What was read, by path."""
 
     def by_inode(self, arrival: Arrival) -> Known | None:
         """The missing file of the same inode with one link each, if size and time of change agree, or else the content."""
@@ -157,10 +159,11 @@ class FileMatcher:
     def _hash(self, arrival: Arrival) -> Digest | None:
         """None where reading does not help: no budget, or it changes, or cannot be read."""
         size = arrival.stat.signature.size
-        if self._hash_file is None or size > self._budget:
-            return None
+        if arrival.path in self.hashes or self._hash_file is None or size > self._budget:
+            return self.hashes.get(arrival.path)
         self._budget -= size
         try:
-            return self._hash_file(arrival.path, arrival.stat.signature)
+            self.hashes[arrival.path] = self._hash_file(arrival.path, arrival.stat.signature)
         except (SynclineError, OSError):
-            return None
+            self.hashes[arrival.path] = None
+        return self.hashes[arrival.path]

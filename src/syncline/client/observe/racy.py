@@ -1,13 +1,21 @@
 """When a signature may hide a change: git's racy rule.
 
-File systems note times in ticks (10 ms on ext4, 2 s on FAT). A file written to again within the tick in which it was looked at
-keeps its signature, so a signature taken that early is not trusted at the next look: the content is read once more, and then it is.
+File systems note times in ticks: 10 ms at most where the kernel's clock is kept, 1 or 2 s on FAT and its like. A file written to
+again within the tick in which it was looked at keeps its signature, so a signature taken that early is not trusted at the next
+look: the content is read once more, and then it is. A change time with digits below 10 ms proves the finer tick.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from syncline.model.entries import Signature
-from syncline.model.limits import RACY_WINDOW_NS
+from syncline.model.limits import CLOSED_QUIET_S, RACY_WINDOW_NS
+
+TICK_MAX_NS: Final = 10_000_000
+FINE_WINDOW_NS: Final = 4 * TICK_MAX_NS
+
+assert FINE_WINDOW_NS < CLOSED_QUIET_S * 1e9, "a file that is let go after its quiet window is not racy on a good file system"
 
 
 def is_racy(signature: Signature, at_ns: int) -> bool:
@@ -15,4 +23,5 @@ def is_racy(signature: Signature, at_ns: int) -> bool:
 
     Whoever hashes a file may clear `LocalNode.racy` when this is false for the time at which reading began.
     """
-    return abs(at_ns - signature.mtime_ns) < RACY_WINDOW_NS or abs(at_ns - signature.ctime_ns) < RACY_WINDOW_NS
+    window_ns = FINE_WINDOW_NS if signature.ctime_ns % TICK_MAX_NS else RACY_WINDOW_NS
+    return abs(at_ns - signature.mtime_ns) < window_ns or abs(at_ns - signature.ctime_ns) < window_ns

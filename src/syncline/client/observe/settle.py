@@ -58,7 +58,8 @@ class Settler:
             if known is not None:
                 self._move_file(known, arrival)
             else:
-                self._scene.put(file_node(NodeId(self._senses.ids.fresh()), arrival.parent, arrival.stat, now_ns))
+                new = NodeId(self._senses.ids.fresh())
+                self._scene.put(file_node(new, arrival.parent, arrival.stat, now_ns, matcher.hashes.get(arrival.path)))
 
     def absent(self) -> None:
         """What is still missing waits for its other half to be seen, and then is gone."""

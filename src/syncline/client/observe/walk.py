@@ -13,9 +13,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from syncline.client.observe.ignore import IGNORE_FILE, ROOT_LEVEL, Level
+from syncline.client.observe.ignore import ROOT_LEVEL, Level
 from syncline.client.observe.match import Arrival, inode_key
 from syncline.client.observe.memory import Memory, Senses
+from syncline.client.observe.patterns import IGNORE_FILE
 from syncline.client.observe.racy import is_racy
 from syncline.client.observe.scene import Scene, Visit, file_node
 from syncline.client.observe.settle import Settler
