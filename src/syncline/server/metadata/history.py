@@ -167,9 +167,11 @@ def _agreed(namespace: NamespaceId | None, of_cursor: NamespaceId) -> NamespaceI
 def _chain_at(cursor: Cursor, head: Head, chains: dict[tuple[NamespaceId, int], Digest]) -> Digest | None:
     if cursor.sequence == head.sequence:
         return head.chain
+    if cursor.sequence == head.pruned_sequence == 0:
+        return EMPTY_CHAIN
     if cursor.sequence <= head.pruned_sequence:
         raise HistoryExpired(namespace=head.namespace)
-    return EMPTY_CHAIN if cursor.sequence == 0 else chains.get((cursor.namespace, cursor.sequence))
+    return chains.get((cursor.namespace, cursor.sequence))
 
 
 def _reset(head: Head, reason: str) -> CursorReset:

@@ -1,0 +1,564 @@
+"""The commit's rules, one by one (`protocol.md` §3): what each change does, and how each refusal is provoked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from syncline.model.entries import Kind
+from syncline.model.errors import (
+    CommitRefused,
+    CursorReset,
+    IdempotencyMismatch,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    QuotaExceeded,
+)
+from syncline.model.ids import NodeId
+from syncline.model.limits import BATCH_MAX, DEPTH_MAX
+from syncline.protocol.commits import Change, Expected, Op
+from tests.unit.server_metadata.world import Member, World, content, digest
+
+THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+# -- Create ----------------------------------------------------------------------------------------------------------------------
+
+
+async def test_creates_a_tree_in_any_order_and_lists_parents_first(ada: Member) -> None:
+    await ada.put(b"hello")
+    answer = await ada.commit(ada.create("f", "b", data=b"hello", mtime=THEN), ada.mkdir("b", "a"), ada.mkdir("a"))
+    assert [result.revision for result in answer.results] == [1, 0, 0]
+    rows = await ada.rows()
+    assert [row.name for row in rows] == ["a", "b", "f"]
+    assert {row.op for row in rows} == {"create"}
+    assert {row.changeset for row in rows} == {answer.changeset}
+    assert (rows[2].actor, rows[2].device) == (ada.caller.user_id, ada.caller.device_id)
+    assert (await ada.entries())[2].mtime == THEN
+    assert answer.results[0].sequence == 3
+    assert ada.world.committed == [(ada.namespace, 3)]
+    await ada.check()
+
+
+async def test_an_equal_create_is_adopted(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a"), ada.create("f"))
+    answer = await ada.commit(ada.mkdir("a"), ada.create("f"))
+    assert [(result.adopted, result.revision, result.sequence) for result in answer.results] == [(True, 0, 1), (True, 1, 2)]
+    assert len(await ada.entries()) == 2
+    assert len(ada.world.committed) == 1
+
+
+async def test_an_unequal_create_of_a_known_id_is_refused(ada: Member) -> None:
+    await ada.put(b"x")
+    await ada.commit(ada.mkdir("a"), ada.create("f"), ada.create("g"))
+    await ada.commit(ada.delete("g", 1))
+    failures = await ada.refused(
+        ada.create("f", name="other"), ada.mkdir("f2", name="ok"), ada.create("a", data=b"x"), ada.create("g")
+    )
+    assert {index: failure.code for index, failure in failures.items()} == {0: "node.exists", 2: "node.exists", 3: "node.deleted"}
+    assert failures[0].present is not None
+    assert failures[0].present.name == "f"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\x00b", "x" * 256, "é" * 128, ".syncline", ".SyncLine", "SYNCLI~1"])
+async def test_refuses_names_that_cannot_be(ada: Member, name: str) -> None:
+    create = Change(op=Op.CREATE, node_id=ada.world.id("x"), parent_id=ada.root, name=name, kind=Kind.DIR)
+    assert await ada.refused_codes(create) == {0: "name.invalid"}
+
+
+async def test_refuses_a_taken_name_and_says_by_whom(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a", name="Straße"))
+    failures = await ada.refused(ada.mkdir("b", name="STRASSE"), ada.mkdir("c"))
+    assert list(failures) == [0]
+    assert failures[0].code == "name.taken"
+    assert failures[0].by is not None
+    assert failures[0].by.node_id == ada.world.id("a")
+
+
+async def test_of_two_equal_names_in_one_changeset_the_later_fails(ada: Member) -> None:
+    failures = await ada.refused(ada.mkdir("a", name="n"), ada.mkdir("b", name="N"))
+    assert {index: failure.code for index, failure in failures.items()} == {1: "name.taken"}
+    assert failures[1].by is not None
+    assert failures[1].by.node_id == ada.world.id("a")
+
+
+async def test_refuses_parents_that_are_missing_deleted_or_files(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.create("f"))
+    await ada.commit(ada.delete("d"))
+    codes = await ada.refused_codes(ada.mkdir("x", "nowhere"), ada.mkdir("y", "d"), ada.mkdir("z", "f"), ada.mkdir("ok"))
+    assert codes == {0: "parent.gone", 1: "parent.gone", 2: "parent.gone"}
+
+
+async def test_what_hangs_on_a_refused_create_fails_with_it(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a", name="n"))
+    changes = [ada.mkdir("b", name="n"), ada.mkdir("c", "b"), ada.create("f", "c"), ada.mkdir("ok")]
+    assert await ada.refused_codes(*changes) == {0: "name.taken", 1: "parent.gone", 2: "parent.gone"}
+    await ada.commit(changes[3])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"content_hash": None},
+        {"size": None},
+        {"blocks": None},
+        {"size": 4},
+        {"size": -1},
+        {"content_hash": "00" * 32},
+        {"content_hash": "XY"},
+        {"blocks": []},
+        {"blocks": ["nothing"]},
+        {"mtime": datetime(2026, 1, 1)},
+    ],
+)
+async def test_refuses_content_that_contradicts_itself(ada: Member, fields: dict[str, object]) -> None:
+    await ada.put(b"hello")
+    assert await ada.refused_codes(ada.create("f", data=b"hello", **fields)) == {0: "request.invalid"}
+
+
+async def test_several_blocks_add_up_and_say_how_they_were_cut(ada: Member) -> None:
+    await ada.put(b"one", b"three")
+    pieces = [b"one", b"three", b"one"]
+    assert await ada.refused_codes(ada.create("f", **content(pieces) | {"cut": None})) == {0: "request.invalid"}
+    await ada.commit(ada.create("f", **content(pieces)))
+    (found,) = await ada.world.metadata.revision_blocks(ada.caller, ada.namespace, [ref(ada, "f", 1)])
+    assert found.blocks == [(digest(piece), len(piece)) for piece in pieces]
+    assert (found.size, found.cut, found.content_hash) == (11, "test-1", digest(b"".join(pieces)))
+
+
+async def test_ids_of_new_nodes_are_fresh_ulids(ada: Member) -> None:
+    for node_id in (NodeId("short"), ada.root):
+        create = Change(op=Op.CREATE, node_id=node_id, parent_id=ada.root, name="n", kind=Kind.DIR)
+        assert await ada.refused_codes(create) == {0: "request.invalid"}
+
+
+# -- Edit ------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_edit_makes_the_next_revision(ada: Member) -> None:
+    await ada.put(b"one", b"two")
+    await ada.commit(ada.create("f", data=b"one"))
+    answer = await ada.commit(ada.edit("f", 1, b"two"))
+    assert answer.results[0].revision == 2
+    versions = await ada.world.metadata.versions(ada.caller, ada.namespace, ada.world.id("f"))
+    assert [(entry.revision, entry.content_hash) for entry in versions.entries] == [(2, digest(b"two")), (1, digest(b"one"))]
+    await ada.check()
+
+
+async def test_a_stale_edit_is_refused_with_the_present_state(ada: Member) -> None:
+    await ada.put(b"one", b"two", b"three")
+    await ada.commit(ada.create("f", data=b"one"))
+    await ada.commit(ada.edit("f", 1, b"two"))
+    failures = await ada.refused(ada.edit("f", 1, b"three"))
+    assert failures[0].code == "revision.stale"
+    assert failures[0].present is not None
+    assert (failures[0].present.revision, failures[0].present.content_hash) == (2, digest(b"two"))
+
+
+async def test_an_equal_edit_is_adopted_even_on_a_stale_base(ada: Member) -> None:
+    await ada.put(b"one", b"two")
+    await ada.commit(ada.create("f", data=b"one"))
+    await ada.commit(ada.edit("f", 1, b"two"))
+    answer = await ada.commit(ada.edit("f", 1, b"two", executable=False))
+    assert (answer.results[0].adopted, answer.results[0].revision, answer.sequence) == (True, 2, 2)
+
+
+async def test_an_mtime_alone_is_no_change(ada: Member) -> None:
+    await ada.commit(ada.create("f"))
+    answer = await ada.commit(ada.edit("f", 1, mtime=THEN))
+    assert answer.results[0].adopted
+    assert answer.sequence == 1
+
+
+async def test_an_executable_bit_makes_a_revision_of_the_same_blocks(ada: Member) -> None:
+    await ada.put(b"a", b"b")
+    await ada.commit(ada.create("f", **content([b"a", b"b"])))
+    answer = await ada.commit(ada.edit("f", 1, executable=True))
+    assert (answer.results[0].revision, answer.results[0].adopted) == (2, False)
+    first, second = await ada.world.metadata.revision_blocks(ada.caller, ada.namespace, [ref(ada, "f", 1), ref(ada, "f", 2)])
+    assert (first.blocks, first.cut) == (second.blocks, second.cut)
+    assert await ada.refused_codes(ada.edit("f", 1, executable=False)) == {0: "revision.stale"}
+    await ada.check()
+
+
+async def test_a_description_is_a_row_but_no_revision(ada: Member) -> None:
+    await ada.commit(ada.create("f"), ada.mkdir("d"))
+    answer = await ada.commit(ada.edit("f", 1, description="mine"), ada.edit("d", None, description="ours"))
+    assert [result.revision for result in answer.results] == [1, 0]
+    assert answer.sequence == 4
+    assert await ada.refused_codes(ada.edit("f", 1, description="x" * 5000)) == {0: "limit.exceeded"}
+
+
+async def test_refuses_edits_of_what_is_not_there(ada: Member) -> None:
+    await ada.put(b"x")
+    await ada.commit(ada.create("f"), ada.mkdir("d"))
+    await ada.commit(ada.delete("f", 1))
+    changes = [ada.edit("f", 1, b"x"), ada.edit("nothing", 1, b"x"), ada.edit("d", None, b"x")]
+    failures = await ada.refused(*changes)
+    assert {index: failure.code for index, failure in failures.items()} == {
+        0: "node.deleted",
+        1: "node.missing",
+        2: "request.invalid",
+    }
+    assert failures[0].present is not None
+    assert failures[0].present.deleted
+
+
+async def test_an_edit_takes_a_base_revision(ada: Member) -> None:
+    await ada.put(b"x")
+    await ada.commit(ada.create("f"))
+    assert await ada.refused_codes(ada.edit("f", None, b"x")) == {0: "request.invalid"}
+
+
+# -- Move ------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_move_keeps_the_revision(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.create("f"))
+    answer = await ada.commit(ada.move("f", "d", "g", base_revision=1))
+    assert answer.results[0].revision == 1
+    assert await ada.tree() == {"d": "d", "d/g": "f"}
+    assert (await ada.commit(ada.move("f", "d", "g"))).results[0].adopted
+    await ada.check()
+
+
+async def test_names_swap_and_rotate_in_one_changeset(ada: Member) -> None:
+    await ada.commit(ada.create("a"), ada.mkdir("b"), ada.create("c"))
+    await ada.commit(ada.move("a", name="b"), ada.move("b", name="a"))
+    assert await ada.tree() == {"a": "b", "b": "a", "c": "c"}
+    await ada.commit(ada.move("a", name="c"), ada.move("b", name="b"), ada.move("c", name="a"))
+    assert await ada.tree() == {"c": "a", "b": "b", "a": "c"}
+    await ada.check()
+
+
+async def test_a_rename_may_change_case_only(ada: Member) -> None:
+    await ada.commit(ada.create("a", name="readme"))
+    await ada.commit(ada.move("a", name="README"))
+    assert await ada.tree() == {"README": "a"}
+
+
+async def test_a_hierarchy_turns_upside_down_in_one_changeset(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a"), ada.mkdir("b", "a"), ada.mkdir("c", "b"), ada.create("f", "c"))
+    await ada.commit(ada.move("a", "b"), ada.move("b", "c"), ada.move("c"))
+    assert await ada.tree() == {"c": "c", "c/b": "b", "c/b/a": "a", "c/f": "f"}
+    await ada.check()
+
+
+async def test_refuses_cycles_and_only_those_on_them(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a"), ada.mkdir("b"), ada.mkdir("c", "b"), ada.create("f"))
+    assert await ada.refused_codes(ada.move("b", "c")) == {0: "tree.cycle"}
+    assert await ada.refused_codes(ada.move("a", "a")) == {0: "tree.cycle"}
+    changes = [ada.move("a", "c"), ada.move("b", "a"), ada.move("f", "a")]
+    assert await ada.refused_codes(*changes) == {0: "tree.cycle", 1: "tree.cycle"}
+    await ada.commit(changes[2])
+
+
+async def test_a_moves_base_revision_is_checked_for_files(ada: Member) -> None:
+    await ada.put(b"x")
+    await ada.commit(ada.create("f"))
+    await ada.commit(ada.edit("f", 1, b"x"))
+    assert await ada.refused_codes(ada.move("f", name="g", base_revision=1)) == {0: "revision.stale"}
+    answer = await ada.commit(ada.edit("f", 2, executable=True), ada.move("f", name="g", base_revision=2))
+    assert [result.revision for result in answer.results] == [3, 3]
+    assert [row.op for row in await ada.rows()][2:] == ["edit"]
+
+
+async def test_refuses_moves_of_what_is_not_there_or_lead_nowhere(ada: Member) -> None:
+    await ada.commit(ada.create("f"), ada.create("g"))
+    await ada.commit(ada.delete("g", 1))
+    nowhere = Change(op=Op.MOVE, node_id=ada.world.id("f"))
+    codes = await ada.refused_codes(ada.move("g", name="h"), ada.move("none"), ada.move("f", "none"), nowhere)
+    assert codes == {0: "node.deleted", 1: "node.missing", 2: "parent.gone", 3: "request.invalid"}
+
+
+async def test_a_moved_folders_subtree_may_be_guarded(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.create("f", "d"))
+    await ada.commit(ada.create("g", "d"))
+    assert await ada.refused_codes(ada.move("d", name="e", subtree_as_of=2)) == {0: "subtree.changed"}
+    await ada.commit(ada.move("d", name="e", subtree_as_of=3))
+
+
+async def test_folders_nest_so_deep_and_no_deeper(ada: Member) -> None:
+    chain = [ada.mkdir(f"d{level}", f"d{level - 1}" if level > 1 else None) for level in range(1, DEPTH_MAX + 1)]
+    await ada.commit(*chain, ada.create("file", f"d{DEPTH_MAX}"))
+    assert await ada.refused_codes(ada.mkdir("more", f"d{DEPTH_MAX}")) == {0: "limit.exceeded"}
+    await ada.commit(ada.mkdir("top"), ada.mkdir("under", "top"))
+    assert await ada.refused_codes(ada.move("d1", "top")) == {0: "limit.exceeded"}
+    await ada.commit(ada.move("d2", "top"))
+
+
+# -- Delete ----------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_delete_of_a_file_checks_its_revision(ada: Member) -> None:
+    await ada.put(b"x")
+    await ada.commit(ada.create("f"))
+    await ada.commit(ada.edit("f", 1, b"x"))
+    assert await ada.refused_codes(ada.delete("f", 1)) == {0: "revision.stale"}
+    assert await ada.refused_codes(ada.delete("f")) == {0: "request.invalid"}
+    await ada.commit(ada.delete("f", 2))
+    answer = await ada.commit(ada.delete("f", 1))
+    assert (answer.results[0].adopted, answer.results[0].sequence) == (True, 3)
+    assert await ada.refused_codes(ada.delete("never", 1)) == {0: "node.missing"}
+    await ada.check()
+
+
+async def test_a_folder_deleted_alone_must_be_empty(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.create("f", "d"))
+    assert await ada.refused_codes(ada.delete("d")) == {0: "subtree.changed"}
+    await ada.commit(ada.delete("d"), ada.delete("f", 1))
+    rows = await ada.rows()
+    assert [(row.name, row.op) for row in rows[2:]] == [("f", "delete"), ("d", "delete")]
+    await ada.check()
+
+
+async def test_a_folder_deleted_whole_takes_its_subtree_bottom_up(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.mkdir("e", "d"), ada.create("f", "e"), ada.create("g", "d"))
+    answer = await ada.commit(ada.delete("d", recursive=True, subtree_as_of=4))
+    assert answer.sequence == 8
+    assert await ada.tree() == {}
+    order = [row.name for row in (await ada.rows())[4:]]
+    assert order.index("f") < order.index("e") < order.index("d")
+    assert order[-1] == "d"
+    await ada.check()
+
+
+async def test_a_whole_delete_is_refused_when_the_subtree_changed(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.mkdir("e", "d"))
+    await ada.commit(ada.create("late", "e"))
+    failures = await ada.refused(ada.delete("d", recursive=True, subtree_as_of=2))
+    assert failures[0].code == "subtree.changed"
+    assert failures[0].present is not None
+    assert failures[0].present.name == "late"
+    assert await ada.refused_codes(ada.delete("d", recursive=True)) == {0: "request.invalid"}
+
+
+async def test_delete_and_create_of_one_name_in_one_changeset(ada: Member) -> None:
+    await ada.commit(ada.create("f", name="n"))
+    await ada.commit(ada.mkdir("d", name="n"), ada.delete("f", 1))
+    assert await ada.tree() == {"n": "d"}
+    await ada.check()
+
+
+async def test_a_child_moves_up_onto_its_deleted_parents_name(ada: Member) -> None:
+    await ada.commit(ada.mkdir("c"), ada.create("b", "c"))
+    await ada.commit(ada.delete("c"), ada.move("b", name="c"))
+    assert await ada.tree() == {"c": "b"}
+    await ada.check()
+
+
+async def test_moving_out_of_a_folder_that_is_deleted_whole_saves_the_node(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.mkdir("e", "d"), ada.create("f", "e"), ada.create("g", "d"))
+    await ada.commit(ada.delete("d", recursive=True, subtree_as_of=4), ada.move("e"))
+    assert await ada.tree() == {"e": "e", "e/f": "f"}
+    await ada.check()
+
+
+async def test_nothing_is_placed_in_a_folder_that_is_deleted(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.create("f"))
+    codes = await ada.refused_codes(ada.delete("d", recursive=True, subtree_as_of=2), ada.move("f", "d"), ada.mkdir("n", "d"))
+    assert codes == {1: "parent.gone", 2: "parent.gone"}
+    assert await ada.refused_codes(ada.delete("d"), ada.mkdir("n", "d")) == {1: "parent.gone"}
+
+
+async def test_a_refused_delete_does_not_free_its_name(ada: Member) -> None:
+    await ada.commit(ada.create("f", name="n"))
+    codes = await ada.refused_codes(ada.delete("f", 7), ada.mkdir("d", name="n"))
+    assert codes == {0: "revision.stale", 1: "name.taken"}
+
+
+# -- Undelete --------------------------------------------------------------------------------------------------------------------
+
+
+async def test_undelete_keeps_id_and_revision(ada: Member) -> None:
+    await ada.put(b"x", b"y")
+    await ada.commit(ada.create("f", data=b"x"))
+    await ada.commit(ada.delete("f", 1))
+    answer = await ada.commit(ada.undelete("f"))
+    assert answer.results[0].revision == 1
+    assert await ada.tree() == {"f": "f"}
+    assert (await ada.commit(ada.undelete("f"))).results[0].adopted
+    await ada.check()
+
+
+async def test_undelete_takes_a_new_place_and_new_bytes(ada: Member) -> None:
+    await ada.put(b"x", b"y")
+    await ada.commit(ada.create("f", data=b"x"), ada.mkdir("d"))
+    await ada.commit(ada.delete("f", 1), ada.create("other", name="f"))
+    assert await ada.refused_codes(ada.undelete("f")) == {0: "name.taken"}
+    answer = await ada.commit(ada.undelete("f", parent_id=ada.world.id("d"), name="g", base_revision=1, **content(b"y")))
+    assert answer.results[0].revision == 2
+    assert await ada.tree() == {"d": "d", "d/g": "f", "f": "other"}
+    await ada.check()
+
+
+async def test_undelete_and_edit_of_one_node_in_one_changeset(ada: Member) -> None:
+    await ada.put(b"x", b"y")
+    await ada.commit(ada.create("f", data=b"x"))
+    await ada.commit(ada.delete("f", 1))
+    answer = await ada.commit(ada.undelete("f"), ada.edit("f", 1, b"y"))
+    assert [result.revision for result in answer.results] == [2, 2]
+    assert [row.op for row in await ada.rows()] == ["create", "delete", "undelete"]
+    await ada.check()
+
+
+async def test_a_whole_undelete_brings_back_what_was_deleted_with_the_folder(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.mkdir("e", "d"), ada.create("f", "e"), ada.create("gone", "d"))
+    await ada.commit(ada.delete("gone", 1))
+    await ada.commit(ada.delete("d", recursive=True, subtree_as_of=5))
+    await ada.commit(ada.undelete("d", recursive=True, parent_id=ada.root, name="back"))
+    assert await ada.tree() == {"back": "d", "back/e": "e", "back/e/f": "f"}
+    assert [row.name for row in (await ada.rows())[-3:]] == ["back", "e", "f"]
+    await ada.check()
+
+
+async def test_undelete_of_one_folder_leaves_what_lay_in_it(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), ada.create("f", "d"), ada.create("g", "d"))
+    await ada.commit(ada.delete("d", recursive=True, subtree_as_of=3))
+    assert await ada.refused_codes(ada.undelete("f")) == {0: "parent.gone"}
+    await ada.commit(ada.undelete("f"), ada.undelete("d"))
+    assert await ada.tree() == {"d": "d", "d/f": "f"}
+
+
+async def test_undelete_of_an_unknown_id_is_a_create(ada: Member) -> None:
+    await ada.put(b"x")
+    answer = await ada.commit(ada.undelete("f", parent_id=ada.root, name="f", **content(b"x")))
+    assert answer.results[0].revision == 1
+    assert await ada.tree() == {"f": "f"}
+    assert await ada.refused_codes(ada.undelete("g")) == {0: "request.invalid"}
+
+
+async def test_undelete_of_a_live_node_elsewhere_is_refused(ada: Member) -> None:
+    await ada.commit(ada.create("f"))
+    assert await ada.refused_codes(ada.undelete("f", parent_id=ada.root, name="g")) == {0: "node.exists"}
+
+
+async def test_undeletes_cannot_make_a_cycle(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a"), ada.mkdir("b", "a"))
+    await ada.commit(ada.delete("a", recursive=True, subtree_as_of=2))
+    codes = await ada.refused_codes(ada.undelete("a", parent_id=ada.world.id("b"), name="a"), ada.undelete("b"))
+    assert codes == {0: "tree.cycle", 1: "tree.cycle"}
+
+
+# -- Blocks, possession, quota -----------------------------------------------------------------------------------------------------
+
+
+async def test_missing_blocks_are_named_change_by_change(ada: Member) -> None:
+    await ada.put(b"have")
+    changes = [ada.create("f", data=b"have"), ada.create("g", **content([b"have", b"not", b"nor", b"not"])), ada.create("h", data=b"nor")]
+    failures = await ada.refused(*changes)
+    assert {index: failure.hashes for index, failure in failures.items()} == {
+        1: [digest(b"not"), digest(b"nor")],
+        2: [digest(b"nor")],
+    }
+    await ada.commit(changes[0])
+
+
+async def test_a_hash_is_not_a_capability(ada: Member) -> None:
+    await ada.put(b"secret", state="verified")
+    await ada.commit(ada.create("f", data=b"secret"))
+    eve = await ada.world.person("eve")
+    failures = await eve.refused(eve.create("mine", data=b"secret"))
+    assert failures[0].code == "blocks.missing"
+
+
+async def test_quota_refuses_new_bytes_only(world: World) -> None:
+    small = await world.person("small", quota_bytes=10)
+    await small.put(b"12345")
+    await small.commit(small.create("f", data=b"12345"))
+    await small.put(b"123456")
+    with pytest.raises(QuotaExceeded):
+        await small.commit(small.create("g", data=b"123456"))
+    await small.commit(small.mkdir("d"), small.create("empty"), small.move("f", "d"))
+    usage = await world.metadata.usage(small.caller)
+    assert (usage.used_bytes, usage.quota_bytes) == (11, 10)
+
+
+# -- The request as a whole ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_node_is_named_once_for_each_op(ada: Member) -> None:
+    await ada.commit(ada.create("f"), ada.mkdir("d"))
+    changes = [
+        ada.move("f", name="x"),
+        ada.move("f", name="y"),
+        ada.mkdir("n"),
+        ada.edit("n", None, description="t"),
+        ada.move("d", name="e"),
+        ada.delete("d"),
+    ]
+    codes = await ada.refused_codes(*changes)
+    assert codes == {1: "request.invalid", 3: "request.invalid", 5: "request.invalid"}
+
+
+async def test_requests_are_bounded(ada: Member) -> None:
+    with pytest.raises(InvalidRequest):
+        await ada.commit()
+    with pytest.raises(LimitExceeded):
+        await ada.commit(*[ada.mkdir(f"d{number}") for number in range(BATCH_MAX + 1)])
+    with pytest.raises(InvalidRequest):
+        await ada.commit(ada.mkdir("a"), key="k" * 1000)
+
+
+async def test_an_expected_head_is_checked(ada: Member) -> None:
+    first = await ada.commit(ada.mkdir("a"))
+    then = Expected(sequence=first.sequence, chain=first.chain)
+    await ada.commit(ada.mkdir("b"), expected=then)
+    with pytest.raises(CommitRefused) as caught:
+        await ada.commit(ada.mkdir("c"), expected=then)
+    assert caught.value.fields["reason"] == "head.moved"
+    with pytest.raises(CursorReset):
+        await ada.commit(ada.mkdir("c"), expected=Expected(sequence=1, chain=digest(b"another history")))
+    with pytest.raises(CursorReset):
+        await ada.commit(ada.mkdir("c"), expected=Expected(sequence=9, chain=first.chain))
+
+
+async def test_the_same_request_under_the_same_key_happens_once(ada: Member) -> None:
+    first = await ada.commit(ada.mkdir("a"), key="k")
+    await ada.commit(ada.mkdir("b"))
+    assert await ada.commit(ada.mkdir("a"), key="k") == first
+    assert len(await ada.entries()) == 2
+    assert len(ada.world.committed) == 2
+    with pytest.raises(IdempotencyMismatch):
+        await ada.commit(ada.mkdir("c"), key="k")
+
+
+async def test_a_refusal_is_not_remembered(ada: Member) -> None:
+    create = ada.create("f", data=b"later")
+    with pytest.raises(CommitRefused):
+        await ada.commit(create, key="k")
+    await ada.put(b"later")
+    await ada.commit(create, key="k")
+
+
+async def test_keys_belong_to_devices(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a"), key="k")
+    other = Member(ada.world, type(ada.caller)(ada.caller.user_id, type(ada.caller.device_id)(ada.world.ids.fresh())), ada.namespace)
+    await other.commit(other.mkdir("b"), key="k")
+
+
+async def test_foreign_namespaces_are_not_found(ada: Member) -> None:
+    eve = await ada.world.person("eve")
+    stranger = Member(ada.world, eve.caller, ada.namespace)
+    with pytest.raises(NotFound):
+        await stranger.commit(stranger.mkdir("a"))
+    assert await ada.entries() == []
+
+
+async def test_equal_ids_in_two_namespaces_do_not_meet(ada: Member) -> None:
+    bob = await ada.world.person("bob")
+    await ada.commit(ada.mkdir("d"), ada.create("f", "d"))
+    await bob.commit(bob.mkdir("d"), bob.create("f"))
+    await bob.commit(bob.delete("d"), bob.move("f", name="g"))
+    assert await ada.tree() == {"d": "d", "d/f": "f"}
+    assert await bob.tree() == {"g": "f"}
+    await ada.check()
+    await bob.check()
+
+
+def ref(member: Member, node: str, revision: int):  # type: ignore[no-untyped-def]
+    from syncline.protocol.blocks import RevisionRef
+
+    return RevisionRef(node_id=member.world.id(node), revision=revision)
