@@ -51,7 +51,8 @@ def _new_in_closed(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNo
 
 def _keep(view: View, decision: Decision) -> None:
     """Marks a local node to be moved to `Kept from NAME`."""
-    decision.held, decision.exists = True, False
+    decision.held, decision.exists, decision.place = True, False, Place.FROZEN
+    view.detached.add(decision.id)
     view.decisions[decision.id] = decision
     view.kept.append(decision.id)
 
@@ -76,7 +77,8 @@ def _moved_across(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNod
         return
     known_below = [node.id for node in below if node.id in view.synced or node.id in view.remote]
     decision = Decision(node_id, r, l, s, "across namespaces")
-    decision.held, decision.exists = True, False
+    decision.held, decision.exists, decision.place = True, False, Place.FROZEN
+    view.detached.update((node_id, *(node.id for node in below)))
     view.decisions[node_id] = decision
     view.aside.append(
         Relocate(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from syncline.client.plan.steps import Adopt, Forget, Link, Rebase
+from syncline.client.plan.steps import Adopt, Forget, Link, Push, Rebase
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import SyncedNode
-from syncline.model.ids import NodeId
+from syncline.model.ids import Digest, NodeId
+from syncline.protocol.commits import Op
 
 
 def keep_books(trees: Trees, step: Adopt | Forget | Link | Rebase) -> None:
@@ -43,3 +44,70 @@ def _link(trees: Trees, node: NodeId, to: NodeId) -> None:
         for child in trees.synced.children(node):
             trees.put_synced(replace(child, parent=to))
         trees.remove_synced(node)
+
+
+def below_in_base(trees: Trees, folder: NodeId) -> list[NodeId]:
+    """What was below a folder when it was last agreed on. Bases of different instants may form rings; each node is named once."""
+    found: dict[NodeId, None] = {}
+    frontier = [folder]
+    while frontier:
+        for node in trees.synced.children(frontier.pop()):
+            if node.id != folder and node.id not in found:
+                found[node.id] = None
+                frontier.append(node.id)
+    return list(found)
+
+
+def book_push(trees: Trees, push: Push, *, revision: int, content_hash: Digest | None) -> None:
+    """A push was committed: both sides agreed on it at that instant, so it is the base at once.
+
+    Waiting for the journal instead would take a later change of another device, read in the same breath, for a conflict (or a later
+    delete for one of a changed file). `content_hash` is what was sent, where content was."""
+    base, remote = trees.synced.get(push.node), trees.remote.get(push.node)
+    if push.op is Op.DELETE:
+        below = below_in_base(trees, push.node) if push.recursive else []
+        for node_id in (push.node, *below):
+            if node_id not in trees.local:
+                trees.remove_synced(node_id)
+        return
+    known = base or remote
+    if push.recursive or (known is None and push.op is not Op.CREATE):
+        return
+    parent = push.parent or (known.parent if known is not None else None)
+    name = push.name or (known.name if known is not None else None)
+    assert parent is not None
+    assert name is not None
+    kept = known.content_hash if known is not None else None
+    executable = known.executable if known is not None else False
+    trees.put_synced(
+        SyncedNode(
+            id=push.node,
+            namespace=push.namespace,
+            parent=parent,
+            name=name,
+            kind=push.kind,
+            revision=revision,
+            content_hash=content_hash if push.content else kept,
+            executable=executable if push.executable is None else push.executable,
+        )
+    )
+
+
+def book_fetch(trees: Trees, node: NodeId) -> None:
+    """The remote revision's bytes are on disk now: they are the base at once, whatever the remote tree learns next. A place that
+    was changed here stays a local change."""
+    remote, base = trees.remote.get(node), trees.synced.get(node)
+    if remote is None:
+        return
+    trees.put_synced(
+        SyncedNode(
+            id=node,
+            namespace=remote.namespace,
+            parent=remote.parent if base is None else base.parent,
+            name=remote.name if base is None else base.name,
+            kind=remote.kind,
+            revision=remote.revision,
+            content_hash=remote.content_hash,
+            executable=remote.executable,
+        )
+    )

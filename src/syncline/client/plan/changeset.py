@@ -51,6 +51,8 @@ class Changeset:
     def _has_place_to_push(self, decision: Decision) -> bool:
         if decision.held or not decision.exists or decision.l is None or decision.place is Place.CONFLICT:
             return False
+        if decision.parent in self.view.detached:
+            return False
         r = decision.r
         if r is None:
             return True

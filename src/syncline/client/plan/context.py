@@ -23,6 +23,8 @@ class PlanContext:
     leftovers: Set[NodeId] = frozenset()
     """Folders gone from the server that `RemoveFolder` found holding ignored or unknown files: they stay, and are not re-created
     on the server until they gain a file that is synced."""
+    buried: Set[NodeId] = frozenset()
+    """Nodes whose create the server refused because it knows them as deleted (a lost base): they are undeleted instead."""
     kept_names: Mapping[NamespaceId, str] = field(default_factory=dict)
     """Names of shared namespaces, lost ones among them, for `Kept from NAME`; without one, the mount's last name is used."""
     only_namespaces: Set[NamespaceId] | None = None

@@ -127,7 +127,7 @@ class Disk:
     def _try(self, op: Decision) -> NodeId | None:
         """Does the step if it can be done now; else what is in the way."""
         parent = op.parent
-        if parent != self.view.root and (parent in self._gone or parent in self._staged or not self._is_there(parent)):
+        if parent != self.view.root and not self._can_take(parent):
             return parent
         if op.l is not None and op.kind is Kind.DIR:
             inside = self._way_out(op)
@@ -166,7 +166,10 @@ class Disk:
         if op.l.parent == parent and name_key(op.l.name) == key:
             self.structure.append(Stage(node=op.id, why=op.why))
 
-    def _is_there(self, folder: NodeId) -> bool:
+    def _can_take(self, folder: NodeId) -> bool:
+        """Whether a folder is on disk now, as itself, at a place of its own."""
+        if folder in self._gone or folder in self._staged or folder in self.view.detached:
+            return False
         return folder in self.view.local or folder in self._parents
 
     def _way_out(self, op: Decision) -> NodeId | None:

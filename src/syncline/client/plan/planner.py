@@ -32,7 +32,7 @@ def plan(trees: Trees, *, context: PlanContext, busy: Set[NodeId] = frozenset())
     """
     made, blocked = _round(trees, context, busy, frozenset())
     reverted: set[NodeId] = set()
-    while made.is_empty and blocked - reverted:
+    while not made.steps and not busy and blocked - reverted:
         reverted.add(min(blocked - reverted))
         made, blocked = _round(trees, context, busy, reverted)
     return made
@@ -60,7 +60,7 @@ def _round(trees: Trees, context: PlanContext, busy: Set[NodeId], reverted: Set[
         *view.reports,
     ]
     waiting = view.waiting
-    if waiting:
+    if waiting or not steps:
         waiting += len(disk.blocked) + len(changeset.blocked)
     made = Plan(steps=tuple(steps), deletes_up=changeset.removals.files, deletes_down=disk.files_deleted, waiting=waiting)
     moved = {op.id for op in (*disk.blocked, *changeset.blocked) if op.l is not None and op.r is not None}

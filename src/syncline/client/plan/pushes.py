@@ -30,7 +30,7 @@ def pushed(view: View, op: Decision, *, group: int | None = None, recursive: boo
     return Push(
         node=op.id,
         why=op.why,
-        op=Op.CREATE if s is None else Op.UNDELETE,
+        op=Op.CREATE if s is None and op.id not in view.context.buried else Op.UNDELETE,
         namespace=view.namespace_at(op.parent) if s is None else s.namespace,
         kind=op.kind,
         parent=op.parent,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from syncline.client.plan.books import below_in_base
 from syncline.client.plan.decision import Content, Decision
 from syncline.client.plan.view import View
 from syncline.model.entries import Kind
@@ -30,13 +31,11 @@ class Revival:
         """Sorts out which folders come back as a whole; the ops which a recursive one makes needless."""
         covered: list[NodeId] = []
         for top in [op for op in ops.values() if self._is_top(op)]:
-            below = [node.id for node in self.view.synced.descendants(top.id)]
+            below = below_in_base(self.view.trees, top.id)
             if not below:
                 continue
             members = [node_id for node_id in below if node_id in ops and ops[node_id].r is None]
-            if len(members) >= BATCH_MAX or all(
-                node_id in self.view.local and node_id not in self.view.remote for node_id in below
-            ):
+            if len(members) >= BATCH_MAX or self._is_all_here(top.id, below):
                 self.recursive.add(top.id)
                 covered += members
                 continue
@@ -45,6 +44,12 @@ class Revival:
                 self._groups[node_id] = self.count
             self.count += 1
         return list(dict.fromkeys(covered))
+
+    def _is_all_here(self, top: NodeId, below: list[NodeId]) -> bool:
+        """Whether a recursive undelete brings back nothing that was deleted here too, nor what `top` itself is in by now."""
+        local, remote = self.view.local, self.view.remote
+        above = set(local.ancestors(top))
+        return all(node_id in local and node_id not in remote and node_id not in above for node_id in below)
 
     def _is_top(self, op: Decision) -> bool:
         s = op.s

@@ -49,6 +49,8 @@ class View:
         self.kept_folders: dict[NamespaceId, NodeId] = {}
         self.leaving: set[NodeId] = set()
         """Local nodes (whole subtrees) that `aside` takes from where they are."""
+        self.detached: set[NodeId] = set()
+        """Local nodes about to become new ones, with all below them: the server is told of what is in them afterwards."""
         self.waiting = 0
         self._namespaces: dict[NodeId, NamespaceId] = {}
         self._local_only: dict[NodeId, bool] = {}

@@ -1,0 +1,335 @@
+"""A device of the planner's world: three trees, a disk that is its local tree, and steps done exactly as their docstrings say.
+
+Preconditions are asserted: in a world where nobody acts between plan and step, a step that cannot be done is a planner's fault.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from msgspec.structs import replace
+
+from syncline.client.plan import steps as S
+from syncline.client.plan.books import book_fetch, book_push, keep_books
+from syncline.client.plan.planner import PlanContext, plan
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import Access, Kind, LocalNode, Signature
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.paths import name_key
+from tests.property.plan.server import ROOT, Refused, Server
+
+SIGNATURE = Signature(1, 1, 1, 1, 1)
+STAGE = NodeId(".stage")
+
+
+class Client:
+    def __init__(
+        self, name: str, server: Server, *, case_sensitive: bool, access: dict[str, Access], rng: Random, delays: bool
+    ) -> None:
+        self.name = name
+        self.server = server
+        self.trees = Trees(NamespaceId("root"), {NamespaceId(key): value for key, value in access.items()})
+        self.case_sensitive = case_sensitive
+        self.bytes: dict[NodeId, str] = {}
+        self.trash: list[str] = []
+        self.written: set[str] = set()
+        self.cursor = 0
+        self.rng = rng
+        self.delays = delays
+        self.strict = True
+        self.own: dict[int, tuple[list[S.Push], dict[NodeId, str]]] = {}
+        """Changesets of this device that it has not read back yet, by their place in the journal."""
+        self.busy: dict[NodeId, S.Step] = {}
+        self.homes: dict[NodeId, tuple[NodeId, str]] = {}
+        """Where what was staged came from."""
+        self.why: Counter[str] = Counter()
+        self.conflicts = 0
+        self.refusals = 0
+        self._ids = 0
+        self.buried: set[NodeId] = set()
+        self.context = PlanContext(
+            device=name, today="2026-01-01", fresh_id=self.fresh, case_sensitive_disk=case_sensitive, buried=self.buried
+        )
+
+    def fresh(self) -> NodeId:
+        self._ids += 1
+        return NodeId(f"{self.name}{self._ids:03d}")
+
+    # -- observing -----------------------------------------------------------------------------------------------------------
+
+    def pull(self, limit: int | None = None) -> bool:
+        journal = self.server.journal
+        end = len(journal) if limit is None else min(len(journal), self.cursor + limit)
+        moved = end > self.cursor
+        trees = self.trees
+        for at, changeset in enumerate(journal[self.cursor : end], self.cursor):
+            for node_id, node in changeset:
+                if node is None:
+                    trees.remove_remote(node_id)
+                elif node.namespace in trees.access:
+                    trees.put_remote(node)
+            unit, contents = self.own.pop(at, ((), {}))
+            for push in unit:
+                state = trees.remote.get(push.node)
+                revision = state.revision if state is not None else 0
+                book_push(trees, push, revision=revision, content_hash=contents.get(push.node))
+        self.cursor = end
+        return moved
+
+    def user(self, op: tuple) -> bool:
+        """A person's change on this disk, seen by the scanner at once; whether it was possible."""
+        kind, node_id, *rest = op
+        local = self.trees.local
+        node = local.get(node_id)
+        if kind == "create":
+            parent, name, what, content = rest
+            if node is not None or not self._folder(parent) or not self._free(parent, name, None):
+                return False
+            self._put(LocalNode(id=node_id, parent=parent, name=name, kind=what, signature=SIGNATURE, executable=False), content)
+            return True
+        if node is None or node.parent == STAGE:
+            return False
+        if kind == "edit":
+            self._put(replace(node, content_hash=None), rest[0])
+        elif kind == "chmod":
+            self.trees.put_local(replace(node, executable=not node.executable))
+        elif kind == "touch":
+            self.trees.put_local(replace(node, content_hash=None))
+        elif kind == "move":
+            parent, name = rest
+            if not self._folder(parent) or not self._free(parent, name, node_id):
+                return False
+            if parent == node_id or local.is_below(parent, node_id) or (node.parent, node.name) == (parent, name):
+                return False
+            self.trees.put_local(replace(node, parent=parent, name=name))
+        else:
+            for below in (*local.descendants(node_id), node):
+                self.trees.remove_local(below.id)
+                self.bytes.pop(below.id, None)
+        return True
+
+    def _put(self, node: LocalNode, content: str | None) -> None:
+        if content is not None:
+            self.bytes[node.id] = content
+            self.written.add(content)
+            if self.rng.random() < 0.5:
+                node = replace(node, content_hash=content)
+        self.trees.put_local(node)
+
+    def _folder(self, parent: NodeId) -> bool:
+        node = self.trees.local.get(parent)
+        return parent == ROOT or (node is not None and node.kind is Kind.DIR and node.parent != STAGE)
+
+    def _free(self, parent: NodeId, name: str, me: NodeId | None) -> bool:
+        local = self.trees.local
+        taken = local.keyed(parent, name_key(name))
+        return not any(other != me and (not self.case_sensitive or local[other].name == name) for other in taken)
+
+    # -- planning and doing ----------------------------------------------------------------------------------------------------
+
+    def plan(self) -> S.Plan:
+        return plan(self.trees, context=self.context, busy=self.busy.keys())
+
+    def plan_twice(self) -> S.Plan:
+        """Two plans of the same trees are equal."""
+        ids, open_ = self._ids, set(self.trees.open)
+        first = self.plan()
+        self._ids, self.trees.open = ids, open_
+        second = self.plan()
+        assert first == second, "two plans of one state differ"
+        return second
+
+    def do(self, made: S.Plan) -> None:
+        units: dict[object, list[S.Push]] = {}
+        later: list[S.Step] = []
+        for index, step in enumerate(made.steps):
+            self.why[step.why] += 1
+            if isinstance(step, S.Push):
+                units.setdefault(index if step.group is None else ("group", step.group), []).append(step)
+            elif isinstance(step, S.Fetch):
+                later.append(step)
+            elif not isinstance(step, S.Report):
+                self.step(step)
+        assert not self.trees.local.children(STAGE), "something was left on the stage"
+        if self.delays:
+            self.rng.shuffle(later)
+        for step in later:
+            if self.delays and self.rng.random() < 0.4:
+                self.busy[step.node] = step
+            else:
+                self.fetch(step)
+        for unit in units.values():
+            self.push(unit)
+
+    def deliver(self, everything: bool = False) -> bool:
+        """Transfers that end now; whether there was one."""
+        done = [node for node in self.busy if everything or self.rng.random() < 0.5]
+        for node in done:
+            step = self.busy.pop(node)
+            if isinstance(step, S.Fetch):
+                strict, self.strict = self.strict, False
+                self.fetch(step)
+                self.strict = strict
+        return bool(done)
+
+    def demand(self, condition: object, step: S.Step) -> bool:
+        """A precondition: it must hold, but where somebody may have acted since the plan."""
+        if not condition and self.strict:
+            raise AssertionError(f"cannot be done: {step}")
+        return bool(condition)
+
+    def step(self, step: S.Step) -> None:
+        trees, local = self.trees, self.trees.local
+        if isinstance(step, S.Adopt | S.Forget | S.Link | S.Rebase):
+            self._book(step)
+            return
+        if isinstance(step, S.MakeFolder):
+            if self.demand(step.node not in local and self._folder(step.parent) and self._free(step.parent, step.name, None), step):
+                trees.put_local(LocalNode(id=step.node, parent=step.parent, name=step.name, kind=Kind.DIR, signature=SIGNATURE))
+                self.agree(step.node)
+            return
+        node = local.get(step.node)
+        if not self.demand(node is not None, step):
+            return
+        assert node is not None
+        if isinstance(step, S.Hash):
+            trees.put_local(replace(node, content_hash=self.bytes[node.id]))
+        elif isinstance(step, S.Relocate):
+            self._relocate(step, node)
+        elif isinstance(step, S.Stage):
+            self.homes[node.id] = (node.parent, node.name)
+            trees.put_local(replace(node, parent=STAGE, name=node.id))
+        elif isinstance(step, S.SetExecutable):
+            trees.put_local(replace(node, executable=step.executable))
+        elif isinstance(step, S.Discard):
+            assert node.kind is Kind.FILE
+            self.trash.append(self.bytes.pop(node.id))
+            trees.remove_local(node.id)
+            trees.remove_synced(node.id)
+        elif isinstance(step, S.RemoveFolder):
+            if self.demand(node.kind is Kind.DIR and not local.has_children(node.id), step):
+                trees.remove_local(node.id)
+                trees.remove_synced(node.id)
+        else:
+            raise AssertionError(step)
+
+    def _book(self, step: S.Adopt | S.Forget | S.Link | S.Rebase) -> None:
+        trees = self.trees
+        if isinstance(step, S.Adopt):
+            r, l = trees.remote[step.node], trees.local[step.node]  # noqa: E741
+            assert (r.parent, r.name, r.kind) == (l.parent, l.name, l.kind), step
+            assert r.kind is Kind.DIR or r.content_hash == self.bytes[step.node], step
+        elif isinstance(step, S.Link):
+            assert step.to in trees.remote, step
+            assert step.to not in trees.local, step
+            keep_books(trees, step)
+            if step.node in self.bytes:
+                self.bytes[step.to] = self.bytes.pop(step.node)
+            return
+        keep_books(trees, step)
+
+    def _relocate(self, step: S.Relocate, node: LocalNode) -> None:
+        trees = self.trees
+        free = self._folder(step.parent) and self._free(step.parent, step.name, node.id)
+        ring = step.parent == node.id or trees.local.is_below(step.parent, node.id)
+        if node.parent != STAGE and not self.case_sensitive and not step.new_id:
+            same_key = node.parent == step.parent and name_key(node.name) == name_key(step.name)
+            assert not same_key, f"a case-only rename without a hop: {step}"
+        if not self.demand(free and not ring, step):
+            return
+        if "conflict" in step.why or "name taken" in step.why:
+            self.conflicts += 1
+        trees.put_local(replace(node, parent=step.parent, name=step.name))
+        base, remote = trees.synced.get(node.id), trees.remote.get(node.id)
+        home = (step.parent, step.name)
+        if step.new_id is None and base is not None:
+            if remote is not None and (remote.parent, remote.name) == home:
+                trees.put_synced(replace(base, parent=step.parent, name=step.name))
+            elif remote is None and self.homes.get(node.id, (node.parent, node.name)) == (base.parent, base.name):
+                trees.put_synced(replace(base, parent=step.parent, name=step.name))
+        self.agree(node.id)
+        for old, new in ((node.id, step.new_id), *step.fresh):
+            if new is not None:
+                trees.rekey_local(old, new)
+                trees.remove_synced(old)
+                if old in self.bytes:
+                    self.bytes[new] = self.bytes.pop(old)
+
+    def agree(self, node_id: NodeId) -> None:
+        """The base follows at once where the engine itself made both sides equal."""
+        r, l = self.trees.remote.get(node_id), self.trees.local.get(node_id)  # noqa: E741
+        if r is None or l is None or (r.parent, r.name, r.kind) != (l.parent, l.name, l.kind):
+            return
+        if r.kind is Kind.DIR or (l.content_hash == r.content_hash and l.executable == r.executable):
+            keep_books(self.trees, S.Adopt(node=node_id, why=""))
+
+    def fetch(self, step: S.Fetch) -> None:
+        trees = self.trees
+        remote, node = trees.remote.get(step.node), trees.local.get(step.node)
+        if not self.demand(remote is not None and remote.content_hash is not None, step):
+            return
+        assert remote is not None
+        content = remote.content_hash
+        assert content is not None
+        ok = self._folder(step.parent) and self._free(step.parent, step.name, step.node)
+        ok = ok and (node is None or (node.parent, node.name) == (step.parent, step.name))
+        ok = ok and (node is None or (node.content_hash is not None and node.content_hash == self.bytes[node.id]))
+        if not self.demand(ok, step):
+            return
+        if node is not None:
+            base = trees.synced.get(step.node)
+            if step.aside_name is not None:
+                assert step.aside_id is not None
+                if not self.demand(self._free(node.parent, step.aside_name, None), step):
+                    return
+                self.conflicts += 1
+                self.bytes[step.aside_id] = self.bytes[node.id]
+                trees.put_local(replace(node, id=step.aside_id, name=step.aside_name))
+            else:
+                self.trash.append(self.bytes[node.id])
+                if self.strict and base is not None:
+                    assert base.content_hash == self.bytes[node.id], f"changed bytes are replaced: {step}"
+        self.bytes[step.node] = content
+        trees.put_local(
+            LocalNode(
+                id=step.node,
+                parent=step.parent,
+                name=step.name,
+                kind=Kind.FILE,
+                signature=SIGNATURE,
+                content_hash=content,
+                executable=remote.executable,
+            )
+        )
+        book_fetch(trees, step.node)
+
+    def push(self, unit: list[S.Push]) -> None:
+        trees = self.trees
+        contents: dict[NodeId, str] = {}
+        unread = False
+        for push in unit:
+            if not push.content:
+                continue
+            node = trees.local[push.node]
+            contents[push.node] = self.bytes[push.node]
+            if node.content_hash is None:
+                trees.put_local(replace(node, content_hash=self.bytes[push.node]))
+                unread = push.op is not S.Op.CREATE
+            assert push.content_hash is None or push.content_hash == self.bytes[push.node]
+        if unread:
+            return
+        if contents and self.delays and self.rng.random() < 0.3:
+            for node_id in contents:
+                self.busy[node_id] = unit[0]
+            return
+        try:
+            self.server.commit(unit, contents, self.cursor)
+        except Refused as refused:
+            self.refusals += 1
+            if str(refused) == "node.deleted" and unit[0].op is S.Op.CREATE:
+                self.buried.update(push.node for push in unit if push.op is S.Op.CREATE)
+                return
+            assert not self.strict or self.buried, f"refused ({refused}): {unit}"
+            return
+        self.own[self.server.head - 1] = (unit, contents)

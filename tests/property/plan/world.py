@@ -1,0 +1,223 @@
+"""Cases and how they run: a small random tree, perturbed on each side, synced until nothing is left to do, and judged.
+
+A case is a seed. Its script (the base tree and every operation, in order) is recorded as it is drawn, so that a failing case can be
+played again without parts of it until only what matters is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+from syncline.model.entries import Access, Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.ids import NamespaceId, NodeId
+from tests.property.plan.client import SIGNATURE, Client
+from tests.property.plan.server import ROOT, Server
+
+MODES = (
+    "client and server",
+    "two clients",
+    "local only",
+    "remote only",
+    "case-sensitive disk",
+    "reset",
+    "stale view",
+    "live",
+    "read mount",
+)
+ROUNDS_MAX = 200
+PLAIN_NAMES = ("a", "b", "c")
+NAMES = ("a", "b", "c", "A", "\u00e9", "e\u0301")
+MOUNT = NodeId("m0")
+Op = tuple
+
+
+@dataclass
+class Script:
+    """What happened, concretely: enough to play it again."""
+
+    mode: str
+    base: list[tuple] = field(default_factory=list)
+    ops: list[tuple[int, str, Op]] = field(default_factory=list)
+    """(round, who, operation); round 0 is before the first plan."""
+
+
+class Spoiled(AssertionError):
+    """A property does not hold."""
+
+
+class Draw:
+    """Draws operations that are likely to be possible on a tree, and records them."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        self.count = 0
+        self.old: list[str] = []
+        self.names = NAMES if rng.random() < 0.4 else PLAIN_NAMES
+        kinds = ["create", "edit", "delete", "move", "move", "mkdir", "chmod", "touch"]
+        if rng.random() < 0.3:
+            kinds = rng.sample(kinds, 4)
+        elif rng.random() < 0.4:
+            kinds = ["move", "move", "move", "delete", "delete", "mkdir", "create", "edit"]
+        self.kinds = kinds
+
+    def content(self) -> str:
+        if self.old and self.rng.random() < 0.1:
+            return self.rng.choice(self.old)
+        self.count += 1
+        content = f"c{self.count}"
+        self.old.append(content)
+        return content
+
+    def id(self) -> NodeId:
+        self.count += 1
+        return NodeId(f"n{self.count:03d}")
+
+    def base(self) -> list[tuple]:
+        rng, nodes, spots = self.rng, [], set()
+        folders: list[tuple[NodeId, int]] = [(ROOT, 0)]
+        for _ in range(rng.randint(2, 6)):
+            parent, depth = rng.choice(folders)
+            name = rng.choice(PLAIN_NAMES)
+            if (parent, name) in spots:
+                continue
+            spots.add((parent, name))
+            node_id = self.id()
+            if rng.random() < 0.5 and depth < 3:
+                nodes.append((node_id, parent, name, Kind.DIR, None))
+                folders.append((node_id, depth + 1))
+            else:
+                nodes.append((node_id, parent, name, Kind.FILE, self.content()))
+        return nodes
+
+    def op(self, nodes: list[tuple[NodeId, Kind]]) -> Op:
+        rng = self.rng
+        kind = rng.choice(self.kinds)
+        folders = [node for node, what in nodes if what is Kind.DIR]
+        files = [node for node, what in nodes if what is Kind.FILE]
+        if kind in ("edit", "chmod", "touch") and files:
+            return (kind, rng.choice(files), self.content()) if kind == "edit" else (kind, rng.choice(files))
+        parent = rng.choice(folders) if folders and rng.random() < 0.6 else ROOT
+        if kind in ("move", "delete") and nodes:
+            node = rng.choice(nodes)[0]
+            return ("delete", node) if kind == "delete" else ("move", node, parent, rng.choice(self.names))
+        if kind == "mkdir":
+            return ("create", self.id(), parent, rng.choice(self.names), Kind.DIR, None)
+        return ("create", self.id(), parent, rng.choice(self.names), Kind.FILE, self.content())
+
+
+class World:
+    """One case, running."""
+
+    def __init__(self, mode: str, base: list[tuple], rng: Random) -> None:
+        self.mode = mode
+        self.rng = rng
+        mounted = mode == "read mount"
+        nodes = [self._remote(row, mounted) for row in base]
+        access = {"root": Access.OWNER}
+        if mounted:
+            access[MOUNT] = Access.READ
+            nodes.insert(
+                0, RemoteNode(id=MOUNT, namespace=NamespaceId("root"), parent=ROOT, name="m", kind=Kind.DIR, mount=True, revision=1)
+            )
+        self.base = {node.id: node for node in nodes}
+        self.destroyed: set[str] = set()
+        """Contents that a person overwrote or deleted on a disk: nobody need have them."""
+        self.server = Server(nodes, frozenset([MOUNT]) if mounted else frozenset())
+        count = 2 if mode == "two clients" or (mode in ("stale view", "live") and rng.random() < 0.5) else 1
+        sensitive = mode == "case-sensitive disk" or (mode in ("two clients", "stale view", "live") and rng.random() < 0.3)
+        delays = mode in ("stale view", "live") or rng.random() < 0.3
+        self.clients = [
+            Client(name, self.server, case_sensitive=sensitive, access=access, rng=rng, delays=delays) for name in "AB"[:count]
+        ]
+        for client in self.clients:
+            client.strict = count == 1 and mode not in ("stale view", "live")
+            self._seed(client, nodes)
+
+    @staticmethod
+    def _remote(row: tuple, mounted: bool) -> RemoteNode:
+        node_id, parent, name, kind, content = row
+        namespace, parent = (MOUNT, MOUNT if parent == ROOT else parent) if mounted else ("root", parent)
+        return RemoteNode(
+            id=node_id, namespace=NamespaceId(namespace), parent=parent, name=name, kind=kind, revision=1, content_hash=content
+        )
+
+    def _seed(self, client: Client, nodes: list[RemoteNode]) -> None:
+        """Everything agrees; after a reset the base is gone, and half the time the local identities with it."""
+        synced = []
+        local = []
+        known = self.mode != "reset" or self.rng.random() < 0.5
+        for node in nodes:
+            if self.mode != "reset":
+                synced.append(
+                    SyncedNode(
+                        id=node.id,
+                        namespace=node.namespace,
+                        parent=node.parent,
+                        name=node.name,
+                        kind=node.kind,
+                        revision=1,
+                        content_hash=node.content_hash,
+                    )
+                )
+            local_id = node.id if known else NodeId("x" + node.id)
+            local.append(
+                LocalNode(
+                    id=local_id,
+                    parent=node.parent if known or node.parent == ROOT else NodeId("x" + node.parent),
+                    name=node.name,
+                    kind=node.kind,
+                    signature=SIGNATURE,
+                    content_hash=node.content_hash,
+                    executable=False if node.kind is Kind.FILE else None,
+                )
+            )
+            if node.content_hash is not None:
+                client.bytes[local_id] = node.content_hash
+                client.written.add(node.content_hash)
+        client.trees.load(nodes, local, synced)
+
+    def act(self, who: str, op: Op) -> bool:
+        if who == "server":
+            return op[0] != "touch" and self.server.user(op)
+        client = next((client for client in self.clients if client.name == who), None)
+        if client is None or op[1] == MOUNT:
+            return False
+        if op[0] == "delete" and client.trees.local.is_below(MOUNT, op[1]):
+            return False
+        if op[0] == "edit" and op[1] in client.bytes:
+            self.destroyed.add(client.bytes[op[1]])
+        elif op[0] == "delete":
+            below = client.trees.local.descendants(op[1])
+            self.destroyed.update(client.bytes[node] for node in (op[1], *(node.id for node in below)) if node in client.bytes)
+        return client.user(op)
+
+    def nodes_of(self, who: str) -> list[tuple[NodeId, Kind]]:
+        if who == "server":
+            return [(node.id, node.kind) for node in self.server.nodes.values()]
+        client = next(client for client in self.clients if client.name == who)
+        return [(node.id, node.kind) for node in client.trees.local]
+
+    def actors(self) -> list[str]:
+        if self.mode == "local only":
+            return ["A"]
+        if self.mode == "remote only":
+            return ["server"]
+        if self.mode == "two clients":
+            return ["A", "B"]
+        return [client.name for client in self.clients] + ["server"]
+
+    def round(self, number: int, twice: bool) -> bool:
+        """One round of every client; whether anything is still going on."""
+        alive = False
+        for client in self.clients:
+            stale = self.mode == "stale view" and number < 12
+            alive |= client.pull(self.rng.randint(0, 1) if stale else None)
+            alive |= client.cursor < self.server.head
+            made = client.plan_twice() if twice else client.plan()
+            if not made.is_empty:
+                alive = True
+            client.do(made)
+            alive |= bool(client.busy)
+            client.deliver(everything=number > 40)
+        return alive
