@@ -18,7 +18,6 @@ from syncline.client.receive.apply import Applier, Fetched
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import Digest, NamespaceId, NodeId
-from syncline.model.paths import join
 from syncline.ports.clock import Ids
 from syncline.testing.faulty import Faulty
 from syncline.testing.memory import MemoryTreeStore

@@ -167,7 +167,7 @@ def test_a_crash_anywhere(make_desk: Any, scene: Callable[[Any], Deed], after: b
         desk.save()
         held, known = user_bytes(desk, scene), desk.trees
         crashed = run_and_crash(desk, deed, at, after=after)
-        if crashed and scene in EDITED and not any(b"saved just now" == data for data in both(desk).values()):
+        if crashed and scene in EDITED and not any(data == b"saved just now" for data in both(desk).values()):
             held = held - {b"saved just now"} | {b"old"}
         desk.recover()
         check(desk, held, known)
@@ -189,7 +189,7 @@ def test_a_crash_in_recovery(make_desk: Any, scene: Callable[[Any], Deed]) -> No
             held, known = user_bytes(desk, scene), desk.trees
             if not run_and_crash(desk, deed, at, after=True):
                 return
-            if scene in EDITED and not any(b"saved just now" == data for data in both(desk).values()):
+            if scene in EDITED and not any(data == b"saved just now" for data in both(desk).values()):
                 held = held - {b"saved just now"} | {b"old"}
             desk.restart()
             crashed = run_and_crash(desk, desk.applier.recover, again, after=False)

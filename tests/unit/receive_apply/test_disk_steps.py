@@ -50,6 +50,23 @@ def test_a_move_the_server_has_not_is_left_for_it_to_learn(desk: Any) -> None:
     desk.check_no_echo()
 
 
+def test_an_engine_rename_of_what_the_server_lost_is_no_move(desk: Any) -> None:
+    node = desk.known("a.txt", b"one")
+    desk.trees.remove_remote(node)
+    desk.applier.disk([relocate(node, ROOT, "b.txt")])
+    assert desk.trees.synced[node].name == "b.txt"
+
+
+def test_a_move_of_the_users_stays_one_through_an_engine_rename(desk: Any) -> None:
+    """Else the deletion on the server would take a file that was moved here."""
+    node = desk.known("a.txt", b"one")
+    (desk.root / "a.txt").rename(desk.root / "moved.txt")
+    desk.observe(node, ROOT, "moved.txt")
+    desk.trees.remove_remote(node)
+    desk.applier.disk([relocate(node, ROOT, "moved (case conflict).txt")])
+    assert desk.trees.synced[node].name == "a.txt"
+
+
 def test_a_folder_moves_with_all_below_it(desk: Any) -> None:
     inner = desk.known("d/e/a.txt", b"one")
     folder = desk.node_at("d")
@@ -116,6 +133,23 @@ def test_a_folder_becoming_new_renames_those_named(desk: Any) -> None:
     assert [desk.node_at(path) for path in ("kept", "kept/one", "kept/two")] == [fresh_folder, fresh_one, two]
     assert one not in desk.trees.synced
     assert folder not in desk.trees.synced
+    desk.check_no_echo()
+
+
+def test_a_new_identity_at_the_same_place(desk: Any) -> None:
+    inner = desk.known("d/a", b"1")
+    folder, new, fresh = desk.node_at("d"), desk.fresh_id(), desk.fresh_id()
+    outcome = desk.applier.disk([relocate(folder, ROOT, "d", new_id=new, fresh=((inner, fresh),))])
+    assert outcome.done == [folder]
+    assert (desk.node_at("d"), desk.node_at("d/a")) == (new, fresh)
+    desk.check_no_echo()
+
+
+def test_a_folder_that_keeps_its_identity_may_hold_some_that_do_not(desk: Any) -> None:
+    inner = desk.known("d/a", b"1")
+    folder, fresh = desk.node_at("d"), desk.fresh_id()
+    desk.applier.disk([relocate(folder, ROOT, "kept", fresh=((inner, fresh),))])
+    assert (desk.node_at("kept"), desk.node_at("kept/a")) == (folder, fresh)
     desk.check_no_echo()
 
 

@@ -190,13 +190,34 @@ def test_a_revision_that_is_not_wanted_any_more_is_dropped(desk: Any) -> None:
     assert desk.hidden() == {}
 
 
-def test_a_move_on_the_server_meanwhile_leaves_the_agreement_to_the_planner(desk: Any) -> None:
+def test_a_move_on_the_server_meanwhile_is_still_to_be_made(desk: Any) -> None:
     node = desk.known("a.txt", b"one")
     fetch, got = desk.fetched(node, b"two")
     desk.remote_has(node, ROOT, "b.txt", b"two", revision=2)
     assert desk.applier.place([(fetch, got)]).done == [node]
-    assert desk.trees.local[node].content_hash == got.content_hash
-    assert desk.trees.synced[node].revision == 1
+    synced = desk.trees.synced[node]
+    assert (synced.name, synced.revision, synced.content_hash) == ("a.txt", 2, got.content_hash)
+    desk.check_no_echo()
+
+
+def test_a_new_file_the_server_moved_meanwhile_gets_no_base(desk: Any) -> None:
+    """A base at the remote's place would make the place on disk a move of the user's."""
+    node = desk.fresh_id()
+    desk.remote_has(node, ROOT, "a.txt", b"")
+    fetch, got = desk.fetched(node, b"two")
+    desk.remote_has(node, ROOT, "b.txt", b"two", revision=2)
+    assert desk.applier.place([(fetch, got)]).done == [node]
+    assert node not in desk.trees.synced
+    desk.check_no_echo()
+
+
+def test_the_same_bytes_in_a_newer_revision_take_its_mode(desk: Any) -> None:
+    node = desk.known("a.txt", b"one")
+    step = desk.fetched(node, b"two")
+    desk.remote_has(node, ROOT, "a.txt", b"two", revision=9, executable=True)
+    assert desk.applier.place([step]).done == [node]
+    assert desk.trees.local[node].executable
+    assert desk.trees.synced[node].revision == 9
     desk.check_no_echo()
 
 
@@ -204,7 +225,7 @@ def test_a_move_on_the_server_meanwhile_leaves_the_agreement_to_the_planner(desk
 def test_names_that_lead_elsewhere_are_refused(desk: Any, name: str) -> None:
     node = desk.fresh_id()
     desk.remote_has(node, ROOT, "a.txt", b"")
-    fetch, got = desk.fetched(node, b"two")
+    _, got = desk.fetched(node, b"two")
     outcome = desk.applier.place([(Fetch(node=node, why="", parent=ROOT, name=name), got)])
     assert [problem.code for problem in outcome.problems] == ["name.invalid"]
     assert desk.tree() == {}

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from syncline.client.plan.books import book_fetch, keep_books
+from syncline.client.plan.steps import Adopt
 from syncline.client.receive.inflight import Trashed, row_of
 from syncline.client.receive.outcome import local_error
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import Kind, LocalNode, SyncedNode
+from syncline.model.entries import Kind, LocalNode
 from syncline.model.ids import Digest, NodeId
 from syncline.ports.local_files import LocalFiles, Stat
 from syncline.ports.tree_store import Changes, InflightRow, TreeStore
@@ -112,14 +114,18 @@ class Claims:
         )
 
     def moved(self, node: LocalNode, parent: NodeId, name: str, stat: Stat) -> None:
-        """An engine's own rename, no move of the user's: unless the server has the node elsewhere, the synced node follows."""
+        """An engine's own rename of what was `node`, no move of the user's: the base follows to where the server has the node, or,
+        where the server has it no more, from the place it had. A move the user made before stays one."""
         trees = self._trees
         trees.put_local(
             replace(node, parent=parent, name=name, signature=stat.signature, links=stat.links, executable=stat.executable)
         )
-        synced, remote = trees.synced.get(node.id), trees.remote.get(node.id)
-        if synced is not None and (remote is None or (remote.parent == parent and remote.name == name)):
-            trees.put_synced(replace(synced, parent=parent, name=name))
+        base, remote = trees.synced.get(node.id), trees.remote.get(node.id)
+        if base is not None:
+            old, new = (node.parent, node.name), (parent, name)
+            follows = (base.parent, base.name) == old if remote is None else (remote.parent, remote.name) == new
+            if follows:
+                trees.put_synced(replace(base, parent=parent, name=name))
         self.agree(node.id)
 
     def renamed(self, old: NodeId, new: NodeId) -> None:
@@ -147,18 +153,14 @@ class Claims:
             return
         if local.kind is Kind.FILE and local.executable is not None and local.executable != remote.executable:
             return
-        trees.put_synced(
-            SyncedNode(
-                id=node,
-                namespace=remote.namespace,
-                parent=remote.parent,
-                name=remote.name,
-                kind=remote.kind,
-                revision=remote.revision,
-                content_hash=remote.content_hash,
-                executable=remote.executable,
-            )
-        )
+        keep_books(trees, Adopt(node=node, why=""))
+
+    def fetched(self, node: NodeId, parent: NodeId, name: str) -> None:
+        """The remote revision's bytes came to `name` in `parent`: they are the base. A new node's place is, too, unless the server
+        has moved it since, which would read as a move back."""
+        remote = self._trees.remote.get(node)
+        if node in self._trees.synced or (remote is not None and (remote.parent, remote.name) == (parent, name)):
+            book_fetch(self._trees, node)
 
     def folder_path(self, node: NodeId, staged: dict[NodeId, str]) -> str | None:
         """Where the folder `node` is on disk; None when it is not there."""

@@ -141,9 +141,9 @@ class Mover:
         claims, node = self._claims, moving.node
         if moving.new_id is not None:
             claims.renamed(node, moving.new_id)
-            for old, new in msgspec.json.decode(moving.fresh or "[]", type=list[tuple[NodeId, NodeId]]):
-                claims.renamed(old, new)
             node = moving.new_id
+        for old, new in msgspec.json.decode(moving.fresh or "[]", type=list[tuple[NodeId, NodeId]]):
+            claims.renamed(old, new)
         local = self._trees.local.get(node)
         if local is not None:
             claims.moved(local, parent, name, now)

@@ -86,7 +86,7 @@ class Placer:
         for fetch, fetched in fetches:
             node = fetch.node
             remote, present = self._trees.remote.get(node), self._trees.local.get(node)
-            if remote is None or remote.revision != fetched.revision or remote.content_hash != fetched.content_hash:
+            if remote is None or remote.content_hash != fetched.content_hash:
                 self.drop_temp(fetched.temp_path)
                 outcome.drop(node)
                 continue
@@ -154,6 +154,9 @@ class Placer:
         except OSError as error:
             outcome.fail(item.fetch.node, item.target, error)
             return None
+        if item.remote.revision != item.fetched.revision:
+            # The same bytes in a newer revision: its mode and time are the newer one's.
+            self._files.set_attributes(file, executable=item.remote.executable, mtime_us=item.remote.mtime_us)
         item.arriving = self._files.fstat_signature(file)
         if item.arriving.size == item.fetched.size:
             return file
@@ -305,7 +308,7 @@ class Placer:
         content = item.fetched.content_hash if ours else None
         self._claims.here(node, item.fetch.parent, now, name=item.fetch.name, content_hash=content)
         if ours:
-            self._claims.agree(node)
+            self._claims.fetched(node, item.fetch.parent, item.fetch.name)
         else:
             outcome.rescan.add(item.folder)
         outcome.done.append(node)
