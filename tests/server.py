@@ -41,7 +41,7 @@ class SignedIn:
             text = await answer.read()
             return answer.status, (await answer.json(content_type=None) if text else None)
 
-    async def get(self, path: str, **params: Any) -> tuple[int, Any]:
+    async def get(self, path: str, /, **params: Any) -> tuple[int, Any]:
         return await self.call("GET", path, params=params)
 
     async def post(self, path: str, body: Any, **options: Any) -> tuple[int, Any]:

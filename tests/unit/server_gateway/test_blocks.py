@@ -63,9 +63,11 @@ async def test_urls_are_built_on_the_address_the_client_used(ann: SignedIn) -> N
     body = {"namespace": ann.root, "packs": [offer]}
     _, answer = await ann.post("/v1/packs", body, headers={"host": "files.example.org:9"})
     assert answer["packs"][0]["put"]["url"].startswith("http://files.example.org:9/objects/")
-    for host in ("a b", "x/../y", "evil\"'", "x" * 300):
-        _, answer = await ann.post("/v1/packs", body, headers={"host": host})
-        assert answer["packs"][0]["put"]["url"].startswith(ann.server.url + "/objects/")
+    _, answer = await ann.post("/v1/packs", body, headers={"host": "x" * 300})
+    assert answer["packs"][0]["put"]["url"].startswith(ann.server.url + "/objects/")
+    for host in ("a b", "x/../y", "evil\"'"):
+        status, _ = await ann.post("/v1/packs", body, headers={"host": host})
+        assert status == 400
 
 
 def _entry(**changed: Any) -> dict[str, Any]:
