@@ -62,7 +62,7 @@ class LocalFiles(Protocol):
         ...
 
     def sync_folders(self, paths: Sequence[str]) -> None:
-        """The entries of these folders are durable when this returns."""
+        """The entries of these folders are durable when this returns; a folder that is gone has none, and is passed over."""
         ...
 
     def rename(self, source: str, target: str) -> None:
@@ -70,10 +70,12 @@ class LocalFiles(Protocol):
         ...
 
     def exchange(self, one: str, other: str) -> None:
-        """Swaps two files atomically."""
+        """Swaps two files atomically; `OSError(EINVAL)` on a file system that cannot."""
         ...
 
-    def make_folder(self, path: str) -> None: ...
+    def make_folder(self, path: str) -> None:
+        """Raises `FileExistsError`. Under the umask; `.syncline` and what is below it is the owner's alone (0700)."""
+        ...
 
     def remove_folder(self, path: str) -> None:
         """Empty folders only."""

@@ -211,6 +211,7 @@ class Placer:
         return True
 
     def _displace(self, item: _Item, present: LocalNode, outcome: Outcome) -> bool:
+        over = True
         try:
             if self._files.stat(item.target).signature != present.signature:
                 outcome.drop(item.fetch.node, item.folder)
@@ -219,9 +220,12 @@ class Placer:
                 return self._set_aside(item, present, outcome)
             self._replace(item, present, outcome)
             return True
-        finally:
+        except OSError:
             # A row whose hidden file is still there, since the disk failed midway, is left for the next start to finish.
-            if item.fetch.aside_name is not None or not self._exists(item.trash):
+            over = item.fetch.aside_name is not None or not self._exists(item.trash)
+            raise
+        finally:
+            if over:
                 self._claims.over(item.row_id)
 
     def _replace(self, item: _Item, present: LocalNode, outcome: Outcome) -> None:
