@@ -292,3 +292,28 @@ def test_a_racy_file_whose_hash_fails_is_left_to_the_planner(world: World, files
 def test_a_signature_is_racy_for_as_long_as_its_clock_is_coarse(age_ns: int, ctime_tail: int, racy: bool) -> None:
     then = 1_700_000_000_000_000_000 + ctime_tail
     assert is_racy(Signature(1, 2, 3, then, then), then + age_ns) is racy
+
+
+def test_a_folder_that_can_be_read_again_is_read_at_the_next_hint(world: World, files: BentFiles) -> None:
+    world.write("d/a.txt")
+    world.full()
+    files.failing["d"] = errno.EACCES
+    world.full()
+    world.write("d/b.txt")
+    files.failing.clear()
+    observed = world.look("d")
+    assert "d/b.txt" in world.shape()
+    assert observed.problems == []
+
+
+def test_after_a_scan_that_failed_everything_is_looked_at_again(world: World, files: BentFiles) -> None:
+    world.write("d/a.txt")
+    world.full()
+    world.write("d/b.txt")
+    files.failing["d"] = errno.ENOENT
+    files.failing[""] = errno.EIO
+    world.look("d/b.txt", closed=True)
+    files.failing.clear()
+    assert world.observer.is_dirty
+    world.settle()
+    assert "d/b.txt" in world.shape()

@@ -37,6 +37,7 @@ class Dirt:
     def __init__(self) -> None:
         self.lost: str | None = None
         """Why only a full scan restores certainty, if so."""
+        self._lost_due_s = 0.0
         self._marks: dict[str, Mark] = {}
         self._revisits: dict[str, Mark] = {}
         self._writing: dict[str, dict[str, Writing]] = {}
@@ -45,15 +46,19 @@ class Dirt:
     def is_clean(self) -> bool:
         return not (self._marks or self._revisits or self.lost)
 
+    def lose(self, reason: str, due_s: float) -> None:
+        """Nothing is certain any more; a full scan is due."""
+        self.lost, self._lost_due_s = reason, due_s
+
     def next_due_s(self) -> float | None:
-        """When the next look is due; minus infinity for at once."""
+        """When the next look is due."""
         if self.lost is not None:
-            return float("-inf")
+            return self._lost_due_s
         return min((mark.due_s for marks in (self._marks, self._revisits) for mark in marks.values()), default=None)
 
     def mark(self, hints: Hints, now_s: float) -> None:
         if hints.lost is not None:
-            self.lost = hints.lost
+            self.lose(hints.lost, now_s)
         for hint in hints.seen:
             if hint.folder.partition("/")[0] == STATE_FOLDER:
                 continue
@@ -63,7 +68,7 @@ class Dirt:
             elif hint.folder or hint.name != STATE_FOLDER:
                 _add(self._marks, hint.folder, hint.name, self._settles_s(hint, now_s))
         if len(self._marks) > DIRTY_FOLDERS_MAX:
-            self.lost = "more folders changed at once than are followed one by one"
+            self.lose("more folders changed at once than are followed one by one", now_s)
             self._marks.clear()
 
     def mark_folder(self, folder: str, due_s: float) -> None:

@@ -34,6 +34,8 @@ class Memory(Struct):
     notes: Notes = field(default_factory=Notes)
     limbo: dict[NodeId, float] = field(default_factory=dict)
     """Nodes that vanished, and since when: they may turn up elsewhere."""
+    unread: set[NodeId] = field(default_factory=set)
+    """Folders that could not be read when last tried."""
     watched: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Folders watched under their path, by device and inode."""
 

@@ -54,7 +54,7 @@ class Notes:
             entries[name, code] = Note(code, message)
 
     def keep_only(self, folders: set[NodeId]) -> None:
-        """After a full scan: folders that were not met are gone."""
+        """The other folders are gone, or became another node."""
         for folder in [folder for folder in self._folders if folder not in folders]:
             del self._folders[folder]
 
@@ -64,6 +64,7 @@ class Notes:
 
     def problems(self, trees: Trees) -> list[Problem]:
         """All of them, at most `SCAN_PROBLEMS_MAX` and a line that counts the rest."""
+        self.keep_only({folder for folder in self._folders if folder == trees.root or folder in trees.local})
         found: list[Problem] = []
         total = 0
         for folder, notes in self._folders.items():

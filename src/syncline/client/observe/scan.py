@@ -8,6 +8,7 @@ twice (`match`). Synchronous, for a worker thread; while `scan` runs nobody else
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct, field
 
@@ -21,6 +22,8 @@ from syncline.model.entries import Kind
 from syncline.ports.clock import Clock, Ids
 from syncline.ports.local_files import LocalFiles
 from syncline.ports.watcher import Hints, Watcher
+
+ROOT_RETRY_S: Final = 2.0
 
 
 class Observed(Struct, kw_only=True):
@@ -98,9 +101,11 @@ class Observer:
         walk = Walk(self._senses, memory, clock.monotonic_s(), full=full or self.wants_full)
         walk.run()
         scene = walk.scene
+        if not scene.complete:
+            memory.dirt.lose("the synced folder could not be read", clock.monotonic_s() + ROOT_RETRY_S)
         return Observed(
             changed=scene.changed,
-            unquiet=scene.unquiet,
+            unquiet=list(dict.fromkeys(scene.unquiet)),
             retry_at_s=memory.dirt.next_due_s(),
             problems=memory.notes.problems(self._senses.trees),
             complete=scene.complete,

@@ -63,6 +63,7 @@ class Scene:
         for node in (*reversed(self.trees.local.descendants(root.id)), root):
             self.trees.remove_local(node.id)
             memory.limbo.pop(node.id, None)
+            memory.unread.discard(node.id)
             if node.kind is Kind.DIR:
                 memory.notes.forget(node.id)
             self.changed += 1

@@ -79,11 +79,13 @@ class Settler:
         for node_id in [node_id for node_id in limbo if node_id not in self._trees.local]:
             del limbo[node_id]
 
-    def drop(self, node: LocalNode) -> None:
-        """The node was never synced and is ignored now: it leaves the tree, the disk keeps it."""
+    def drop(self, node: LocalNode) -> bool:
+        """The node was never synced and is ignored now: it leaves the tree, not the disk. False where more below is synced."""
         below = self._trees.local.descendants(node.id) if node.kind is Kind.DIR else ()
-        if not any(each.id in self._trees.synced or each.id in self._trees.remote for each in below):
-            self._scene.remove(node)
+        if any(each.id in self._trees.synced or each.id in self._trees.remote for each in below):
+            return False
+        self._scene.remove(node)
+        return True
 
     # -- folders -----------------------------------------------------------------------------------------------------------------
 
