@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -53,6 +54,7 @@ class Machine:
 
 
 _template: list[Path] = []
+_keys = itertools.count()
 
 
 async def fresh_database(path: Path, factory: pytest.TempPathFactory) -> None:
@@ -80,7 +82,6 @@ class World:
         self.metadata = Metadata(
             stores.metadata, CursorCodec(bytes(32)), machine, self.ids, lambda *head: self.committed.append(head)
         )
-        self.keys = 0
         self.named: dict[str, NodeId] = {}
 
     @classmethod
@@ -182,9 +183,8 @@ class Member:
         return [entry.hash for entry in entries]
 
     async def commit(self, *changes: Change, key: str | None = None, **fields: Any) -> CommitAnswer:
-        self.world.keys += 1
         request = CommitRequest(namespace=self.namespace, changes=list(changes), **fields)
-        return await self.world.metadata.commit(self.caller, request, key or f"key {self.world.keys}")
+        return await self.world.metadata.commit(self.caller, request, key or f"key {next(_keys)}")
 
     async def refused(self, *changes: Change) -> dict[int, Failure]:
         """The failures of a changeset that must be refused, by index; and that nothing came of it."""

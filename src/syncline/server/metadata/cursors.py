@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from typing import Final
 
@@ -69,7 +69,7 @@ class CursorCodec:
         if len(text) > TEXT_MAX_CHARS or not text.isascii():
             raise CorruptCursor
         try:
-            signed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            signed = b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except (Base64Error, ValueError):
             raise CorruptCursor from None
         body, mac = signed[:-_MAC_BYTES], signed[-_MAC_BYTES:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
 
@@ -96,6 +96,6 @@ class Lookup:
 
 def _decode(page: str) -> str:
     try:
-        return urlsafe_b64decode(page.encode()).decode()
+        return b64decode(page, altchars=b"-_", validate=True).decode()
     except (Base64Error, ValueError):
         raise CorruptCursor from None
