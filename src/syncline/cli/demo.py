@@ -141,6 +141,7 @@ class Demo:
     def killed(self) -> None:
         """SIGKILL in the middle of an upload; the number of bytes that travel twice."""
         what = f"A is killed while it uploads {show.size(KILLED_BYTES)}"
+        before = self.other.traffic()
         with _spinner(what):
             for number in range(KILL_TRIES):
                 before_kill = self._kill_in_upload(self.one.folder / f"killed-{number}.bin")
@@ -153,8 +154,9 @@ class Demo:
             for device in (self.one, self.other):
                 device.wait()
             took, after = time.monotonic() - began, self.one.traffic()
+            moved = after + (self.other.traffic() - before)
             proof = self.compare()
-        _say_row(f"{what}, and goes on", took, after, 1)
+        _say_row(f"{what}, and goes on", took, moved, 1)
         twice = max(0, before_kill + after.sent - KILLED_BYTES)
         _say_proof(f"{show.size(before_kill)} sent before, {show.size(after.sent)} after: {show.size(twice)} sent twice; {proof}")
 
@@ -252,7 +254,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description="Two devices and a server on real files.")
     parser.add_argument("--keep", action="store_true", help="leave the server running afterwards")
     arguments = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     began = time.monotonic()
     try:

@@ -32,7 +32,7 @@ Wanted = tuple["NamespaceId", "Entry", Path]
 @click.option("-f", "--force", is_flag=True, help="Replace files that are there already.")
 @show.json_option
 def get(remote: str, local: Path, force: bool, as_json: bool) -> None:
-    """Download a remote file, or a folder with everything in it, to LOCAL: into it where that is a folder, else under that name.
+    """Download a remote file to LOCAL (into it where that is a folder), or a folder with everything in it into the folder LOCAL.
 
     A file appears whole and verified, or not at all. Interrupted? Run it again: what has arrived is kept.
     """
@@ -60,9 +60,10 @@ async def _wanted(files: RemoteFiles, remote: str, local: Path) -> list[Wanted]:
     """What to bring where; folders are made on the way."""
     found = await files.find(remote)
     name = name_of(found.path) if found.entry is None else check_name(found.entry.name)
-    target = local / name if local.is_dir() and name else local
     if found.entry is not None and not found.is_folder:
-        return [(found.namespace, found.entry, target)]
+        return [(found.namespace, found.entry, local / name if local.is_dir() else local)]
+    # Always under its own name, whether LOCAL was there or not: so the same command may be run again.
+    target = local / name
     _make_folder(target)
     wanted: list[Wanted] = []
     async for path, namespace, entry in files.walk(found):

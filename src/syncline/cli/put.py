@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("remote")
 @show.json_option
 def put(local: tuple[Path, ...], remote: str, as_json: bool) -> None:
-    """Upload files and folders to REMOTE: into it where it is a folder or ends with /, else under that name.
+    """Upload files and folders into the folder REMOTE; one file alone to the name REMOTE, if that is no folder and ends without /.
 
     A file that is there gets a new version; folders on the way are made. Interrupted? Run it again: only what is missing is sent.
     """
@@ -60,5 +60,6 @@ async def _sources(files: RemoteFiles, local: tuple[Path, ...], remote: str) -> 
     found: list[Source] = []
     for path in local:
         name = check_name(Path(os.path.abspath(path)).name)
-        found += sources(path, f"{base.rstrip('/')}/{name}" if into else base)
+        # A folder always keeps its name, whether REMOTE was there or not: so the same command may be run again.
+        found += sources(path, f"{base.rstrip('/')}/{name}" if into or path.is_dir() else base)
     return found
