@@ -39,7 +39,7 @@ class Client:
         self.delays = delays
         self.strict = True
         self.own: dict[int, tuple[list[S.Push], dict[NodeId, str]]] = {}
-        """Changesets of this device that it has not read back yet, by their place in the journal."""
+        """Changesets of this device that it has not read back yet, by their place in the journal: their nodes stay busy."""
         self.busy: dict[NodeId, S.Step] = {}
         self.homes: dict[NodeId, tuple[NodeId, str]] = {}
         """Where what was staged came from."""
@@ -129,7 +129,8 @@ class Client:
     # -- planning and doing ----------------------------------------------------------------------------------------------------
 
     def plan(self) -> S.Plan:
-        return plan(self.trees, context=self.context, busy=self.busy.keys())
+        unread = {push.node for unit, _ in self.own.values() for push in unit}
+        return plan(self.trees, context=self.context, busy=self.busy.keys() | unread)
 
     def plan_twice(self) -> S.Plan:
         """Two plans of the same trees are equal."""
@@ -330,6 +331,8 @@ class Client:
             if str(refused) == "node.deleted" and unit[0].op is S.Op.CREATE:
                 self.buried.update(push.node for push in unit if push.op is S.Op.CREATE)
                 return
+            if str(refused) == "node.exists" and unit[0].op is S.Op.UNDELETE:
+                return  # A recursive undelete just brought it back with a folder it had been moved into.
             assert not self.strict or self.buried, f"refused ({refused}): {unit}"
             return
         self.own[self.server.head - 1] = (unit, contents)

@@ -20,6 +20,8 @@ class Before:
 
     base: State
     sides: dict[str, State]
+    past: set[str]
+    """Contents that the server had, and that somebody had replaced or deleted there already."""
 
 
 def state_of_server(world: World) -> State:
@@ -35,7 +37,8 @@ def before(world: World) -> Before:
     base = {node.id: (node.parent, node.name, node.content_hash, node.executable) for node in world.base.values()}
     sides = {client.name: state_of(world, client.name) for client in world.clients}
     sides["server"] = state_of_server(world)
-    return Before(base, sides)
+    now = {node.content_hash for node in world.server.nodes.values()}
+    return Before(base, sides, world.server.history - now)
 
 
 def judge(world: World, start: Before, *, acted_since: bool) -> None:
@@ -101,6 +104,8 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
         if all(states) or (moved and world.mode != "read mount" and not raced) or restored:
             required.add(was[2])
     missing = required - live
+    if world.mode == "stale view":
+        missing -= start.past
     if missing:
         raise Spoiled(f"not alive: {sorted(missing)}")
     if world.mode == "read mount":

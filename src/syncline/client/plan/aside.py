@@ -210,8 +210,7 @@ def keep_aside(view: View) -> None:
             continue
         below = view.local.descendants(node_id) if l.kind is Kind.DIR else []
         if any(node.id not in kept for node in below):
-            if any(node.id in view.busy for node in below):
-                view.waiting += 1
+            _make_way(view, decision, l)
             continue
         folder = _kept_folder(view, view.namespace_at(l.parent), decision)
         if folder is None:
@@ -230,6 +229,16 @@ def keep_aside(view: View) -> None:
                 why=decision.why,
             )
         )
+
+
+def _make_way(view: View, decision: Decision, l: LocalNode) -> None:  # noqa: E741
+    """A new folder holds what belongs elsewhere, perhaps at its own place: it cannot leave first, but it can change its name."""
+    below = view.local.descendants(l.id)
+    if any(node.id in view.busy for node in below):
+        view.waiting += 1
+    elif view.remote.keyed(l.parent, name_key(l.name)):
+        name = view.take_name(l.parent, l.name, "conflict")
+        view.aside.append(Relocate(node=l.id, parent=l.parent, name=name, why=f"makes way, {decision.why}"))
 
 
 def _kept_folder(view: View, namespace: NamespaceId, decision: Decision) -> NodeId | None:

@@ -118,7 +118,7 @@ def _rename(view: View, rival: Decision, twin: bool) -> None:
     if rival.held and not _lingers(rival):
         return
     new_file = l is not None and rival.s is None and rival.r is None and rival.kind is Kind.FILE
-    if l is not None and new_file and not twin and view.holds_already(rival.parent, l.content_hash):
+    if l is not None and new_file and not twin and view.holds_already(rival.parent, l.content_hash, copies_only=True):
         rival.exists = False
         rival.content = Content.KEEP
         rival.why = "already held"

@@ -202,7 +202,7 @@ def _compare_content(view: View, decision: Decision) -> None:
         decision.content = Content.HASH
         view.reads.append(Hash(node=decision.id, why=decision.why))
     elif l.content_hash != r.content_hash:
-        held = view.holds_already(l.parent, l.content_hash)
+        held = view.holds_already(l.parent, l.content_hash, copies_only=False)
         decision.content = Content.FETCH if held else Content.ASIDE
     elif l.executable is not None and l.executable != r.executable:
         decision.set_executable = True

@@ -28,7 +28,8 @@ class Revival:
         return self._groups.get(op.id)
 
     def cover(self, ops: Mapping[NodeId, Decision]) -> list[NodeId]:
-        """Sorts out which folders come back as a whole; the ops which a recursive one makes needless."""
+        """Sorts out which folders come back as a whole; the ops which a recursive one makes needless, or which wait for what it
+        brings back."""
         covered: list[NodeId] = []
         for top in [op for op in ops.values() if self._is_top(op)]:
             below = below_in_base(self.view.trees, top.id)
@@ -38,6 +39,8 @@ class Revival:
             if len(members) >= BATCH_MAX or self._is_all_here(top.id, below):
                 self.recursive.add(top.id)
                 covered += members
+                inside = {top.id, *below, *(node.id for node in self.view.local.descendants(top.id))}
+                covered += [node_id for node_id, op in ops.items() if op.parent in inside and node_id != top.id]
                 continue
             unchanged = [node_id for node_id in members if ops[node_id].content is Content.KEEP]
             for node_id in (top.id, *unchanged):

@@ -9,7 +9,7 @@ from collections.abc import Set
 from typing import Final
 
 from syncline.client.plan.context import PlanContext
-from syncline.client.plan.decision import Decision
+from syncline.client.plan.decision import Content, Decision
 from syncline.client.plan.steps import Report, Step
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind
@@ -17,6 +17,7 @@ from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.model.limits import DEPTH_MAX
 from syncline.model.paths import case_conflict_name, conflict_name, name_key, name_problem
 
+COPY_MARK: Final = "'s conflicted copy "
 NAMES_TRIED_MAX: Final = 10_000
 
 
@@ -158,7 +159,8 @@ class View:
     def take_name(self, folder: NodeId, name: str, mark: str) -> str:
         """A free name in a folder, made from `name`; `mark` says how: "conflict", "case", "selective" or "plain" (as it is, if
         that is free)."""
-        for number in range(NAMES_TRIED_MAX):
+        for number in range(COPY_MARK: Final = "'s conflicted copy "
+NAMES_TRIED_MAX):
             if mark == "plain" and number == 0:
                 tried = name
             elif mark == "case":
@@ -173,12 +175,23 @@ class View:
         self._named.setdefault(folder, set()).add(key)
         return tried
 
-    def holds_already(self, folder: NodeId, content: Digest | None) -> bool:
-        """Whether the server has a file with exactly this content in this folder: a conflict copy would say nothing new."""
+    def holds_already(self, folder: NodeId, content: Digest | None, *, copies_only: bool) -> bool:
+        """Whether the server has a file (or a conflict copy) with exactly this content in this folder: another conflict copy would
+        say nothing new."""
         if content is None:
             return False
-        nodes = self.remote
-        return any(nodes[node_id].parent == folder for node_id in nodes.with_content(content))
+        for node_id in self.remote.with_content(content):
+            node = self.remote[node_id]
+            if node.parent == folder and self._stays_as_it_is(node_id) and not (copies_only and COPY_MARK not in node.name):
+                return True
+        return False
+
+    def _stays_as_it_is(self, node_id: NodeId) -> bool:
+        """Whether the server's bytes of a node are neither deleted nor replaced from here."""
+        decision = self.decisions.get(node_id)
+        if decision is None:
+            return node_id not in self.busy
+        return decision.exists and decision.content is not Content.PUSH
 
     def report(self, node_id: NodeId, code: str, message: str, why: str) -> None:
         self.reports.append(Report(node=node_id, why=why, code=code, message=message))
