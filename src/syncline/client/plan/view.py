@@ -159,8 +159,7 @@ class View:
     def take_name(self, folder: NodeId, name: str, mark: str) -> str:
         """A free name in a folder, made from `name`; `mark` says how: "conflict", "case", "selective" or "plain" (as it is, if
         that is free)."""
-        for number in range(COPY_MARK: Final = "'s conflicted copy "
-NAMES_TRIED_MAX):
+        for number in range(NAMES_TRIED_MAX):
             if mark == "plain" and number == 0:
                 tried = name
             elif mark == "case":
