@@ -6,6 +6,7 @@ two names collide when their keys are equal. The key's rule has a version, since
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -17,10 +18,11 @@ NAME_KEY_VERSION: Final = 1
 STATE_FOLDER: Final = ".syncline"
 """Syncline's own folder in a synced root: never synced, never writable from remote."""
 
-_IGNORABLE: Final = frozenset(
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\ufeff\uffa0"
-    + "".join(map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10))))
+_IGNORABLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
+"""Code points that are shown as nothing (Default_Ignorable_Code_Point): some file systems compare names without them."""
 _NATIVE_TABLES: Final = unicodedata.unidata_version == "14.0.0"
 
 
@@ -81,8 +83,8 @@ def is_reserved(name: str) -> bool:
     first = name[:1]
     if name.isascii() and first not in (".", "s", "S"):
         return False
-    bare = "".join(char for char in name if char not in _IGNORABLE) if not name.isascii() else name
-    key = name_key(bare).rstrip(". ").partition(":")[0]
+    bare = name if name.isascii() else _IGNORABLE.sub("", name)
+    key = name_key(bare).partition(":")[0].rstrip(". ")
     return key == STATE_FOLDER or (key[:6] == "syncli" and key[6:7] == "~" and key[7:].isdigit())
 
 

@@ -102,14 +102,16 @@ class Tree(Generic[N]):
         return any(above == ancestor for above in self.ancestors(node_id))
 
     def descendants(self, node_id: NodeId) -> list[N]:
-        """Everything below a node, parents before children."""
+        """Everything below a node, parents before children. Ends, and names each node once, even where parents run in a circle."""
         found: list[N] = []
         frontier = [node_id]
-        while frontier:
+        for _ in range(DEPTH_MAX + 1):
             below = [child for above in frontier for child in self.children(above)]
             found += below
             frontier = [child.id for child in below if child.kind is Kind.DIR]
-        return found
+            if not frontier:
+                return found
+        return list({node.id: node for node in found if node.id != node_id}.values())
 
     def path(self, node_id: NodeId, root: NodeId) -> str | None:
         """The path from `root`, names joined with "/"; None when the chain of parents does not reach it."""
