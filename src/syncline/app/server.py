@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -16,7 +15,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import structlog
-import uvicorn
 
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.objects.disk import DiskObjects
@@ -25,7 +23,8 @@ from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
-from syncline.model.errors import LocalIo, SynclineError, Unavailable
+from syncline.app.listener import Listener, base_url, bound
+from syncline.model.errors import SynclineError, Unavailable
 from syncline.ports.clock import Ids
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.accounts.tokens import AccessTokens, signing_keys
@@ -42,7 +41,6 @@ from syncline.server.notify.poll import Polling
 
 TEND_EVERY_S: Final = 60.0
 SWEEP_BATCH: Final = 500
-BACKLOG: Final = 1024
 
 log: Final[Any] = structlog.get_logger("syncline.server")
 
@@ -54,10 +52,10 @@ async def serve(config: ServerConfig, *, ready: Callable[[str], None] | None = N
     """
     clock, chance = MachineClock(), MachineChance()
     data = DataDirectory.open(config.data.resolve(), chance, Ids(clock, chance))
-    with data.held(), _stopping(stop) as ending, _bound(config) as listener:
+    with data.held(), _stopping(stop) as ending, bound(config) as listener:
         async with _built(config, data, clock, chance, ending) as (app, hub):
-            url = _url(config, listener)
-            server = _Server(_uvicorn(config, app), lambda: (ready or _announce)(url))
+            url = base_url(config, listener)
+            server = Listener(config, app, lambda: (ready or _announce)(url))
             running = asyncio.ensure_future(server.serve(sockets=[listener]))
             waiting = asyncio.ensure_future(ending.wait())
             await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -132,68 +130,6 @@ async def _tend(receiving: Receiving, metadata: Metadata) -> None:
                 log.warning("tending failed", task=name, code=error.code)
             except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
                 log.error("tending failed", task=name, kind=type(error).__name__)
-
-
-# -- uvicorn -------------------------------------------------------------------------------------------------------------
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signals (we drain first, and exit 0), telling when it listens."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self._ready()
-
-
-def _uvicorn(config: ServerConfig, app: App) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=True,
-        forwarded_allow_ips="127.0.0.1",
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(config.drain_s)),
-        ssl_certfile=config.tls_certificate,
-        ssl_keyfile=config.tls_key,
-    )
-
-
-@contextmanager
-def _bound(config: ServerConfig) -> Iterator[socket.socket]:
-    """The listening socket. Raises `LocalIo`."""
-    host, port = config.host, config.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            listener.listen(BACKLOG)
-        except OSError as error:
-            raise LocalIo(path=config.listen, reason=error.strerror or str(error)) from error
-        listener.setblocking(False)
-        yield listener
-    finally:
-        listener.close()
-
-
-def _url(config: ServerConfig, listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    scheme = "https" if config.tls_certificate else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _announce(url: str) -> None:

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 from backports import zstd
 
-from syncline.model.errors import InvalidRequest, LimitExceeded, SynclineError
-from syncline.model.limits import BODY_MAX_BYTES, KIB
+from syncline.model.errors import InvalidRequest, LimitExceeded, SynclineError, Unavailable
+from syncline.model.limits import BODY_MAX_BYTES, KIB, TRANSFER_STALL_S
 from syncline.ports.clock import Chance
 from syncline.protocol.problems import problem_answer
 from syncline.server.gateway.failures import EncodingRefused
@@ -123,11 +123,14 @@ class _Body:
         self._seen = 0
 
     async def __call__(self) -> Message:
-        if self._zstd:
-            return await self._whole()
-        return self._count(await self._receive())
+        return await self._whole() if self._zstd else await self._next()
 
-    def _count(self, message: Message) -> Message:
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout(TRANSFER_STALL_S):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise Unavailable(what="The sender") from error
         self._seen += len(message.get("body", b""))
         if self._seen > BODY_MAX_BYTES:
             raise LimitExceeded(what="The body", limit=BODY_MAX_BYTES)
@@ -136,7 +139,7 @@ class _Body:
     async def _whole(self) -> Message:
         pieces, more = list[bytes](), True
         while more:
-            message = self._count(await self._receive())
+            message = await self._next()
             if message["type"] != "http.request":
                 return message
             pieces.append(message.get("body", b""))

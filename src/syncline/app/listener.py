@@ -1,0 +1,175 @@
+"""How the server listens: the socket, uvicorn under our own signals, and bounds that uvicorn does not keep by itself.
+
+An HTTP parser must not be a hole in the laws on memory: a request's head is bounded in bytes and in time, and so is everything a
+peer sends without the parser getting any further (an endless header, trailer or chunk extension). Bodies are the gateway's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from syncline.app.config import ServerConfig
+from syncline.model.errors import LocalIo
+from syncline.model.limits import KIB
+
+BACKLOG: Final = 1024
+HEAD_MAX_BYTES: Final = 64 * KIB
+HEAD_MAX_S: Final = 30.0
+IDLE_MAX_S: Final = 75
+CONNECTIONS_MAX: Final = 8192
+_REFUSAL: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with bounds on what comes before a body."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._stuck_bytes = 0
+        """Received since the parser last told us anything."""
+        self._progress = False
+        self._refused = False
+        """For good: what follows an endless head on its connection is not to be trusted as another request."""
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._progress = False
+        super().data_received(data)
+        self._stuck_bytes = 0 if self._progress else self._stuck_bytes + len(data)
+        if self._refused or self._stuck_bytes > HEAD_MAX_BYTES:
+            self._refuse()
+        elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            self._arm()
+
+    def on_message_begin(self) -> None:
+        self._progress = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._progress = True
+        if self._takes(len(url)):
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._progress = True
+        if self._takes(len(name) + len(value) + 4):
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._progress = True
+        self._disarm()
+        if not self._refused:
+            self._head_bytes = 0
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._progress = True
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._progress = True
+        if not self._refused:
+            super().on_message_complete()
+
+    def _takes(self, size: int) -> bool:
+        """Whether the head may grow by `size` bytes; what is over the bound is not even kept."""
+        self._head_bytes += size
+        self._refused = self._refused or self._head_bytes > HEAD_MAX_BYTES
+        return not self._refused
+
+    def _refuse(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(_REFUSAL)
+            self.transport.close()
+
+    def _arm(self) -> None:
+        self._deadline = self.loop.call_later(HEAD_MAX_S, self._too_late)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class Listener(uvicorn.Server):
+    """uvicorn without signals of its own (we drain first, and exit 0), telling when it listens."""
+
+    def __init__(self, config: ServerConfig, app: Any, ready: Callable[[], None]) -> None:
+        super().__init__(_settings(config, app))
+        self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._ready()
+
+
+def _settings(config: ServerConfig, app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips="127.0.0.1",
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=IDLE_MAX_S,
+        timeout_graceful_shutdown=max(1, round(config.drain_s)),
+        ssl_certfile=config.tls_certificate,
+        ssl_keyfile=config.tls_key,
+    )
+
+
+@contextmanager
+def bound(config: ServerConfig) -> Iterator[socket.socket]:
+    """The listening socket. Raises `LocalIo`."""
+    host, port = config.host, config.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise LocalIo(path=config.listen, reason=error.strerror or str(error)) from error
+        listener.setblocking(False)
+        yield listener
+    finally:
+        listener.close()
+
+
+def base_url(config: ServerConfig, listener: socket.socket) -> str:
+    """Where the socket listens, as a URL."""
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if config.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
