@@ -9,6 +9,7 @@ from collections import Counter
 from random import Random
 
 from msgspec.structs import replace
+from tests.property.plan.server import ROOT, Refused, Server
 
 from syncline.client.plan import steps as S
 from syncline.client.plan.books import book_fetch, book_push, keep_books
@@ -17,7 +18,6 @@ from syncline.client.trees.trees import Trees
 from syncline.model.entries import Access, Kind, LocalNode, Signature
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.paths import name_key
-from tests.property.plan.server import ROOT, Refused, Server
 
 SIGNATURE = Signature(1, 1, 1, 1, 1)
 STAGE = NodeId(".stage")
@@ -244,10 +244,10 @@ class Client:
         trees.put_local(replace(node, parent=step.parent, name=step.name))
         base, remote = trees.synced.get(node.id), trees.remote.get(node.id)
         home = (step.parent, step.name)
+        was = self.homes.get(node.id, (node.parent, node.name))
         if step.new_id is None and base is not None:
-            if remote is not None and (remote.parent, remote.name) == home:
-                trees.put_synced(replace(base, parent=step.parent, name=step.name))
-            elif remote is None and self.homes.get(node.id, (node.parent, node.name)) == (base.parent, base.name):
+            follows = home == (remote.parent, remote.name) if remote is not None else was == (base.parent, base.name)
+            if follows:
                 trees.put_synced(replace(base, parent=step.parent, name=step.name))
         self.agree(node.id)
         for old, new in ((node.id, step.new_id), *step.fresh):
@@ -333,6 +333,7 @@ class Client:
                 return
             if str(refused) == "node.exists" and unit[0].op is S.Op.UNDELETE:
                 return  # A recursive undelete just brought it back with a folder it had been moved into.
-            assert not self.strict or self.buried, f"refused ({refused}): {unit}"
+            if self.strict and not self.buried:
+                raise AssertionError(f"refused ({refused}): {unit}") from refused
             return
         self.own[self.server.head - 1] = (unit, contents)

@@ -34,6 +34,8 @@ def _play(world: World, script: Script, draw: Draw | None, seed: int) -> None:
     actors = world.actors()
     _act(world, script, draw, 0, actors)
     start = before(world)
+    if world.mode == "lost mount":
+        world.lose_mount()
     live = world.mode == "live"
     for number in range(1, ROUNDS_MAX + 1):
         if live and number <= ACT_UNTIL:

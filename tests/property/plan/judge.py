@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.property.plan.world import MOUNT, MOUNTED, Spoiled, World
+
 from syncline.client.plan.steps import Report
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
-from tests.property.plan.world import MOUNT, Spoiled, World
 
 State = dict[NodeId, tuple[NodeId, str, str | None, bool]]
 """id → (parent, name, content or None for a folder, executable)."""
@@ -49,10 +50,13 @@ def judge(world: World, start: Before, *, acted_since: bool) -> None:
     _nothing_lost(world, live)
     if acted_since:
         return
-    _changes_live(world, start, live)
+    if world.mode != "lost mount":
+        _changes_live(world, start, live)
+    else:
+        _kept_after_loss(world, start, live)
     if world.mode in ("local only", "remote only"):
         _as_the_one_side_left_it(world, start)
-    if world.mode not in ("reset", "read mount", "stale view"):
+    if world.mode not in ("reset", "stale view", *MOUNTED):
         _nothing_resurrected(world, start)
 
 
@@ -113,6 +117,14 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
         now = state_of_server(world)
         if {node_id: state for node_id, state in now.items() if _in_mount(now, node_id)} != want:
             raise Spoiled("the READ mount changed")
+
+
+def _kept_after_loss(world: World, start: Before, live: set[str | None]) -> None:
+    """What was changed or made here is alive; what was unchanged in the mount went to the trash, nothing was deleted upwards."""
+    base, here = start.base, start.sides["A"]
+    changed = {state[2] for node_id, state in here.items() if state[2] and (node_id not in base or base[node_id][2] != state[2])}
+    if changed - live:
+        raise Spoiled(f"not kept: {sorted(changed - live)}")
 
 
 def _in_mount(state: Mapping[NodeId, tuple[NodeId, str, str | None, bool]], node_id: NodeId) -> bool:

@@ -201,12 +201,7 @@ class _Overlay:
             self.put(replace(node, executable=not node.executable, revision=self.next_revision()))
         elif kind == "move":
             node = self.nodes[node_id]
-            if (
-                node.mount
-                or (rest[0] != ROOT and self._namespace(rest[0]) != node.namespace)
-                or (rest[0] == ROOT) != (node.namespace == "root")
-                and node.namespace != "root"
-            ):
+            if ("root" if rest[0] == ROOT else self._namespace(rest[0])) != node.namespace:
                 raise Refused("request.invalid")
             self.put(replace(node, parent=rest[0], name=rest[1]))
         else:

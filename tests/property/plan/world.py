@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from syncline.model.entries import Access, Kind, LocalNode, RemoteNode, SyncedNode
-from syncline.model.ids import NamespaceId, NodeId
 from tests.property.plan.client import SIGNATURE, Client
 from tests.property.plan.server import ROOT, Server
+
+from syncline.model.entries import Access, Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.ids import NamespaceId, NodeId
 
 MODES = (
     "client and server",
@@ -24,7 +25,10 @@ MODES = (
     "stale view",
     "live",
     "read mount",
+    "write mount",
+    "lost mount",
 )
+MOUNTED = ("read mount", "write mount", "lost mount")
 ROUNDS_MAX = 200
 PLAIN_NAMES = ("a", "b", "c")
 NAMES = ("a", "b", "c", "A", "\u00e9", "e\u0301")
@@ -112,18 +116,18 @@ class World:
     def __init__(self, mode: str, base: list[tuple], rng: Random) -> None:
         self.mode = mode
         self.rng = rng
-        mounted = mode == "read mount"
+        mounted = mode in MOUNTED
         nodes = [self._remote(row, mounted) for row in base]
         access = {"root": Access.OWNER}
         if mounted:
-            access[MOUNT] = Access.READ
+            access[MOUNT] = Access.READ if mode == "read mount" else Access.WRITE
             nodes.insert(
                 0, RemoteNode(id=MOUNT, namespace=NamespaceId("root"), parent=ROOT, name="m", kind=Kind.DIR, mount=True, revision=1)
             )
         self.base = {node.id: node for node in nodes}
         self.destroyed: set[str] = set()
         """Contents that a person overwrote or deleted on a disk: nobody need have them."""
-        self.server = Server(nodes, frozenset([MOUNT]) if mounted else frozenset())
+        self.server = Server(nodes, frozenset([MOUNT]) if mode == "read mount" else frozenset())
         count = 2 if mode == "two clients" or (mode in ("stale view", "live") and rng.random() < 0.5) else 1
         sensitive = mode == "case-sensitive disk" or (mode in ("two clients", "stale view", "live") and rng.random() < 0.3)
         delays = mode in ("stale view", "live") or rng.random() < 0.3
@@ -191,6 +195,17 @@ class World:
             below = client.trees.local.descendants(op[1])
             self.destroyed.update(client.bytes[node] for node in (op[1], *(node.id for node in below)) if node in client.bytes)
         return client.user(op)
+
+    def lose_mount(self) -> None:
+        """The membership ends: the device hears of an unmount, and never of the namespace again."""
+        gone = [node.id for node in self.server.nodes.values() if node.id == MOUNT or node.namespace == MOUNT]
+        for node_id in gone:
+            del self.server.nodes[node_id]
+        for client in self.clients:
+            client.pull()
+            del client.trees.access[NamespaceId(MOUNT)]
+            for node_id in gone:
+                client.trees.remove_remote(node_id)
 
     def nodes_of(self, who: str) -> list[tuple[NodeId, Kind]]:
         if who == "server":

@@ -27,7 +27,7 @@ def rules_for(view: View, r: RemoteNode | None, l: LocalNode | None, s: SyncedNo
         assert l is not None
         return None if view.may_write(view.namespace_at(l.parent)) else _new_in_closed
     writable = view.writable.get(known.namespace)
-    if l is not None and not view.plain and view.namespace_at(l.parent) != known.namespace:
+    if l is not None and (writable is None or not view.plain) and view.namespace_at(l.parent) != known.namespace:
         return _moved_across
     if writable is None:
         return _lost
