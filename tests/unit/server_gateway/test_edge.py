@@ -203,3 +203,20 @@ async def test_health(server: RunningServer) -> None:
     for path, expected in (("/healthz", "ok"), ("/readyz", "ready")):
         async with server.http.get(server.url + path) as answer:
             assert (answer.status, (await answer.json())["status"]) == (200, expected)
+
+
+async def test_a_defect_is_answered_and_logged_without_what_it_was_about(
+    ann: SignedIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("secret-plan.txt")
+
+    monkeypatch.setattr("syncline.server.metadata.service.Metadata.latest", broken)
+    monkeypatch.setattr("syncline.adapters.objects.signing.UrlSigner.verify", broken)
+    for path in ("/v1/changes/latest", "/objects/kkkkkkkkkkkkkkkkkkkk"):
+        status, problem = await ann.get(path)
+        assert (status, problem["code"]) == (500, "server.error")
+        said = capsys.readouterr().out
+        assert problem["request_id"] in said
+        assert "RuntimeError" in said
+        assert "secret-plan" not in said + json.dumps(problem)

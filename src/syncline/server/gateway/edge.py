@@ -17,7 +17,7 @@ from syncline.model.errors import InvalidRequest, LimitExceeded, SynclineError, 
 from syncline.model.limits import BODY_MAX_BYTES, KIB, TRANSFER_STALL_S
 from syncline.ports.clock import Chance
 from syncline.protocol.problems import problem_answer
-from syncline.server.gateway.failures import EncodingRefused
+from syncline.server.gateway.failures import Defect, EncodingRefused, log_defect
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -47,32 +47,51 @@ class Edge:
         scope["syncline.request_id"] = request_id
         stamp = (b"x-request-id", request_id.encode())
         if scope["path"].startswith(_OBJECTS):
-            await self._objects(scope, receive, _Stamped(send, stamp))
+            await self._guarded(scope, receive, _Stamped(send, stamp))
             return
         headers = dict(scope["headers"])
         answer = _Stamped(send, stamp)
         try:
             body = _Body(receive, headers)
         except SynclineError as error:
-            status, fields, content = problem_answer(error, request_id)
-            await answer({"type": "http.response.start", "status": status, "headers": fields})
-            await answer({"type": "http.response.body", "body": content})
+            await _refuse(answer, error, request_id)
             return
         takes_zstd = b"zstd" in headers.get(b"accept-encoding", b"") and _takes_zstd(headers[b"accept-encoding"])
         await self._app(scope, body, _Compressed(answer) if takes_zstd else answer)
+
+    async def _guarded(self, scope: Scope, receive: Receive, answer: _Stamped) -> None:
+        """The objects' door, whose defects nobody else would answer or log."""
+        try:
+            await self._objects(scope, receive, answer)
+        except (TimeoutError, ConnectionError):
+            # The peer stalled or the disk failed in mid-answer: uvicorn breaks the connection, which says it.
+            raise
+        except Exception as error:
+            log_defect(error, scope["syncline.request_id"], _OBJECTS)
+            if answer.started:
+                raise
+            await _refuse(answer, Defect(), scope["syncline.request_id"])
+
+
+async def _refuse(send: Send, error: SynclineError, request_id: str) -> None:
+    status, headers, content = problem_answer(error, request_id)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
 
 
 class _Stamped:
     """`send` with the headers every answer bears."""
 
-    __slots__ = ("_send", "_stamp")
+    __slots__ = ("_send", "_stamp", "started")
 
     def __init__(self, send: Send, stamp: tuple[bytes, bytes]) -> None:
         self._send = send
         self._stamp = stamp
+        self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.started = True
             message["headers"] = [*message.get("headers", ()), self._stamp, (b"x-content-type-options", b"nosniff")]
         await self._send(message)
 

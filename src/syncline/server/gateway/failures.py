@@ -60,9 +60,14 @@ def respond_http(request: Request[Any, Any, Any], error: HTTPException) -> Respo
 
 
 def respond_defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)][-12:]
-    log.error("defect", request_id=request_id(request), route=route_of(request), kind=type(error).__name__, places=places)
+    log_defect(error, request_id(request), route_of(request))
     return respond(request, Defect())
+
+
+def log_defect(error: Exception, request: str, route: str) -> None:
+    """Says what kind of defect it was and where in the code, and nothing it was about."""
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)][-12:]
+    log.error("defect", request_id=request, route=route, kind=type(error).__name__, places=places)
 
 
 def request_id(request: Request[Any, Any, Any]) -> str:
