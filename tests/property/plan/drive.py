@@ -7,7 +7,7 @@ from collections import Counter
 from random import Random
 
 from tests.property.plan.judge import before, judge
-from tests.property.plan.world import MODES, ROUNDS_MAX, Draw, Script, Spoiled, World
+from tests.property.plan.world import ROUNDS_MAX, TURNS, Draw, Script, Spoiled, World
 
 ACT_UNTIL = 6
 
@@ -15,7 +15,7 @@ ACT_UNTIL = 6
 def run_seed(seed: int, mode: str | None = None) -> tuple[Script, World]:
     """Draws and runs the case of a seed; its script is complete as far as the case came."""
     rng = Random(seed)
-    script = Script(mode or MODES[seed % len(MODES)])
+    script = Script(mode or TURNS[seed % len(TURNS)])
     draw = Draw(rng)
     script.base = draw.base()
     world = World(script.mode, script.base, Random(seed))
@@ -140,7 +140,7 @@ def run_many(seeds: range, mode: str | None = None) -> Counter[str]:
 
 def _recorded(seed: int, mode: str | None) -> Script:
     rng = Random(seed)
-    script = Script(mode or MODES[seed % len(MODES)])
+    script = Script(mode or TURNS[seed % len(TURNS)])
     draw = Draw(rng)
     script.base = draw.base()
     world = World(script.mode, script.base, Random(seed))

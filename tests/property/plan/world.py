@@ -28,6 +28,18 @@ MODES = (
     "write mount",
     "lost mount",
 )
+TURNS = (
+    *("client and server",) * 5,
+    *("case-sensitive disk",) * 3,
+    *("local only", "remote only", "reset") * 2,
+    *("two clients",) * 3,
+    "stale view",
+    "live",
+    "read mount",
+    "write mount",
+    "lost mount",
+)
+"""Whose turn it is, by seed: the dearer modes more seldom."""
 MOUNTED = ("read mount", "write mount", "lost mount")
 ROUNDS_MAX = 200
 PLAIN_NAMES = ("a", "b", "c")

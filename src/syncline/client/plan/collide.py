@@ -108,7 +108,7 @@ def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
             return True
         if rival.l.content_hash != keeper.r.content_hash:
             return False
-    view.books.append(Link(node=rival.id, to=keeper.id, why="same place" if rival.kind is Kind.FILE else "merge folders"))
+    view.links.append(Link(node=rival.id, to=keeper.id, why="same place" if rival.kind is Kind.FILE else "merge folders"))
     rival.held = keeper.held = True
     return True
 

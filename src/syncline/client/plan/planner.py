@@ -51,14 +51,15 @@ def _round(trees: Trees, context: PlanContext, busy: Set[NodeId], reverted: Set[
     disk.order()
     changeset.order()
     steps: list[Step] = [
-        *view.books,
         *view.aside,
+        *view.books,
         *disk.structure,
         *view.reads,
         *disk.fetches,
         *changeset.pushes,
         *disk.deletes,
         *changeset.removals.pushes,
+        *view.links,
         *view.reports,
     ]
     waiting = view.waiting

@@ -42,6 +42,8 @@ class View:
         self.writable: dict[NamespaceId, bool] = {name: access.may_write for name, access in trees.access.items()}
         self.decisions: dict[NodeId, Decision] = {}
         self.books: list[Step] = []
+        self.links: list[Step] = []
+        """Changes of identity: done last, so that every other step finds its parents by the ids it was planned with."""
         self.reads: list[Step] = []
         self.aside: list[Step] = []
         self.reports: list[Report] = []
