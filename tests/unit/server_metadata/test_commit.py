@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from tests.unit.server_metadata.world import Member, World, content, digest
 
 from syncline.model.entries import Kind
 from syncline.model.errors import (
@@ -19,7 +20,6 @@ from syncline.model.errors import (
 from syncline.model.ids import NodeId
 from syncline.model.limits import BATCH_MAX, DEPTH_MAX
 from syncline.protocol.commits import Change, Expected, Op
-from tests.unit.server_metadata.world import Member, World, content, digest
 
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -62,7 +62,9 @@ async def test_an_unequal_create_of_a_known_id_is_refused(ada: Member) -> None:
     assert failures[0].present.name == "f"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\x00b", "x" * 256, "é" * 128, ".syncline", ".SyncLine", "SYNCLI~1"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", "a\x00b", "x" * 256, "é" * 128, ".syncline", ".SyncLine", "SYNCLI~1"]
+)
 async def test_refuses_names_that_cannot_be(ada: Member, name: str) -> None:
     create = Change(op=Op.CREATE, node_id=ada.world.id("x"), parent_id=ada.root, name=name, kind=Kind.DIR)
     assert await ada.refused_codes(create) == {0: "name.invalid"}
@@ -447,7 +449,11 @@ async def test_undeletes_cannot_make_a_cycle(ada: Member) -> None:
 
 async def test_missing_blocks_are_named_change_by_change(ada: Member) -> None:
     await ada.put(b"have")
-    changes = [ada.create("f", data=b"have"), ada.create("g", **content([b"have", b"not", b"nor", b"not"])), ada.create("h", data=b"nor")]
+    changes = [
+        ada.create("f", data=b"have"),
+        ada.create("g", **content([b"have", b"not", b"nor", b"not"])),
+        ada.create("h", data=b"nor"),
+    ]
     failures = await ada.refused(*changes)
     assert {index: failure.hashes for index, failure in failures.items()} == {
         1: [digest(b"not"), digest(b"nor")],
@@ -476,7 +482,7 @@ async def test_quota_refuses_new_bytes_only(world: World) -> None:
     assert (usage.used_bytes, usage.quota_bytes) == (11, 10)
 
 
-# -- The request as a whole ----------------------------------------------------------------------------------------------------------
+# -- The request as a whole -------------------------------------------------------------------------------------------------------
 
 
 async def test_a_node_is_named_once_for_each_op(ada: Member) -> None:
@@ -535,7 +541,9 @@ async def test_a_refusal_is_not_remembered(ada: Member) -> None:
 
 async def test_keys_belong_to_devices(ada: Member) -> None:
     await ada.commit(ada.mkdir("a"), key="k")
-    other = Member(ada.world, type(ada.caller)(ada.caller.user_id, type(ada.caller.device_id)(ada.world.ids.fresh())), ada.namespace)
+    other = Member(
+        ada.world, type(ada.caller)(ada.caller.user_id, type(ada.caller.device_id)(ada.world.ids.fresh())), ada.namespace
+    )
     await other.commit(other.mkdir("b"), key="k")
 
 

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.unit.server_metadata.world import Member, World, fresh_database
 
 from syncline.model.errors import CorruptCursor, CursorReset, HistoryExpired, InvalidRequest, LimitExceeded, NotFound
 from syncline.model.journal import EMPTY_CHAIN, chain_over
 from syncline.model.limits import IDEMPOTENCY_TTL_S, JOURNAL_RETENTION_S, POLL_CURSORS_MAX
-from tests.unit.server_metadata.world import Member, World, fresh_database
 
 
 async def test_an_empty_journal_has_a_cursor_to_go_on_from(ada: Member) -> None:

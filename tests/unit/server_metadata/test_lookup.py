@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.server_metadata.world import Member, digest
 
 from syncline.model.errors import CorruptCursor, InvalidName, NotFound
 from syncline.model.ids import NodeId
 from syncline.protocol.blocks import RevisionRef
-from tests.unit.server_metadata.world import Member, digest
 
 
 async def test_paths_find_nodes_by_name_key(ada: Member) -> None:

@@ -132,9 +132,7 @@ class Member:
         return self.root if name is None else self.world.id(name)
 
     def mkdir(self, node: str, parent: str | None = None, name: str | None = None) -> Change:
-        return Change(
-            op=Op.CREATE, node_id=self.world.id(node), parent_id=self.parent(parent), name=name or node, kind=Kind.DIR
-        )
+        return Change(op=Op.CREATE, node_id=self.world.id(node), parent_id=self.parent(parent), name=name or node, kind=Kind.DIR)
 
     def create(self, node: str, parent: str | None = None, name: str | None = None, data: bytes = b"", **fields: Any) -> Change:
         return Change(

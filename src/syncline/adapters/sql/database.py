@@ -29,7 +29,7 @@ class Database:
     """An opened database; `write()` and `read()` lend connections."""
 
     def __init__(self, path: Path) -> None:
-        _create_private(path)
+        create_private(path)
         url = URL.create("sqlite+aiosqlite", database=str(path))
         self._writer = _engine(url, pool_size=1)
         event.listen(self._writer.sync_engine, "begin", _begin_immediate)
@@ -106,7 +106,7 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
     return engine
 
 
-def _create_private(path: Path) -> None:
+def create_private(path: Path) -> None:
     """The file, readable by its owner only; SQLite gives its companions the same mode."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -84,8 +84,8 @@ class SqlMetadata:
             yield await SqlCommit.begin(connection, namespace, user)
 
     async def heads(self, user: UserId) -> list[Head]:
-        order = (namespaces.c.is_root.desc(), namespaces.c.namespace_id)
-        return [head_of(row) for row in await self._rows(member_heads().order_by(*order), user=user)]
+        heads = [head_of(row) for row in await self._rows(member_heads(), user=user)]
+        return sorted(heads, key=lambda head: (not (head.is_root and head.owner == user), head.namespace))
 
     async def head(self, user: UserId, namespace: NamespaceId) -> Head | None:
         rows = await self._rows(head_query(), user=user, namespace=namespace)

@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from syncline.adapters.sql.database import BUSY_TIMEOUT_S
-from syncline.model.errors import InvalidRequest
+from syncline.adapters.sql.database import BUSY_TIMEOUT_S, create_private, translated
+from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 
 HEAD: Final = "0001"
 """The newest migration; a test compares it with the folder."""
@@ -21,7 +21,8 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 def migrate(path: Path) -> None:
-    """Blocks; call it in a thread."""
+    """Creates the database where there is none. Blocks; call it in a thread. Raises as `open_stores` says."""
+    create_private(path)
     version = stored_version(path)
     if version == HEAD:
         return
@@ -31,12 +32,15 @@ def migrate(path: Path) -> None:
 
 
 def stored_version(path: Path) -> str | None:
-    """The migration a database stands at; None for a new one."""
-    if not path.exists():
-        return None
-    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
-        known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'").fetchone()
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known else None
+    """The migration a database stands at; None for a new one. Raises `Unavailable`, `Corrupt`."""
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+            known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'").fetchone()
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known else None
+    except sqlite3.OperationalError as error:
+        raise Unavailable(what="The metadata database", reason=str(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise Corrupt(what="The metadata database", reason=str(error)) from error
     return str(row[0]) if row else None
 
 
@@ -53,7 +57,7 @@ def _upgrade(path: Path) -> None:
     config = Config(attributes={})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     try:
-        with engine.begin() as connection:
+        with translated(), engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:

@@ -1,0 +1,179 @@
+"""What every `MetadataStore` promises beyond the commit's own tests: all or nothing, one at a time, one namespace only."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, update
+from tests.unit.server_metadata.world import Member, World, content, fresh_database
+
+from syncline.adapters.sql.database import Database
+from syncline.adapters.sql.schema import members, namespace_blocks
+from syncline.adapters.sql.stores import open_stores
+from syncline.model.errors import Forbidden, NotFound
+from syncline.model.ids import DeviceId, NamespaceId, NodeId
+from syncline.ports.metadata_store import StoredAnswer, Written
+
+
+@pytest.fixture
+async def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    async with World.opened(tmp_path / "metadata.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def ada(world: World) -> Member:
+    return await world.person("ada")
+
+
+async def test_a_transaction_that_raises_leaves_nothing(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a"))
+    before = await ada.entries()
+    store = ada.world.stores.metadata
+    answer = StoredAnswer(body_hash=b"", answer=b"")
+
+    async def write_and_fail() -> None:
+        async with store.commit(ada.namespace, ada.caller.user_id) as transaction:
+            await transaction.write(Written(device=DeviceId("d"), key="k", stored=answer, time_us=1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await write_and_fail()
+    async with store.commit(ada.namespace, ada.caller.user_id) as transaction:
+        assert await transaction.stored_answer(DeviceId("d"), "k") is None
+    assert await ada.entries() == before
+
+
+async def test_a_crash_before_the_end_leaves_nothing(ada: Member, tmp_path: Path) -> None:
+    """The files as they lie on disk while a transaction is open are what a killed server leaves."""
+    await ada.commit(ada.mkdir("a"))
+    wrecks = []
+    store = ada.world.stores.metadata
+    real_commit = store.commit
+
+    def commit(namespace: NamespaceId, user: object) -> object:
+        context = real_commit(namespace, user)  # type: ignore[arg-type]
+
+        class Wrecked:
+            async def __aenter__(self) -> object:
+                return await context.__aenter__()
+
+            async def __aexit__(self, *raised: object) -> object:
+                wreck = tmp_path / "wreck"
+                wreck.mkdir()
+                for file in tmp_path.glob("metadata.db*"):
+                    shutil.copy(file, wreck / file.name)
+                wrecks.append(wreck)
+                return await context.__aexit__(*raised)  # type: ignore[arg-type]
+
+        return Wrecked()
+
+    store.commit = commit  # type: ignore[method-assign, assignment]
+    await ada.commit(*[ada.mkdir(f"b{number}") for number in range(500)])
+    assert len(await ada.entries()) == 501
+    stores = await open_stores(wrecks[0] / "metadata.db")
+    assert (await stores.metadata.journal(ada.namespace, 0, 1000)).entries == (await store.journal(ada.namespace, 0, 1)).entries
+    assert len(await stores.metadata.live(ada.namespace, None, 1000)) == 1
+    await stores.close()
+
+
+async def test_commits_to_one_namespace_take_turns(ada: Member) -> None:
+    answers = await asyncio.gather(*(ada.commit(ada.mkdir(f"d{number}")) for number in range(30)))
+    assert sorted(answer.sequence for answer in answers) == list(range(1, 31))
+    await ada.check()
+
+
+async def test_of_equal_names_at_the_same_time_one_wins(ada: Member) -> None:
+    results = await asyncio.gather(*(ada.commit(ada.mkdir(f"d{number}", name="n")) for number in range(8)), return_exceptions=True)
+    assert sum(not isinstance(result, BaseException) for result in results) == 1
+    assert len(await ada.tree()) == 1
+
+
+async def test_a_commit_goes_on_when_its_caller_goes_away(ada: Member) -> None:
+    task = asyncio.create_task(ada.commit(ada.mkdir("a"), key="k"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await ada.world.metadata.drain()
+    assert await ada.tree() == {"a": "a"}
+    assert ada.world.committed == [(ada.namespace, 1)]
+    await ada.commit(ada.mkdir("a"), key="k")
+    assert len(await ada.entries()) == 1
+
+
+async def test_a_read_member_reads_and_does_not_write(ada: Member, tmp_path: Path) -> None:
+    bob = await ada.world.person("bob")
+    await ada.commit(ada.mkdir("a"))
+    await _set_member(tmp_path, ada.namespace, bob.caller.user_id)
+    guest = Member(ada.world, bob.caller, ada.namespace)
+    assert await guest.tree() == {"a": "a"}
+    with pytest.raises(Forbidden):
+        await guest.commit(guest.mkdir("b"))
+    heads = await ada.world.stores.metadata.heads(bob.caller.user_id)
+    assert [(head.namespace, head.access.value) for head in heads] == [(bob.namespace, "owner"), (ada.namespace, "read")]
+
+
+async def test_strangers_learn_nothing(ada: Member) -> None:
+    eve = await ada.world.person("eve")
+    await ada.commit(ada.mkdir("a"), ada.mkdir("b"))
+    store = ada.world.stores.metadata
+    assert await store.head(eve.caller.user_id, ada.namespace) is None
+    assert await store.chains(eve.caller.user_id, [(ada.namespace, 1)]) == {}
+    assert len(await store.chains(ada.caller.user_id, [(ada.namespace, 1), (ada.namespace, 9), (eve.namespace, 1)])) == 1
+    with pytest.raises(NotFound):
+        async with store.commit(ada.namespace, eve.caller.user_id):
+            raise AssertionError
+
+
+async def test_condemned_blocks_revive_when_named(ada: Member, tmp_path: Path) -> None:
+    await ada.put(b"x")
+    database = Database(tmp_path / "metadata.db")
+    async with database.write() as connection:
+        await connection.execute(update(namespace_blocks).values(state="condemned"))
+    await ada.commit(ada.create("f", data=b"x"))
+    async with database.read() as connection:
+        assert (await connection.execute(namespace_blocks.select())).one().state == "held"
+    await database.close()
+
+
+async def test_heads_past_what_was_published_are_the_outbox(ada: Member) -> None:
+    store = ada.world.stores.metadata
+    assert await store.unpublished(10) == []
+    await ada.commit(ada.mkdir("a"))
+    await ada.commit(ada.mkdir("b"))
+    assert await store.unpublished(10) == [(ada.namespace, 2)]
+    await store.mark_published([(ada.namespace, 2)])
+    assert await store.unpublished(10) == []
+    await store.mark_published([(ada.namespace, 1)])
+    assert await store.unpublished(10) == []
+
+
+async def test_recursion_is_bounded_by_the_limit_given(ada: Member) -> None:
+    await ada.commit(ada.mkdir("d"), *[ada.create(f"f{number}", "d") for number in range(10)])
+    async with ada.world.stores.metadata.commit(ada.namespace, ada.caller.user_id) as transaction:
+        assert len(await transaction.below([ada.world.id("d")], 4)) == 4
+        assert len(await transaction.below([ada.world.id("d")], 100)) == 11
+        assert await transaction.below([NodeId("none")], 100) == []
+
+
+async def test_long_lists_of_hashes_and_ids(ada: Member) -> None:
+    pieces = [b"%d" % number for number in range(4000)]
+    await ada.put(*pieces)
+    blocks = content(pieces)["blocks"]
+    async with ada.world.stores.metadata.commit(ada.namespace, ada.caller.user_id) as transaction:
+        assert len(await transaction.held(blocks * 10)) == 4000
+        assert await transaction.nodes([NodeId(f"{number}") for number in range(50_000)]) == []
+
+
+async def _set_member(tmp_path: Path, namespace: str, user: str) -> None:
+    database = Database(tmp_path / "metadata.db")
+    async with database.write() as connection:
+        row = {"namespace_id": namespace, "user_id": user, "access": "read", "since_us": 1}
+        await connection.execute(insert(members).values(**row))
+    await database.close()

@@ -1,0 +1,176 @@
+"""The schema's laws: migrations make exactly the tables we name, and every statement on a namespace's rows says which namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Engine
+from tests.unit.server_metadata.world import World, fresh_database
+
+from syncline.adapters.sql import trees
+from syncline.adapters.sql.migrate import HEAD, MIGRATIONS, migrate
+from syncline.adapters.sql.schema import metadata
+from syncline.adapters.sql.stores import open_stores
+from syncline.model.errors import Corrupt, InvalidRequest
+from syncline.protocol.blocks import RevisionRef
+
+GLOBAL = {"server", "users", "devices", "audit", "leases", "packs", "block_copies"}
+"""Tables that belong to no single namespace. Copies are stored once for all; possession is asked for beside them."""
+ACROSS = {"members_by_user", "idempotency_by_time", "namespaces_by_owner"}
+"""Indexes that answer questions across namespaces: whose am I a member of, what has expired, what does an owner use."""
+
+
+def test_migrations_make_the_schema(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.db"
+    migrate(path)
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_head_is_the_newest_migration() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
+
+
+def test_every_namespaced_table_leads_with_its_namespace() -> None:
+    for table in metadata.sorted_tables:
+        if table.name in GLOBAL:
+            continue
+        assert next(iter(table.primary_key.columns)).name == "namespace_id", table.name
+        for index in table.indexes - {index for index in table.indexes if index.name in ACROSS}:
+            assert next(iter(index.columns)).name == "namespace_id", index.name
+
+
+def test_a_database_at_head_opens_without_alembic(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.db"
+    migrate(path)
+    program = f"""
+import sys, asyncio
+from pathlib import Path
+from syncline.adapters.sql.stores import open_stores
+async def main():
+    await (await open_stores(Path({str(path)!r}))).close()
+asyncio.run(main())
+assert "alembic" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+async def test_two_may_open_a_new_database_together(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.db"
+    first, second = await asyncio.gather(open_stores(path), open_stores(path))
+    assert await first.accounts.server_id() == await second.accounts.server_id()
+    await first.close()
+    await second.close()
+
+
+async def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "metadata.db"
+    stores = await open_stores(path)
+    for file in path.parent.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+    await stores.close()
+
+
+async def test_a_newer_or_broken_database_is_refused(tmp_path: Path) -> None:
+    newer, broken = tmp_path / "newer.db", tmp_path / "broken.db"
+    migrate(newer)
+    with sqlite3.connect(newer) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(InvalidRequest):
+        await open_stores(newer)
+    broken.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(Corrupt):
+        await open_stores(broken)
+
+
+# -- Statements ------------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_every_statement_on_a_namespaces_rows_says_which(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Runs everything a caller can ask for, and looks at each statement: where it names a namespaced table there is a condition
+    (or an inserted value, or a join) on that table's `namespace_id`. (Pruning is nobody's request, and goes across.)"""
+    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    async with World.opened(tmp_path / "metadata.db") as world:
+        ada = await world.person("ada")
+        with statements() as seen:
+            await _use_everything(world, ada)
+    namespaced = [table.name for table in metadata.sorted_tables if table.name not in GLOBAL | {"namespaces"}]
+    checked = 0
+    for statement in {re.sub(r"\s+", " ", statement) for statement in seen}:
+        for table in namespaced:
+            if re.search(rf"(?:FROM|JOIN|UPDATE|INTO|,) {table}\b(?!\.)", statement):
+                checked += 1
+                scoped = rf"{table}\.namespace_id (?:=|!=)|= {table}\.namespace_id|INTO {table} \(namespace_id"
+                assert re.search(scoped, statement), statement
+    assert checked > 30
+
+
+async def _use_everything(world: World, ada) -> None:  # type: ignore[no-untyped-def]
+    await ada.put(b"x", b"y")
+    await ada.commit(ada.mkdir("d"), ada.create("f", "d", data=b"x"), ada.create("g"), ada.mkdir("e"))
+    await ada.commit(ada.edit("f", 1, executable=True, description="t"), ada.move("d", "e"))
+    await ada.commit(ada.delete("e", recursive=True, subtree_as_of=100), ada.delete("g", 1))
+    await ada.commit(ada.undelete("e", recursive=True))
+    await ada.refused(ada.create("h", data=b"none"), ada.delete("e"))
+    await ada.live()
+    metadata_, caller = world.metadata, ada.caller
+    cursor = (await metadata_.changes(caller, None, None, 1)).cursor
+    await metadata_.positions(caller, [cursor])
+    await metadata_.namespaces(caller)
+    await metadata_.metadata_by_path(caller, "/e/d/f")
+    await metadata_.metadata_by_id(caller, world.id("f"))
+    await metadata_.children(caller, None, ada.root)
+    await metadata_.versions(caller, None, world.id("f"))
+    await metadata_.revision_blocks(caller, ada.namespace, [RevisionRef(node_id=world.id("f"), revision=1)])
+    await metadata_.usage(caller)
+    await world.stores.packs.missing(ada.namespace, caller.user_id, ["00" * 32])
+    await world.stores.packs.copies(ada.namespace, ["00" * 32])
+
+
+QUESTIONS = ("nodes_by_id", "above", "at_places", "below", "deleted_with", "child_counts", "heights")
+LISTS = ("chains", "revisions_by_ref", "blocks_by_ref")
+WALK = re.compile(r"S(CAN|EARCH) (nodes|journal|revisions|revision_blocks|members)( USING .*\(namespace_id=\?\))?")
+
+
+@pytest.mark.parametrize("question", QUESTIONS + LISTS)
+def test_no_question_walks_a_whole_namespace(tmp_path: Path, question: str) -> None:
+    path = tmp_path / "metadata.db"
+    migrate(path)
+    engine = create_engine(f"sqlite:///{path}")
+    compiled = getattr(trees, question)("sqlite").compile(dialect=engine.dialect)
+    values = [{"limit": 10, "namespace": "n", "user": "u"}.get(name, "[]") for name in compiled.positiontup]
+    with engine.connect() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", tuple(values)).all()]
+    engine.dispose()
+    for step in plan:
+        assert not WALK.fullmatch(step), plan
+        assert "BLOOM" not in step, plan
