@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from typing import Final
 
 from msgspec import Struct
 
+from syncline.client.local_errors import reading_error
 from syncline.content.digest import Digester
 from syncline.model.entries import Signature
-from syncline.model.errors import ChangedWhileRead, LocalIo, SynclineError, Unreadable
+from syncline.model.errors import ChangedWhileRead, SynclineError
 from syncline.model.ids import Digest, NodeId
 from syncline.model.limits import MIB
 from syncline.ports.local_files import LocalFiles
 
-READ_BYTES = MIB
-BATCH_FILES = 64
-BATCH_BYTES = 16 * MIB
+READ_BYTES: Final = MIB
+BATCH_FILES: Final = 64
+BATCH_BYTES: Final = 16 * MIB
 
 
 class HashJob(Struct, frozen=True):
@@ -34,23 +37,20 @@ class Hashed(Struct, frozen=True):
     error: SynclineError | None = None
 
 
-def hash_file(files: LocalFiles, path: str, signature: Signature) -> Digest:
-    """SHA-256 of a file that has `signature` before and after it is read. Raises `ChangedWhileRead`, `Unreadable`, `LocalIo`."""
+def hash_file(files: LocalFiles, path: str, signature: Signature, is_over: Callable[[], bool] = bool) -> Digest:
+    """SHA-256 of a file that has `signature` before and after it is read. `is_over` ends the reading of a long one early. Raises
+    `ChangedWhileRead` (also then), `Unreadable`, `LocalIo`."""
     try:
         with files.open_read(path) as file:
             if files.fstat_signature(file) != signature:
                 raise ChangedWhileRead(path=path)
             digester = Digester()
-            while data := file.read(READ_BYTES):
+            while not is_over() and (data := file.read(READ_BYTES)):
                 digester.update(data)
-            if files.fstat_signature(file) != signature:
+            if is_over() or files.fstat_signature(file) != signature:
                 raise ChangedWhileRead(path=path)
-    except FileNotFoundError:
-        raise ChangedWhileRead(path=path) from None
-    except PermissionError as error:
-        raise Unreadable(path=path, reason=error.strerror or "permission denied") from error
     except OSError as error:
-        raise LocalIo(path=path, reason=error.strerror or str(error)) from error
+        raise reading_error(error, path) from error
     return digester.digest()
 
 
@@ -61,6 +61,7 @@ class Hasher:
         self._files = files
         self._jobs: deque[HashJob] = deque()
         self._wake = asyncio.Event()
+        self._is_over = False
         self.results: asyncio.Queue[list[Hashed]] = asyncio.Queue()
 
     def submit(self, job: HashJob) -> None:
@@ -68,11 +69,16 @@ class Hasher:
         self._wake.set()
 
     async def run(self) -> None:
-        while True:
-            self._wake.clear()
-            while batch := self._next_batch():
-                await self.results.put(await asyncio.to_thread(self._hash, batch))
-            await self._wake.wait()
+        self._is_over = False
+        try:
+            while True:
+                self._wake.clear()
+                while batch := self._next_batch():
+                    await self.results.put(await asyncio.to_thread(self._hash, batch))
+                await self._wake.wait()
+        finally:
+            # A thread cannot be cancelled, and the process ends only when it has: a film must not hold that up.
+            self._is_over = True
 
     def _next_batch(self) -> list[HashJob]:
         batch: list[HashJob] = []
@@ -87,7 +93,7 @@ class Hasher:
         done: list[Hashed] = []
         for job in batch:
             try:
-                content_hash = hash_file(self._files, job.path, job.signature)
+                content_hash = hash_file(self._files, job.path, job.signature, lambda: self._is_over)
                 done.append(Hashed(job.node, job.signature, content_hash))
             except SynclineError as error:
                 done.append(Hashed(job.node, job.signature, None, error))
