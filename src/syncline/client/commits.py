@@ -1,11 +1,13 @@
 """Carrying planned changes to the server: pushes into changesets, refusals back into what to do next.
 
 Pushes of one group stand or fall together; the others share requests of at most `BATCH_MAX` changes, in order. When the server
-refuses a changeset it names every change that was wrong, so the rest is sent again at once without them.
+refuses a changeset it names every change that was wrong, so the rest is sent again at once without them. A refusal that names none
+(a quota, a limit) is narrowed down by halves, so that one change too many does not hold back a thousand others.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,8 +18,8 @@ from syncline.client.plan.steps import Push
 from syncline.client.send.jobs import Prepared
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind
-from syncline.model.errors import BlocksMissing, CommitRefused
-from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.errors import BlocksMissing, CommitRefused, Conflict, Refused, Retryable, SynclineError, Unauthenticated
+from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.model.limits import BATCH_MAX
 from syncline.ports.clock import Ids
 from syncline.ports.remote import Remote
@@ -26,18 +28,32 @@ from syncline.protocol.commits import Change, CommitAnswer, CommitRequest, Op
 
 log = structlog.get_logger(__name__)
 
-RESENDS_MAX: Final = 5
+REQUESTS_MAX: Final = 32
+"""Requests made of one batch at most: enough to find the one change in `BATCH_MAX` that an unnamed refusal is about."""
 Unit = tuple[Push, ...]
 """Pushes that stand or fall together."""
 
 
+class Booking(Struct, frozen=True):
+    """A changeset of this device that the server has. Once the journal was read up to `sequence`, each push became the base both
+    sides agree on, with its revision and the content that was sent (`plan.books.book_push`)."""
+
+    namespace: NamespaceId
+    sequence: int
+    pushes: list[tuple[Push, int, Digest | None]]
+
+
 class Committed(Struct):
-    """What came of a run of commits. `refused` maps nodes to the server's code; `answers` are those of accepted changesets."""
+    """What came of a run of commits. `refused` maps nodes to the server's code, `failed` to why their changes cannot be made at
+    all now; `unsent_blocks` holds nodes with blocks the server lacks. `lost` says that the server was lost on the way: what is in
+    none of the others may have been committed or not, which the journal will tell."""
 
     done: list[Push] = field(default_factory=list)
+    bookings: list[Booking] = field(default_factory=list)
     refused: dict[NodeId, str] = field(default_factory=dict)
+    failed: dict[NodeId, SynclineError] = field(default_factory=dict)
     unsent_blocks: set[NodeId] = field(default_factory=set)
-    answers: list[CommitAnswer] = field(default_factory=list)
+    lost: SynclineError | None = None
 
 
 class Committer:
@@ -51,14 +67,15 @@ class Committer:
     async def commit(
         self, units: Sequence[Unit], prepared: Mapping[NodeId, Prepared], heads: Mapping[NamespaceId, int]
     ) -> Committed:
-        """Commits units whose content is prepared. Raises what the remote raises, but for refusals."""
+        """Commits units whose content is prepared. Errors are part of what comes of it."""
         outcome = Committed()
         for namespace, batch in _batches(units):
-            left = batch
-            for _ in range(RESENDS_MAX):
-                if not left:
+            left = deque([batch])
+            for _ in range(REQUESTS_MAX):
+                if not left or outcome.lost is not None:
                     break
-                left = await self._send(namespace, left, prepared, heads.get(namespace, 0), outcome)
+                again = await self._send(namespace, left.popleft(), prepared, heads.get(namespace, 0), outcome)
+                left.extendleft(part for part in reversed(again) if part)
         return outcome
 
     async def _send(
@@ -68,19 +85,36 @@ class Committer:
         prepared: Mapping[NodeId, Prepared],
         head: int,
         outcome: Committed,
-    ) -> list[Unit]:
-        """One request; the units to send again."""
+    ) -> list[list[Unit]]:
+        """One request; what to send again, each part in a request of its own."""
         pushes = [push for unit in units for push in unit]
         changes = [self._change(push, prepared.get(push.node), head) for push in pushes]
         try:
             answer = await self._remote.commit(CommitRequest(namespace=namespace, changes=changes), key=self._ids.fresh())
         except CommitRefused as refusal:
-            return _without(units, refusal.fields.get("failures") or [], outcome)
+            left = _without(units, refusal.fields.get("failures") or [], outcome)
+            return self._narrowed(units, refusal, outcome) if left is None else [left]
         except BlocksMissing:
             outcome.unsent_blocks |= {push.node for push in pushes if push.content}
-            return [unit for unit in units if not any(push.content for push in unit)]
+            return [[unit for unit in units if not any(push.content for push in unit)]]
+        except (Retryable, Unauthenticated) as error:
+            outcome.lost = error
+            return []
+        except (Refused, Conflict) as refusal:
+            return self._narrowed(units, refusal, outcome)
         outcome.done += pushes
-        outcome.answers.append(answer)
+        outcome.bookings.append(_booking(namespace, pushes, prepared, answer))
+        return []
+
+    def _narrowed(self, units: list[Unit], refusal: SynclineError, outcome: Committed) -> list[list[Unit]]:
+        """A refusal that names no change: what can be sent without bytes goes first (it may make room), then halves."""
+        bare = [unit for unit in units if not any(push.content for push in unit)]
+        if bare and len(bare) < len(units):
+            return [bare, [unit for unit in units if any(push.content for push in unit)]]
+        if len(units) > 1:
+            return [units[: len(units) // 2], units[len(units) // 2 :]]
+        log.info("commit.refused", nodes=[push.node for push in units[0]], code=refusal.code)
+        outcome.failed.update((push.node, refusal) for push in units[0])
         return []
 
     def _change(self, push: Push, prepared: Prepared | None, head: int) -> Change:
@@ -132,23 +166,29 @@ def _batches(units: Sequence[Unit]) -> Iterator[tuple[NamespaceId, list[Unit]]]:
         yield batch[0][0].namespace, batch
 
 
-def _without(units: list[Unit], failures: list[dict[str, Any]], outcome: Committed) -> list[Unit]:
-    """The units that the refusal does not name. A refusal that names nothing gives nothing to send again."""
-    owners = [index for index, unit in enumerate(units) for _ in unit]
+def _without(units: list[Unit], failures: list[dict[str, Any]], outcome: Committed) -> list[Unit] | None:
+    """The units that the refusal does not name; None where it names none. Its indexes say whom it means, not its node ids: these
+    are the server's word, and what is counted against a node must be about a node that was sent."""
+    owners = [(index, push.node) for index, unit in enumerate(units) for push in unit]
     bad: set[int] = set()
     for failure in failures:
-        at = int(failure.get("index", -1))
-        if not 0 <= at < len(owners):
+        at = failure.get("index")
+        if not isinstance(at, int) or not 0 <= at < len(owners):
             continue
-        bad.add(owners[at])
+        owner, node = owners[at]
+        bad.add(owner)
         code = str(failure.get("code", "refused"))
-        node = NodeId(str(failure.get("node_id", "")))
-        if code == "blocks.missing":
+        if code == BlocksMissing.code:
             outcome.unsent_blocks.add(node)
         else:
             outcome.refused[node] = code
             log.info("commit.refused", node=node, code=code, detail=failure.get("detail", ""))
-    if not bad:
-        outcome.refused.update({push.node: "refused" for unit in units for push in unit})
-        return []
-    return [unit for index, unit in enumerate(units) if index not in bad]
+    return [unit for index, unit in enumerate(units) if index not in bad] if bad else None
+
+
+def _booking(namespace: NamespaceId, pushes: Sequence[Push], prepared: Mapping[NodeId, Prepared], answer: CommitAnswer) -> Booking:
+    booked = [
+        (push, result.revision, prepared[push.node].content_hash if push.content and push.node in prepared else None)
+        for push, result in zip(pushes, answer.results, strict=False)
+    ]
+    return Booking(namespace, answer.sequence, booked)

@@ -1,7 +1,8 @@
 """The device's line to the server: when to read the journal, when to try again, and the long poll that says so early.
 
 Losing the line is a state, not an error: local work goes on, and each next try waits longer, with jitter, up to a minute. Hints may
-be lost, doubled or late; what counts is the journal, which is also read at every poll's end.
+be lost, doubled or late; what counts is the journal, which is also read at every poll's end. Whether the line is lost, only reading
+the journal tells: a poll that fails asks for a look, and waits longer each time before the next poll.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from syncline.client.activity import Activity
 from syncline.client.observe.pull import Puller
 from syncline.client.status import Problem
 from syncline.client.trees.trees import Trees
-from syncline.model.errors import SynclineError, Unauthenticated, Unavailable
-from syncline.model.limits import CLIENT_POLL_MAX_S, CLIENT_POLL_MIN_S
+from syncline.model.errors import SynclineError, TooBusy, Unauthenticated, Unavailable
+from syncline.model.ids import NamespaceId
+from syncline.model.limits import CLIENT_POLL_MAX_S, CLIENT_POLL_MIN_S, POLL_CURSORS_MAX
 from syncline.ports.clock import Chance, Clock
 from syncline.ports.remote import Remote
 
 RECONNECT_FIRST_S: Final = 1.0
 RECONNECT_CAP_S: Final = 60.0
+POLL_REST_FIRST_S: Final = 0.1
+POLL_REST_CAP_S: Final = 60.0
+POLL_WORTH_S: Final = 1.0
+"""A poll that ended at its timeout, but sooner than this, did not wait."""
 
 
 class Contact:
@@ -45,10 +51,13 @@ class Contact:
         self._chance = chance
         self._wake = wake
         self._greeted = False
+        """The namespaces this device may see are known as of the last while."""
         self._delay_s = RECONNECT_FIRST_S
         self._retry_at_s = float("-inf")
         self._current = asyncio.Event()
         """Set while the cursors are at the head the device last heard of."""
+        self._idle_polls = 0
+        """Polls in a row that failed, or came back at once with nothing that moved a cursor."""
         self.wanted = True
         """The journal has moved, or may have."""
         self.offline: SynclineError | None = None
@@ -84,30 +93,46 @@ class Contact:
         if self.offline is not None and self._clock.monotonic_s() < self._retry_at_s:
             return False
         self.wanted = False
+        done = False
         try:
             if not self._greeted or self.offline is not None:
                 await self._puller.refresh_namespaces()
                 self._greeted = True
             for namespace in list(self._trees.access):
-                resets = self._puller.resets
-                await self._puller.pull(namespace)
-                if self._puller.resets != resets:
-                    self._activity.note("reset", "", "the server's history changed: it was observed anew, and nothing was deleted")
-        except (Unavailable, Unauthenticated) as error:
+                await self._pull(namespace)
+            done = True
+        except (Unavailable, TooBusy, Unauthenticated) as error:
             self.lose(error)
             return False
+        finally:
+            if not done:
+                # Whatever it was, the journal was not read; and what may be seen has perhaps changed.
+                self.wanted, self._greeted = True, False
         self._find()
         return True
 
+    async def _pull(self, namespace: NamespaceId) -> None:
+        resets = self._puller.resets
+        await self._puller.pull(namespace)
+        if self._puller.resets != resets:
+            self._activity.note("reset", "", self._puller.last_reset)
+
     def lose(self, error: SynclineError) -> None:
-        """The line is gone, or the session is."""
+        """The line is gone, or the session is. Several who notice the same loss make it no longer."""
+        now = self._clock.monotonic_s()
+        known = self.offline is not None and now < self._retry_at_s
         if self.offline is None:
             self._activity.note("offline", "", str(error))
-        self.offline = error
         self.wanted = True
         self._current.clear()
-        self._retry_at_s = self._clock.monotonic_s() + self._delay_s * (0.5 + self._chance.fraction())
-        self._delay_s = min(RECONNECT_CAP_S, self._delay_s * 2)
+        if known and not isinstance(error, Unauthenticated):
+            return
+        self.offline = error
+        if not known:
+            asked_s = error.fields.get("retry_after")
+            least_s = min(float(asked_s), RECONNECT_CAP_S) if isinstance(asked_s, int | float) else 0.0
+            self._retry_at_s = now + max(least_s, self._delay_s * (0.5 + self._chance.fraction()))
+            self._delay_s = min(RECONNECT_CAP_S, self._delay_s * 2)
 
     def _find(self) -> None:
         self._delay_s = RECONNECT_FIRST_S
@@ -116,22 +141,49 @@ class Contact:
             self._activity.note("online")
         self._current.set()
 
+    # -- the long poll -----------------------------------------------------------------------------------------------------------
+
     async def poll(self) -> None:
         """Holds a long poll for ever; the next one begins when the control task has looked."""
+        before: list[str] = []
         while True:
             await self._current.wait()
-            cursors = [row.cursor for row in self._puller.cursors.values()]
-            timeout_s = int(CLIENT_POLL_MIN_S + (CLIENT_POLL_MAX_S - CLIENT_POLL_MIN_S) * self._chance.fraction())
-            try:
-                answer = await self._remote.poll(cursors, timeout_s)
-            except SynclineError as error:
-                if isinstance(error, Unavailable | Unauthenticated):
-                    self.lose(error)
-                self._current.clear()
-                self.want()
-                continue
-            rows = self._puller.cursors
-            moved = any(sequence > rows[space].sequence for space, sequence in answer.namespaces.items() if space in rows)
-            if moved or answer.sync:
-                self._current.clear()
-                self.want()
+            cursors = self._cursors()
+            began_s = self._clock.monotonic_s()
+            moved = await self._poll_once(cursors)
+            if moved is None:
+                self._idle_polls += 1
+            elif cursors == before and (moved or self._clock.monotonic_s() - began_s < POLL_WORTH_S):
+                # The look after the last poll did not get past what that one announced: asking again at once would go round and
+                # round as fast as the network does.
+                self._idle_polls += 1
+            else:
+                self._idle_polls = 0
+            before = cursors
+            if self._idle_polls:
+                await asyncio.sleep(self._poll_rest_s())
+
+    def _cursors(self) -> list[str]:
+        rows = self._puller.cursors
+        return [rows[namespace].cursor for namespace in self._trees.access if namespace in rows][:POLL_CURSORS_MAX]
+
+    async def _poll_once(self, cursors: list[str]) -> bool | None:
+        """Whether something is said to have moved; None when the poll failed. Asks for a look unless nothing is new."""
+        timeout_s = int(CLIENT_POLL_MIN_S + (CLIENT_POLL_MAX_S - CLIENT_POLL_MIN_S) * self._chance.fraction())
+        try:
+            answer = await self._remote.poll(cursors, timeout_s)
+        except SynclineError:
+            self._current.clear()
+            self.want()
+            return None
+        rows = self._puller.cursors
+        moved = any(space not in rows or sequence > rows[space].sequence for space, sequence in answer.namespaces.items())
+        if answer.sync or any(space not in rows for space in answer.namespaces):
+            self._greeted = False
+        if moved or answer.sync:
+            self._current.clear()
+            self.want()
+        return bool(answer.namespaces)
+
+    def _poll_rest_s(self) -> float:
+        return min(POLL_REST_CAP_S, POLL_REST_FIRST_S * 2.0 ** min(self._idle_polls - 1, 20)) * (0.5 + self._chance.fraction() / 2)

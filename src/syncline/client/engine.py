@@ -28,14 +28,14 @@ from syncline.client.observe.pull import Puller
 from syncline.client.observe.scan import Observed, Observer
 from syncline.client.parking import Parking
 from syncline.client.plan.planner import PlanContext, plan
-from syncline.client.plan.steps import Plan, Report, Step
+from syncline.client.plan.steps import Fetch, Plan, Push, Report, Step
 from syncline.client.receive.apply import Applier
 from syncline.client.receive.receiver import Receiver
 from syncline.client.send.sender import Sender
 from syncline.client.status import Problem, State
 from syncline.client.trees.trees import Trees
 from syncline.client.troubles import Troubles
-from syncline.model.errors import NeedsDecision, SynclineError, Unauthenticated, Unavailable
+from syncline.model.errors import NeedsDecision, SynclineError, TooBusy, Unauthenticated, Unavailable
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import FULL_SCAN_INTERVAL_S
 from syncline.ports.clock import Chance, Clock, Ids
@@ -48,6 +48,14 @@ log = structlog.get_logger(__name__)
 ROOT_RECHECK_S: Final = 2.0
 FAULT_REST_S: Final = 5.0
 ROUND_REST_S: Final = 1.0
+ROUND_REST_CAP_S: Final = 60.0
+ROUNDS_FAILED_MAX: Final = 3
+"""So many failed rounds in a row, and whoever waits is told so."""
+STALLED_FREE: Final = 3
+STALLED_TOLD: Final = 12
+"""The same plan so often in a row, each time at once: the first few cost nothing, later ones wait longer, and then it is told."""
+STALLED_REST_S: Final = 0.1
+STALLED_REST_CAP_S: Final = 5.0
 HINTS_MAX: Final = 10_000
 PURGE_INTERVAL_S: Final = 3600.0
 IDLE_CAP_S: Final = 3600.0
@@ -116,6 +124,11 @@ class Engine:
         self._running = False
         self._replan = True
         self._stuck = False
+        self._failed_rounds = 0
+        self._same_plans = 0
+        self._last_plan = 0
+        self._halt = asyncio.Event()
+        self._without_root: NeedsDecision | None = None
 
     # -- what others may ask -----------------------------------------------------------------------------------------------------
 
@@ -123,7 +136,9 @@ class Engine:
         self._wake.set()
 
     def stop(self) -> None:
+        """The round under way is the last one."""
         self._stopping = True
+        self._halt.set()
         self._wake.set()
 
     def pause(self) -> None:
@@ -162,9 +177,10 @@ class Engine:
     async def look(self) -> list[Step]:
         """What the next plan would be; changes nothing but which nodes are known to agree."""
         if not self._running:
-            if await self._root_is_here():
-                await self._scan()
-                await self._look_at_server()
+            if not await self._root_is_here():
+                raise self._without_root or Unavailable(what="The folder")
+            await self._scan()
+            await self._look_at_server()
             return list((await asyncio.to_thread(self._plan)).steps)
         answer: asyncio.Future[list[Step]] = asyncio.get_running_loop().create_future()
         self._looks.append(answer)
@@ -185,11 +201,18 @@ class Engine:
             return State.ATTENTION
         if self.contact.offline is not None:
             return State.OFFLINE
-        if self._hints or not (self.settled or self._stuck):
+        if self._is_failing:
+            return State.DEGRADED
+        unread = self._hints or self._full_scan or self.contact.wanted or self.parts.observer.is_dirty
+        if unread or not (self.settled or self._stuck):
             return State.SYNCING
         if any(problem.code not in _HARMLESS for problem in problems):
             return State.DEGRADED
         return State.IN_SYNC if self.settled else State.SYNCING
+
+    @property
+    def _is_failing(self) -> bool:
+        return self._failed_rounds >= ROUNDS_FAILED_MAX
 
     # -- the tasks ---------------------------------------------------------------------------------------------------------------
 
@@ -209,14 +232,21 @@ class Engine:
         if parts.watcher is not None:
             tasks.append(asyncio.create_task(self._supervised("watcher", self._watch)))
         self._running = True
+        control = asyncio.create_task(self._control())
         try:
-            await self._control()
+            await asyncio.shield(control)
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled: the round under way ends, so that nobody writes to what the caller closes next.
+            self.stop()
+            await asyncio.wait([control])
+            raise
         finally:
-            for task in tasks:
+            for task in (control, *tasks):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(control, *tasks, return_exceptions=True)
             self._running = False
             self._barriers.close()
+            self._end_looks()
 
     async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -260,36 +290,58 @@ class Engine:
         once = self._barriers.add() if self._once else None
         while not self._stopping:
             self._wake.clear()
-            try:
-                await self._round()
-            except (Unavailable, Unauthenticated) as error:
-                self.contact.lose(error)
-            except NeedsDecision as decision:
-                self._troubles.set("decision", Problem(code=decision.code, path="", message=str(decision), blocking=True))
-            except SynclineError as error:
-                log.warning("round.failed", code=error.code, error=str(error))
-                self._troubles.set("round", Problem(code=error.code, path="", message=str(error)))
-                self._full_scan = self.contact.wanted = True
-                await asyncio.sleep(ROUND_REST_S)
-            except Exception as fault:
-                log.exception("engine.fault", part="control")
-                self._fault("control", fault)
-                self._full_scan = self.contact.wanted = True
-                await asyncio.sleep(FAULT_REST_S)
+            rest_s = await self._guarded_round()
             self._answer_barriers()
             if once is not None and once.settled.done():
                 return
-            if not self._replan:
+            if rest_s:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._halt.wait(), rest_s)
+            elif not self._replan:
                 await self._rest()
+
+    async def _guarded_round(self) -> float:
+        """One round; how many seconds to rest after it whatever happens (0 after a good one). A round that failed is made again,
+        from a full scan and the journal, later each time."""
+        try:
+            await self._round()
+            self._failed_rounds = 0
+            return self._rest_of_stalled()
+        except (Unavailable, TooBusy, Unauthenticated) as error:
+            self.contact.lose(error)
+            self.settled = self._stuck = False
+            return ROUND_REST_S
+        except NeedsDecision as decision:
+            self._troubles.set("decision", Problem(code=decision.code, path="", message=str(decision), blocking=True))
+        except SynclineError as error:
+            log.warning("round.failed", code=error.code, error=str(error))
+            self._troubles.set("round", Problem(code=error.code, path="", message=str(error)))
+            self._failed_rounds += 1
+        except Exception as fault:
+            log.exception("engine.fault", part="control")
+            self._fault("control", fault)
+            self._failed_rounds = max(ROUNDS_FAILED_MAX, self._failed_rounds + 1)
+        self.settled = self._stuck = False
+        self._full_scan = self.contact.wanted = self._replan = True
+        return min(ROUND_REST_CAP_S, ROUND_REST_S * 2.0 ** max(0, min(self._failed_rounds, 10) - 1))
+
+    def _rest_of_stalled(self) -> float:
+        """Seconds to wait before the plan that was just carried out for the n-th time is carried out again."""
+        if self._same_plans <= STALLED_FREE:
+            return 0.0
+        return min(STALLED_REST_CAP_S, STALLED_REST_S * 2.0 ** min(self._same_plans - STALLED_FREE - 1, 10))
 
     async def _rest(self) -> None:
         """Sleeps until something wakes the loop, or the next thing is due."""
         now = self.parts.clock.monotonic_s()
-        due = [now + IDLE_CAP_S, self._last_full_s + FULL_SCAN_INTERVAL_S]
-        instants = (self.parts.observer.next_due_s(), self.parts.parking.next_retry_s(), self.contact.next_try_s())
-        due += [instant for instant in instants if instant is not None]
+        due = [now + IDLE_CAP_S]
         if self._troubles.has("root"):
+            # Whatever else is due cannot be done without the folder, and would be due for ever.
             due.append(now + ROOT_RECHECK_S)
+        elif not self.paused:
+            due.append(self._last_full_s + FULL_SCAN_INTERVAL_S)
+            instants = (self.parts.observer.next_due_s(), self.parts.parking.next_retry_s(), self.contact.next_try_s())
+            due += [instant for instant in instants if instant is not None]
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(0.0, min(due) - now) + 0.001)
         if len(self.parts.executor.busy) > CROWD:
@@ -300,12 +352,17 @@ class Engine:
         self._replan = False
         self._merge(parts.executor.absorb())
         while self._hints:
+            self.settled = False
             parts.observer.mark(self._hints.popleft())
-        if (self.paused and not self._looks) or not await self._root_is_here():
+        if self.paused and not self._looks:
+            return
+        if not await self._root_is_here():
+            self._end_looks()
             return
         await self._scan()
         await self._look_at_server()
         planned = await asyncio.to_thread(self._plan)
+        parts.parking.keep(parts.trees.open)
         self._answer_looks(planned)
         if self.paused:
             return
@@ -324,6 +381,7 @@ class Engine:
             self._replan = True
         for key in ("round", "decision", "fault:control"):
             self._troubles.set(key, None)
+        self._count_stalls(steps)
         self._judge(planned, steps)
 
     async def _scan(self) -> None:
@@ -343,7 +401,8 @@ class Engine:
             self._last_full_s = now - FULL_SCAN_INTERVAL_S + ROOT_RECHECK_S
         self._troubles.scanned(self.observed.problems)
         if full:
-            parts.parking.forget_absent()
+            # What kept these folders may be gone by now: the next plan tries once more.
+            parts.executor.leftovers.clear()
         await parts.executor.save()
         if now - self._last_purge_s >= PURGE_INTERVAL_S:
             self._last_purge_s = now
@@ -366,18 +425,20 @@ class Engine:
         try:
             await asyncio.to_thread(self.parts.applier.check_root, self.parts.root_id)
         except NeedsDecision as decision:
+            self._without_root = decision
             problem = Problem(code=decision.code, path="", message=str(decision), blocking=True)
             if self._troubles.set("root", problem):
                 self.parts.activity.note("problem", "", str(decision))
             self.settled = self._stuck = False
             return False
+        self._without_root = None
         if self._troubles.set("root", None):
             self._full_scan = True
         return True
 
     def _plan(self) -> Plan:
         parts = self.parts
-        held = parts.executor.busy | parts.parking.held()
+        held = parts.executor.busy | parts.parking.held_from_plan()
         today = datetime.fromtimestamp(parts.clock.now_us() / 1e6, UTC).date().isoformat()
         context = PlanContext(
             device=parts.device_name,
@@ -385,6 +446,7 @@ class Engine:
             fresh_id=lambda: NodeId(parts.ids.fresh()),
             case_sensitive_disk=not parts.fold_case,
             leftovers=parts.executor.leftovers,
+            buried=parts.executor.buried,
             kept_names={row.namespace: row.name for row in parts.puller.cursors.values()},
         )
         return plan(parts.trees, context=context, busy=held)
@@ -400,6 +462,12 @@ class Engine:
             self.parts.observer.mark_folders(ran.rescan)
         if ran.lost_contact is not None:
             self.contact.lose(ran.lost_contact)
+        for booking in ran.bookings:
+            self.parts.puller.expect(booking)
+        for direction, content in ran.deleted:
+            self._guard.spend(direction, (content,))
+        for direction, content in ran.returned:
+            self._guard.give_back(direction, content)
         if ran.moved:
             self._replan = True
 
@@ -411,7 +479,26 @@ class Engine:
         nothing = not [step for step in planned.steps if not _is_report(step)] and not planned.waiting
         heard = self.contact.is_current
         self.settled = idle and quiet and nothing and heard and self._roots_agree()
-        self._stuck = idle and quiet and not self.settled and not parts.parking.retrying() and self._nothing_to_run(steps)
+        stalled = self._same_plans >= STALLED_TOLD
+        at_rest = idle and quiet and not parts.parking.retrying() and self._nothing_to_run(steps)
+        self._stuck = not self.settled and (at_rest or stalled)
+
+    def _count_stalls(self, steps: list[Step]) -> None:
+        """Notices a plan that is carried out again and again, at once, and changes nothing."""
+        online = self.contact.offline is None
+        doing = [step for step in steps if not _is_report(step) and (online or not isinstance(step, Push | Fetch))]
+        now = self.parts.clock.monotonic_s()
+        at_once = self._replan or self.parts.observer.due(now)
+        print_of_plan = hash(tuple((type(step), step.node) for step in doing))
+        is_same = bool(doing) and at_once and print_of_plan == self._last_plan
+        self._same_plans = self._same_plans + 1 if is_same else 0
+        self._last_plan = print_of_plan
+        told = None
+        if self._same_plans >= STALLED_TOLD:
+            path = self.parts.trees.local_path(doing[0].node) or self.parts.trees.remote_path(doing[0].node) or ""
+            log.warning("plan.stalled", steps=len(doing), kind=type(doing[0]).__name__, why=doing[0].why)
+            told = Problem(code="plan.stalled", path=path, message="Nothing comes of what is planned for it; it is tried on.")
+        self._troubles.set("stalled", told)
 
     def _nothing_to_run(self, steps: list[Step]) -> bool:
         if self.contact.offline is not None:
@@ -420,10 +507,9 @@ class Engine:
 
     def _roots_agree(self) -> bool:
         puller = self.parts.puller
-        for namespace, row in puller.cursors.items():
-            if namespace not in self.parts.trees.access:
-                continue
-            if puller.roots.text(namespace) != row.root:
+        for namespace in self.parts.trees.access:
+            row = puller.cursors.get(namespace)
+            if row is None or puller.roots.text(namespace) != row.root:
                 return False
             self.verified_us[namespace] = self.parts.clock.now_us()
         return True
@@ -434,13 +520,20 @@ class Engine:
             settled=self.settled,
             in_sync=self.state() is State.IN_SYNC,
             stuck=self._stuck,
-            blocked=lost and not self.parts.executor.busy and not self._replan,
+            blocked=self._is_failing or (lost and not self.parts.executor.busy and not self._replan),
         )
 
     def _answer_looks(self, planned: Plan) -> None:
         for look in self._looks:
             if not look.done():
                 look.set_result(list(planned.steps))
+        self._looks.clear()
+
+    def _end_looks(self) -> None:
+        """No plan can be made: whoever asked is told, rather than kept waiting."""
+        for look in self._looks:
+            if not look.done():
+                look.set_exception(self._without_root or Unavailable(what="The engine"))
         self._looks.clear()
 
 

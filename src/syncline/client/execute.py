@@ -17,10 +17,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from syncline.client.activity import Activity
-from syncline.client.commits import Committer, Unit, units_of
+from syncline.client.commits import Booking, Committed, Committer, Unit, units_of
+from syncline.client.guard import Direction
 from syncline.client.hashing import Hashed, Hasher, HashJob
 from syncline.client.parking import Parking
 from syncline.client.plan import steps as plan_steps
+from syncline.client.plan.books import keep_books
 from syncline.client.plan.steps import Fetch, Hash, Push, Step
 from syncline.client.receive.apply import Applier, Outcome
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
@@ -30,9 +32,9 @@ from syncline.client.send.sender import Sender
 from syncline.client.status import Problem, Progress
 from syncline.client.trees.trees import Trees
 from syncline.model.blocks import Manifest
-from syncline.model.entries import Kind, SyncedNode
+from syncline.model.entries import Kind
 from syncline.model.errors import ChangedWhileRead, InvalidRequest, SynclineError, Unauthenticated, Unavailable
-from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.model.limits import BATCH_MAX, GIB
 from syncline.model.paths import join, parent_of
 from syncline.ports.tree_store import TreeStore
@@ -42,17 +44,20 @@ log = structlog.get_logger(__name__)
 
 REFUSALS_MAX: Final = 4
 BOOKKEEPING: Final = (plan_steps.Adopt, plan_steps.Forget, plan_steps.Link, plan_steps.Rebase)
-DELETIONS: Final = (plan_steps.Discard, plan_steps.RemoveFolder)
 
 
 class Ran(Struct):
-    """What running steps led to: `moved` says the trees or the server changed, so a new plan is due at once."""
+    """What running steps led to: `moved` says the trees or the server changed, so a new plan is due at once. `deleted` and
+    `returned` tell files by their content, for the delete guard."""
 
     moved: bool = False
     committed: bool = False
     rescan: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     lost_contact: SynclineError | None = None
+    bookings: list[Booking] = field(default_factory=list)
+    deleted: list[tuple[Direction, Digest | None]] = field(default_factory=list)
+    returned: list[tuple[Direction, Digest]] = field(default_factory=list)
 
 
 class Executor:
@@ -85,12 +90,16 @@ class Executor:
         self._manifests: list[Manifest] = []
         self._uncertain: set[NodeId] = set()
         self._refusals: Counter[NodeId] = Counter()
+        self._replaced: set[NodeId] = set()
+        """Nodes whose fetched file the disk did not take once; the second time it is fetched anew."""
         self.busy: set[NodeId] = set()
         self.inbox: deque[Prepared | SendFailed | list[Fetched | FetchFailed] | list[Hashed]] = deque()
         """What the pipelines brought and the control task has not taken yet."""
         self.progress = Progress()
         self.leftovers: set[NodeId] = set()
         """Folders gone from the server that ignored or unknown files keep on this disk."""
+        self.buried: set[NodeId] = set()
+        """Nodes that the server knows as deleted, by its word."""
 
     @property
     def has_results(self) -> bool:
@@ -143,7 +152,7 @@ class Executor:
             return
         if isinstance(error, ChangedWhileRead):
             self._rescan_around(node, ran)
-        path = self._trees.local_path(node) or self._trees.remote_path(node) or ""
+        path = self._path(node)
         self._parking.failed(node, path, error)
         self._activity.note("problem", path, str(error))
 
@@ -169,10 +178,11 @@ class Executor:
             at = end
             if kind == "book":
                 for step in run:
+                    assert isinstance(step, BOOKKEEPING)
                     self._bookkeep(step)
                 ran.moved = True
             elif kind == "disk":
-                self._take(await asyncio.to_thread(self._applier.disk, run), run, ran)
+                await self._change_disk(run, ran)
             elif kind == "fetch":
                 await self._fetch([step for step in run if isinstance(step, Fetch)], wanted, ran)
             elif kind == "push":
@@ -189,40 +199,28 @@ class Executor:
                 await self._push(pushes, heads, ran)
         return ran
 
-    def _bookkeep(self, step: Step) -> None:
-        trees = self._trees
-        if isinstance(step, plan_steps.Link):
-            if step.to not in trees.local:
-                trees.rekey_local(step.node, step.to)
-            return
-        remote = trees.remote.get(step.node)
-        if isinstance(step, plan_steps.Forget) or remote is None:
-            trees.remove_synced(step.node)
-            return
-        trees.put_synced(
-            SyncedNode(
-                id=remote.id,
-                namespace=remote.namespace,
-                parent=remote.parent,
-                name=remote.name,
-                kind=remote.kind,
-                revision=remote.revision,
-                content_hash=remote.content_hash,
-                executable=remote.executable,
-            )
-        )
+    def _bookkeep(self, step: plan_steps.Adopt | plan_steps.Forget | plan_steps.Link | plan_steps.Rebase) -> None:
+        keep_books(self._trees, step)
         self._parking.succeeded(step.node)
         self._refusals.pop(step.node, None)
 
     def _read(self, step: Step, ran: Ran) -> None:
         if isinstance(step, plan_steps.Report):
-            path = self._trees.local_path(step.node) or self._trees.remote_path(step.node) or ""
+            path = self._path(step.node)
             ran.problems.append(Problem(code=step.code, path=path, message=step.message))
             return
         local, place = self._trees.local.get(step.node), self._trees.local_path(step.node)
         if local is not None and place is not None:
             self.busy.add(step.node)
             self._hasher.submit(HashJob(step.node, place, local.signature))
+
+    async def _change_disk(self, run: Sequence[Step], ran: Ran) -> None:
+        local = self._trees.local
+        discards = [local.get(step.node) for step in run if isinstance(step, plan_steps.Discard)]
+        outcome = await asyncio.to_thread(self._applier.disk, run)
+        done = set(outcome.done)
+        ran.deleted += [(Direction.DOWN, node.content_hash) for node in discards if node is not None and node.id in done]
+        self._take(outcome, run, ran)
 
     async def _fetch(self, run: Sequence[Fetch], wanted: list[Wanted], ran: Ran) -> None:
         ready: list[tuple[Fetch, Fetched]] = []
@@ -234,6 +232,8 @@ class Executor:
             if got is not None and got.content_hash == remote.content_hash:
                 ready.append((step, got))
                 continue
+            if got is not None:
+                await asyncio.to_thread(self._applier.drop_temp, got.temp_path)
             wanted.append(
                 Wanted(
                     node=step.node,
@@ -249,9 +249,11 @@ class Executor:
             batch = ready[start : start + BATCH_MAX]
             outcome = await asyncio.to_thread(self._applier.place, batch)
             self._take(outcome, [step for step, _ in batch], ran)
+            await self._keep_for_another_try(batch, outcome)
             done = set(outcome.done)
             for step, got in batch:
                 if step.node in done:
+                    ran.returned.append((Direction.DOWN, got.content_hash))
                     self.progress.downloaded_files += 1
                     self.progress.downloaded_bytes += got.size
                     path = self._trees.local_path(step.node) or step.name
@@ -260,15 +262,33 @@ class Executor:
                         self.progress.conflicts += 1
                         self._activity.note("conflict", join(parent_of(path), step.aside_name), step.why)
 
+    async def _keep_for_another_try(self, batch: Sequence[tuple[Fetch, Fetched]], outcome: Outcome) -> None:
+        """A file that something on this disk keeps from its place is not fetched again; one whose place is not what the trees say
+        waits for one more plan, since its temporary file may be what is wrong."""
+        done, stale = set(outcome.done), set(outcome.stale)
+        for step, got in batch:
+            if step.node in done:
+                self._replaced.discard(step.node)
+            elif step.node in stale and step.node in self._replaced:
+                self._replaced.discard(step.node)
+                await asyncio.to_thread(self._applier.drop_temp, got.temp_path)
+            else:
+                if step.node in stale:
+                    self._replaced.add(step.node)
+                self._fetched[step.node] = got
+
     def _take(self, outcome: Outcome, run: Sequence[Step], ran: Ran) -> None:
         ran.rescan |= outcome.rescan
         ran.moved = ran.moved or bool(outcome.done)
-        settled = {*outcome.done, *outcome.stale}
+        done, stale = set(outcome.done), set(outcome.stale)
         by_path = {problem.path: problem for problem in outcome.problems}
         for step in run:
-            if step.node in settled:
+            if step.node in stale:
+                self._parking.restless(step.node, self._path(step.node))
+                continue
+            if step.node in done:
                 self._parking.succeeded(step.node)
-                if isinstance(step, plan_steps.Relocate) and step.new_id is not None and step.node in outcome.done:
+                if isinstance(step, plan_steps.Relocate) and step.new_id is not None:
                     self.progress.conflicts += 1
                     self._activity.note("conflict", step.name, step.why)
                 continue
@@ -276,6 +296,7 @@ class Executor:
             problem = next((by_path[path] for path in paths if path in by_path), None)
             if isinstance(step, plan_steps.RemoveFolder) and problem is not None and problem.code == "folder.leftover":
                 self.leftovers.add(step.node)
+                ran.moved = True
             elif problem is not None or outcome.problems:
                 self._parking.held_by(step.node, problem or outcome.problems[0])
 
@@ -289,31 +310,60 @@ class Executor:
                 units.append(unit)
         if not units:
             return
-        outcome = await self._committer.commit(units, self._prepared, heads)
-        ran.committed = ran.committed or bool(outcome.answers) or bool(outcome.refused)
-        for push in outcome.done:
-            self._note_push(push)
-        for node in outcome.unsent_blocks:
-            self._uncertain.add(node)
-            self._prepared.pop(node, None)
-            ran.moved = True
-        for node, code in outcome.refused.items():
-            self._refusals[node] += 1
-            if self._refusals[node] > REFUSALS_MAX:
-                path = self._trees.local_path(node) or self._trees.remote_path(node) or ""
-                self._parking.failed(node, path, InvalidRequest(message=f"the server refuses this change ({code})"))
+        self._answered(await self._committer.commit(units, self._prepared, heads), ran)
 
-    def _note_push(self, push: Push) -> None:
+    def _answered(self, outcome: Committed, ran: Ran) -> None:
+        """What the server said to this plan's pushes."""
+        ran.committed = ran.committed or bool(outcome.done or outcome.refused)
+        ran.moved = ran.moved or bool(outcome.failed or outcome.unsent_blocks)
+        ran.bookings += outcome.bookings
+        ran.lost_contact = outcome.lost
+        for push in outcome.done:
+            self._note_push(push, ran)
+        for node, error in outcome.failed.items():
+            self._failed(node, error, ran)
+        for node in outcome.unsent_blocks:
+            self._prepared.pop(node, None)
+            if node in self._uncertain:
+                self._refuse(node, "blocks.missing")
+            self._uncertain.add(node)
+        for node, code in outcome.refused.items():
+            if code == "node.deleted" and node not in self._trees.remote:
+                self.buried.add(node)
+            self._refuse(node, code)
+
+    def _refuse(self, node: NodeId, code: str) -> None:
+        """A refusal usually means that the trees are behind; one that repeats means something else."""
+        self._refusals[node] += 1
+        if self._refusals[node] > REFUSALS_MAX:
+            self._parking.failed(node, self._path(node), InvalidRequest(message=f"The server refuses this change ({code})."))
+
+    def _path(self, node: NodeId) -> str:
+        return self._trees.local_path(node) or self._trees.remote_path(node) or ""
+
+    def _note_push(self, push: Push, ran: Ran) -> None:
         self._refusals.pop(push.node, None)
+        self._parking.succeeded(push.node)
         prepared = self._prepared.pop(push.node, None) if push.content else None
         self._uncertain.discard(push.node)
-        path = self._trees.local_path(push.node) or self._trees.remote_path(push.node) or push.name or ""
+        self.buried.discard(push.node)
+        path = self._path(push.node) or push.name or ""
+        if push.op is Op.DELETE:
+            ran.deleted += [(Direction.UP, content) for content in self._contents_below(push.node)]
         if prepared is not None:
+            ran.returned.append((Direction.UP, prepared.content_hash))
             self.progress.uploaded_files += 1
             self.progress.uploaded_bytes += prepared.size
             self._activity.note("uploaded", path)
         elif push.op is not Op.CREATE:
             self._activity.note({Op.DELETE: "deleted", Op.MOVE: "moved"}.get(push.op, push.op.value), path, "on the server")
+
+    def _contents_below(self, node: NodeId) -> list[Digest | None]:
+        """The files that the delete of a node takes away on the server."""
+        remote = self._trees.remote
+        found = remote.get(node)
+        nodes = [*([] if found is None else [found]), *remote.descendants(node)]
+        return [each.content_hash for each in nodes if each.kind is Kind.FILE]
 
     def _is_prepared(self, node: NodeId) -> bool:
         prepared, local = self._prepared.get(node), self._trees.local.get(node)
@@ -346,12 +396,17 @@ class Executor:
         )
 
     async def _drop_unwanted(self, planned: set[NodeId]) -> None:
-        """Fetched files that the plan no longer asks for go; so do preparations of nodes that are gone."""
-        unwanted = [node for node in self._fetched if node not in planned and node not in self.busy]
-        for node in unwanted:
+        """What the plan no longer asks for is forgotten: fetched files, preparations, and what was counted. What is parked is
+        asked for again."""
+        wanted = planned | self.busy | self._parking.held()
+        for node in [node for node in self._fetched if node not in wanted]:
             await asyncio.to_thread(self._applier.drop_temp, self._fetched.pop(node).temp_path)
-        for node in [node for node in self._prepared if node not in self._trees.local]:
-            del self._prepared[node]
+        memories: tuple[dict[NodeId, Prepared] | Counter[NodeId], ...] = (self._prepared, self._refusals)
+        for memory in memories:
+            for node in [node for node in memory if node not in wanted]:
+                del memory[node]
+        for noted in (self._uncertain, self._replaced, self.buried):
+            noted &= wanted
 
     async def save(self) -> None:
         """Writes what the trees gathered, and manifests learnt, in one transaction."""

@@ -1,17 +1,19 @@
 """The delete guard: a budget of deletions over a sliding window, for each direction, that pauses and asks.
 
 A burst of small plans cannot drain it, since the window slides over all of them; files that come back give their share back; a
-person may lift it (`--yes`). It never stops anything but deletions.
+person may lift it (`--yes`). It never stops anything but deletions. Only deletions that were done are charged: one that is planned
+again and again (offline, refused, in the way of something) is one deletion.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from syncline.client.plan.steps import Discard, Plan, Push, RemoveFolder, Step
 from syncline.client.status import Problem
+from syncline.model.ids import Digest
 from syncline.model.limits import DELETE_GUARD_FILES, DELETE_GUARD_SHARE, DELETE_GUARD_WINDOW_S
 from syncline.ports.clock import Clock
 from syncline.protocol.commits import Op
@@ -24,45 +26,79 @@ class Direction(StrEnum):
     DOWN = "down"
 
 
+class _Window:
+    """Deletions of the last window, by the content that went. `len` is what counts."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[float, Digest | None]] = deque()
+        self._there: Counter[Digest | None] = Counter()
+        self._returned: Counter[Digest | None] = Counter()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, now_s: float, contents: Iterable[Digest | None]) -> None:
+        for content in contents:
+            self._entries.append((now_s, content))
+            self._there[content] += 1
+            self._count += 1
+
+    def take_back(self, content: Digest | None) -> None:
+        if self._there[content] > self._returned[content]:
+            self._returned[content] += 1
+            self._count -= 1
+
+    def forget_before(self, horizon_s: float) -> None:
+        while self._entries and self._entries[0][0] < horizon_s:
+            _, content = self._entries.popleft()
+            self._there[content] -= 1
+            if self._returned[content]:
+                self._returned[content] -= 1
+            else:
+                self._count -= 1
+            for counter in (self._there, self._returned):
+                if not counter[content]:
+                    del counter[content]
+
+
 class DeleteGuard:
     """Counts deletions of files, not of folders."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._spent: dict[Direction, deque[tuple[float, int]]] = {direction: deque() for direction in Direction}
+        self._windows = {direction: _Window() for direction in Direction}
         self._confirmed_until = float("-inf")
 
     def confirm(self) -> None:
-        """A person said yes: no limit for one window."""
+        """A person said yes: no limit for one window, and what is deleted in it is not held against later ones."""
         self._confirmed_until = self._clock.monotonic_s() + DELETE_GUARD_WINDOW_S
+
+    @property
+    def is_lifted(self) -> bool:
+        return self._clock.monotonic_s() < self._confirmed_until
 
     def allows(self, direction: Direction, count: int, files: int) -> bool:
         """Whether `count` more deletions are within the budget of a tree that holds `files` files before them."""
-        if count == 0 or self._clock.monotonic_s() < self._confirmed_until:
+        if count == 0 or self.is_lifted:
             return True
-        spent = self._recent(direction)
-        total = files + spent
-        return spent + count <= max(DELETE_GUARD_FILES, DELETE_GUARD_SHARE * total)
+        spent = self.spent(direction)
+        return spent + count <= max(DELETE_GUARD_FILES, DELETE_GUARD_SHARE * (files + spent))
 
-    def spend(self, direction: Direction, count: int) -> None:
-        if count:
-            self._spent[direction].append((self._clock.monotonic_s(), count))
+    def spent(self, direction: Direction) -> int:
+        """Deletions within the window that were not given back."""
+        window = self._windows[direction]
+        window.forget_before(self._clock.monotonic_s() - DELETE_GUARD_WINDOW_S)
+        return len(window)
 
-    def give_back(self, direction: Direction, count: int) -> None:
-        """Files re-appeared: so many deletions no longer count."""
-        spent = self._spent[direction]
-        while count > 0 and spent:
-            at, last = spent.pop()
-            if last > count:
-                spent.append((at, last - count))
-            count -= last
+    def spend(self, direction: Direction, contents: Iterable[Digest | None]) -> None:
+        """These files were deleted, each told by its content."""
+        if not self.is_lifted:
+            self._windows[direction].add(self._clock.monotonic_s(), contents)
 
-    def _recent(self, direction: Direction) -> int:
-        spent = self._spent[direction]
-        horizon = self._clock.monotonic_s() - DELETE_GUARD_WINDOW_S
-        while spent and spent[0][0] < horizon:
-            spent.popleft()
-        return sum(count for _, count in spent)
+    def give_back(self, direction: Direction, content: Digest | None) -> None:
+        """A file with this content came (again): a deletion of it no longer counts."""
+        self._windows[direction].take_back(content)
 
 
 def guarded(planned: Plan, guard: DeleteGuard, count_files: Callable[[], int]) -> tuple[list[Step], Problem | None]:
@@ -72,24 +108,17 @@ def guarded(planned: Plan, guard: DeleteGuard, count_files: Callable[[], int]) -
         return list(planned.steps), None
     files = count_files()
     held = {direction: count for direction, count in wanted.items() if not guard.allows(direction, count, files)}
-    for direction, count in wanted.items():
-        if direction not in held:
-            guard.spend(direction, count)
     if not held:
         return list(planned.steps), None
-    told = " and ".join(f"{count} files {_PLACES[direction]}" for direction, count in held.items())
+    told = " and ".join(f"{count:,} files {_PLACES[direction]}" for direction, count in held.items())
     message = f"{told} would be deleted. If that is meant, run `syncline resume --yes`; until then nothing is deleted."
     problem = Problem(code="delete.guard", path="", message=message, blocking=True)
-    return [step for step in planned.steps if not _is_held(step, held, planned)], problem
+    deletes = (step for step in planned.steps if isinstance(step, Push) and step.op is Op.DELETE)
+    groups = {step.group for step in deletes} - {None}
+    return [step for step in planned.steps if not _is_held(step, held, groups)], problem
 
 
-def _is_held(step: Step, held: dict[Direction, int], planned: Plan) -> bool:
+def _is_held(step: Step, held: dict[Direction, int], groups: set[int | None]) -> bool:
     if isinstance(step, Discard | RemoveFolder):
         return Direction.DOWN in held
-    if not isinstance(step, Push) or Direction.UP not in held:
-        return False
-    if step.op is Op.DELETE:
-        return True
-    return step.group is not None and any(
-        isinstance(other, Push) and other.group == step.group and other.op is Op.DELETE for other in planned.steps
-    )
+    return Direction.UP in held and isinstance(step, Push) and (step.op is Op.DELETE or step.group in groups)

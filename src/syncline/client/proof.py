@@ -28,6 +28,14 @@ class Roots:
         if new is not None:
             self._sums[new.namespace] = (self._sums.get(new.namespace, 0) + _term(new)) % MODULUS
 
+    def text_after(self, namespace: NamespaceId, changes: Iterable[tuple[RemoteNode | None, RemoteNode | None]]) -> str:
+        """What `text` would say after these replacements, which are not made."""
+        total = self._sums.get(namespace, 0)
+        for old, new in changes:
+            total -= _term(old) if old is not None and old.namespace == namespace else 0
+            total += _term(new) if new is not None and new.namespace == namespace else 0
+        return root_text(total)
+
     def text(self, namespace: NamespaceId) -> str:
         """The root as 64 hexadecimal digits."""
         return root_text(self._sums.get(namespace, 0))

@@ -1,33 +1,41 @@
 """Reading the server: the journal by cursor into the remote tree, or a snapshot where the history was reset.
 
 Laws (`docs/protocol.md`): the cursor and the rows it stands for are one transaction; the chain over the rows of every page and the
-Merkle root at its end are recomputed here, and a page that does not add up is thrown away for a snapshot. After a reset of the
-same epoch absences are deletes; under a new epoch, or a history that diverged, the synced tree counts as empty, so that nothing is
-deleted on a server's account that lost its memory.
+Merkle root at its end are recomputed here before a row of it is believed, and a page that does not add up is thrown away for a
+snapshot, which must add up too. After a reset of the same epoch absences are deletes; under a new epoch, a history that diverged,
+or one that is shorter than it was, the synced tree counts as empty, so that nothing is deleted on a server's account that lost its
+memory.
+
+This device's own changesets become the base at the very point of the journal where they stand, between what came before and what
+came after: a later change of another device, read in the same breath, is then no conflict.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
+from syncline.client.commits import Booking
+from syncline.client.plan.books import book_push
 from syncline.client.proof import Roots
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import RemoteNode
-from syncline.model.errors import Corrupt, CursorReset, HistoryExpired
-from syncline.model.ids import NamespaceId, NodeId
-from syncline.model.journal import EMPTY_CHAIN, JournalEntry, chain_over
+from syncline.model.errors import Corrupt, CorruptCursor, CursorReset, HistoryExpired
+from syncline.model.ids import Digest, NamespaceId, NodeId
+from syncline.model.journal import JournalEntry, chain_over
 from syncline.ports.remote import Remote
 from syncline.ports.tree_store import CursorRow, TreeStore
 from syncline.protocol.sessions import Namespace
 
 log = structlog.get_logger(__name__)
 
-SNAPSHOT_PAGES_MAX = 100_000
-REPLAY_PAGES_MAX = 1_000_000
+SNAPSHOT_PAGES_MAX: Final = 100_000
+REPLAY_PAGES_MAX: Final = 1_000_000
+_LOST_MEMORY: Final = frozenset(("history_diverged", "epoch_changed"))
 
 
 class Puller:
@@ -40,18 +48,28 @@ class Puller:
         self.cursors: dict[NamespaceId, CursorRow] = {row.namespace: row for row in cursors}
         self.roots = Roots(trees.remote)
         self._spaces: dict[NamespaceId, Namespace] = {}
+        self._bookings: dict[NamespaceId, list[Booking]] = {}
         self.resets = 0
         """How often history had to be observed anew."""
+        self.last_reset = ""
+        """What a person reads about the last time."""
 
     async def refresh_namespaces(self) -> None:
-        """Asks which namespaces this device may see, and with what access."""
+        """Asks which namespaces this device may see, and with what access. Raises `Corrupt` for an answer without the user's own:
+        taking that at its word would unmount everything."""
         answer = await self._remote.namespaces()
+        if all(str(space.id) != str(self._trees.root) for space in answer.namespaces):
+            raise Corrupt(what="The list of namespaces", reason="this user's own is not in it")
         self._trees.access = {space.id: space.access for space in answer.namespaces}
         for space in answer.namespaces:
             known = self.cursors.get(space.id)
             if known is not None and (known.access, known.name) != (space.access, space.name):
                 self.cursors[space.id] = replace(known, name=space.name, access=space.access)
         self._spaces = {space.id: space for space in answer.namespaces}
+
+    def expect(self, booking: Booking) -> None:
+        """A changeset of this device is, or will be, in the journal."""
+        self._bookings.setdefault(booking.namespace, []).append(booking)
 
     async def pull(self, namespace: NamespaceId) -> bool:
         """Brings one namespace to the head; whether anything came. Raises `Unavailable` and what else the remote raises."""
@@ -61,15 +79,14 @@ class Puller:
             return True
         try:
             return await self._follow(row)
-        except (CursorReset, HistoryExpired) as reset:
+        except CursorReset as reset:
             reason = str(reset.fields.get("reason", reset.code))
-            log.warning("history.reset", namespace=namespace, reason=reason)
-            diverged = reason in ("history_diverged", "epoch_changed")
+        except (HistoryExpired, CorruptCursor) as reset:
+            reason = reset.code
         except Corrupt as damage:
-            log.warning("history.mismatch", namespace=namespace, reason=str(damage))
-            diverged = False
-        self.resets += 1
-        await self._observe_anew(namespace, forget_synced=diverged)
+            reason = str(damage)
+        log.warning("history.reset", namespace=namespace, reason=reason)
+        await self._observe_anew(namespace, forget_synced=reason in _LOST_MEMORY, reason=reason)
         return True
 
     async def _follow(self, row: CursorRow) -> bool:
@@ -78,28 +95,49 @@ class Puller:
             page = await self._remote.changes(row.namespace, row.cursor)
             if page.epoch != row.epoch:
                 raise CursorReset(reason="epoch_changed", epoch=page.epoch)
-            if page.entries:
-                came = True
-                entries = [entry.row() for entry in page.entries]
-                await asyncio.to_thread(self._check_chain, row, entries, page.chain)
-                for entry in entries:
-                    self._apply(row.namespace, entry)
-                if self.roots.text(row.namespace) != page.root:
-                    raise Corrupt(what=f"the tree of {row.namespace}", reason="its Merkle root is not the server's")
+            entries = [entry.row() for entry in page.entries]
+            chain, root = await asyncio.to_thread(self._sums, row, entries)
+            if chain != page.chain:
+                raise CursorReset(reason="history_diverged")
+            if root != page.root:
+                raise Corrupt(what=f"The tree of {row.namespace}", reason="its Merkle root is not the server's")
             row = replace(row, cursor=page.cursor, sequence=page.sequence, chain=page.chain, root=page.root)
+            booked = self._apply(row, entries)
             self.cursors[row.namespace] = row
-            if page.entries:
+            if entries or booked:
+                came = True
                 await self._write()
             if not page.has_more:
                 return came
         return came
 
-    @staticmethod
-    def _check_chain(row: CursorRow, entries: list[JournalEntry], chain: str) -> None:
-        if chain_over(row.chain, entries) != chain:
-            raise CursorReset(reason="history_diverged")
+    def _sums(self, row: CursorRow, entries: list[JournalEntry]) -> tuple[Digest, str]:
+        """The chain and the Merkle root that these entries lead to, while the trees stay as they are."""
+        after: dict[NodeId, RemoteNode | None] = {
+            entry.node_id: None if entry.deleted else _node(row.namespace, entry) for entry in entries
+        }
+        remote = self._trees.remote
+        root = self.roots.text_after(row.namespace, [(remote.get(node), new) for node, new in after.items()])
+        return chain_over(row.chain, entries), root
 
-    def _apply(self, namespace: NamespaceId, entry: JournalEntry) -> None:
+    def _apply(self, row: CursorRow, entries: list[JournalEntry]) -> bool:
+        """Puts entries into the remote tree, and this device's own changesets into the synced tree as they are passed; whether
+        there were any of these."""
+        due = sorted(self._bookings.pop(row.namespace, ()), key=lambda booking: booking.sequence)
+        passed = 0
+        for entry in entries:
+            while passed < len(due) and due[passed].sequence < entry.sequence:
+                self._book(due[passed])
+                passed += 1
+            self._put(row.namespace, entry)
+        while passed < len(due) and due[passed].sequence <= row.sequence:
+            self._book(due[passed])
+            passed += 1
+        if passed < len(due):
+            self._bookings[row.namespace] = due[passed:]
+        return passed > 0
+
+    def _put(self, namespace: NamespaceId, entry: JournalEntry) -> None:
         old = self._trees.remote.get(entry.node_id)
         if entry.deleted:
             self._trees.remove_remote(entry.node_id)
@@ -109,11 +147,34 @@ class Puller:
         self._trees.put_remote(new)
         self.roots.replace(old, new)
 
-    async def _observe_anew(self, namespace: NamespaceId, *, forget_synced: bool) -> None:
-        """Collects a snapshot and the changes after it, then diffs the whole into the remote tree in one transaction."""
+    def _book(self, booking: Booking) -> None:
+        for push, revision, content_hash in booking.pushes:
+            book_push(self._trees, push, revision=revision, content_hash=content_hash)
+
+    async def _observe_anew(self, namespace: NamespaceId, *, forget_synced: bool, reason: str = "") -> None:
+        """Collects a snapshot and the changes after it, then diffs the whole into the remote tree in one transaction. Raises
+        `Corrupt`, and changes nothing, when they do not add up to the server's Merkle root."""
+        staged, row = await self._collect(namespace)
+        theirs = await asyncio.to_thread(lambda: Roots(staged.values()).text(namespace))
+        if theirs != row.root:
+            raise Corrupt(what=f"The snapshot of {namespace}", reason="its Merkle root is not the server's")
+        known = self.cursors.get(namespace)
+        forget = forget_synced or (known is not None and (known.epoch != row.epoch or row.sequence < known.sequence))
+        await asyncio.to_thread(self._replace_all, namespace, staged, forget)
+        self._bookings.pop(namespace, None)
+        self.cursors[namespace] = row
+        await self._write()
+        if known is not None:
+            deleted = "nothing was deleted on its account" if forget else "what it no longer has counts as deleted"
+            self.last_reset = f"the server's history was observed anew ({reason}); {deleted}"
+            self.resets += 1
+
+    async def _collect(self, namespace: NamespaceId) -> tuple[dict[NodeId, RemoteNode], CursorRow]:
+        """Every live node, and where the cursor then stands."""
         staged: dict[NodeId, RemoteNode] = {}
         page = await self._remote.snapshot(namespace, None)
-        cursor, epoch, sequence, chain = page.cursor, page.epoch, page.sequence, page.chain
+        epoch, sequence, chain = page.epoch, page.sequence, page.chain
+        cursor = page.cursor
         for _ in range(SNAPSHOT_PAGES_MAX):
             for entry in page.entries:
                 staged[entry.node_id] = _node(namespace, entry.row())
@@ -123,21 +184,20 @@ class Puller:
         root = ""
         for _ in range(REPLAY_PAGES_MAX):
             changes = await self._remote.changes(namespace, cursor)
-            for change in changes.entries:
+            entries = [entry.row() for entry in changes.entries]
+            for change in entries:
                 if change.deleted:
                     staged.pop(change.node_id, None)
                 else:
-                    staged[change.node_id] = _node(namespace, change.row())
-            cursor, sequence, chain, root = changes.cursor, changes.sequence, changes.chain, changes.root
+                    staged[change.node_id] = _node(namespace, change)
+            chain = chain_over(chain, entries)
+            if (changes.epoch, changes.chain) != (epoch, chain):
+                raise Corrupt(what=f"The snapshot of {namespace}", reason="the history changed while it was read")
+            cursor, sequence, root = changes.cursor, changes.sequence, changes.root
             if not changes.has_more:
                 break
-        known = self.cursors.get(namespace)
-        forget = forget_synced or (known is not None and known.epoch != epoch)
-        await asyncio.to_thread(self._replace_all, namespace, staged, forget)
-        if self.roots.text(namespace) != root:
-            raise Corrupt(what=f"the snapshot of {namespace}", reason="its Merkle root is not the server's")
         space = self._spaces.get(namespace)
-        self.cursors[namespace] = CursorRow(
+        row = CursorRow(
             namespace=namespace,
             name=space.name if space else "",
             access=self._trees.access[namespace],
@@ -145,10 +205,10 @@ class Puller:
             cursor=cursor,
             epoch=epoch,
             sequence=sequence,
-            chain=chain or EMPTY_CHAIN,
+            chain=chain,
             root=root,
         )
-        await self._write()
+        return staged, row
 
     def _replace_all(self, namespace: NamespaceId, staged: dict[NodeId, RemoteNode], forget_synced: bool) -> None:
         gone = [node for node in self._trees.remote if node.namespace == namespace and node.id not in staged]
