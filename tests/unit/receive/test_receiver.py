@@ -272,9 +272,8 @@ def _evil(block: Any) -> Any:
 async def test_a_content_hash_that_is_none_is_refused(other: Device) -> None:
     from msgspec.structs import replace
 
-    want = Wanted(
-        node=other.write("x", b"").node, namespace=HOME, revision=1, content_hash=Digest("../x"), size=1, executable=False, mtime_us=0
-    )
+    node = other.write("x", b"").node
+    want = Wanted(node=node, namespace=HOME, revision=1, content_hash=Digest("../x"), size=1, executable=False, mtime_us=0)
     results = await other.receive([want, replace(want, node=other.write("x", b"").node, content_hash=Digest("a" * 64), size=-1)])
     assert all(isinstance(result, FetchFailed) for result in results.values())
 

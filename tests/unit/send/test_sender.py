@@ -69,7 +69,7 @@ async def test_a_long_file_is_cut_and_hashed_whole(device: Device, remote: Conte
         assert hashlib.sha256(data[at : at + block.size]).hexdigest() == block.hash
         at += block.size
     assert all(len(pack) <= PACK_MAX_BYTES for pack in remote.objects.values())
-    assert remote.calls.count("missing") <= 5
+    assert remote.calls.count("missing") <= 6
     assert device.spooled() == []
 
 

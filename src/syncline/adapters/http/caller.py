@@ -17,7 +17,7 @@ from msgspec import Struct
 from yarl import URL
 
 from syncline.adapters.http import wire
-from syncline.adapters.http.retry import REFUSED, UNTRUSTED, Backoff
+from syncline.adapters.http.retry import REFUSED, SILENT, UNTRUSTED, Backoff
 from syncline.model.errors import LimitExceeded, Refused, Retryable, SynclineError, Unauthenticated, Unavailable
 from syncline.model.limits import BODY_MAX_BYTES, MIB, REQUEST_TIMEOUT_S
 from syncline.ports.clock import Clock
@@ -75,7 +75,9 @@ def network_errors(what: str) -> Iterator[None]:
         raise Unavailable(what=what, reason=REFUSED) from error
     except aiohttp.InvalidURL as error:
         raise Refused(reason=f"not an address: {error}") from error
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+    except TimeoutError as error:
+        raise Unavailable(what=what, reason=SILENT) from error
+    except (aiohttp.ClientError, OSError) as error:
         refused = isinstance(getattr(error, "os_error", None), ConnectionRefusedError)
         raise Unavailable(what=what, reason=REFUSED if refused else str(error) or type(error).__name__) from error
 

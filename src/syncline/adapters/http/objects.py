@@ -26,11 +26,11 @@ from syncline.model.errors import (
     TooBusy,
     Unavailable,
 )
-from syncline.model.limits import MIB, TRANSFER_STALL_S
+from syncline.model.limits import KIB, TRANSFER_STALL_S
 from syncline.ports.remote import Traffic
 from syncline.protocol.blocks import SignedRequest
 
-READ_BYTES: Final = 1 * MIB
+READ_BYTES: Final = 512 * KIB
 _REASON_BYTES: Final = 512
 _STORE: Final = "the object store"
 

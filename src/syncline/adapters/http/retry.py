@@ -1,8 +1,8 @@
 """When a call is made again, and how long to wait before: bounded attempts, jittered exponential pauses, `retry_after` honoured.
 
-Laws: only errors of the Retryable family are tried again. A refused connection fails fast, since whoever holds this client has a
-loop of its own that waits for the server to come back. A pause the server asks for that is longer than `PAUSE_MAX_S` is the
-caller's business: the error goes up at once.
+Laws: only errors of the Retryable family are tried again. A refused connection fails fast, and a silent server soon, since whoever
+holds this client has a loop of its own that waits for the server to come back. A pause the server asks for that is longer than
+`PAUSE_MAX_S` is the caller's business: the error goes up at once.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from syncline.ports.clock import Chance
 PAUSE_FIRST_S: Final = 0.2
 PAUSE_MAX_S: Final = 10.0
 REFUSED: Final = "the connection was refused"
+SILENT: Final = "it does not answer"
 UNTRUSTED: Final = "its certificate is not trusted"
-_REFUSED_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = {REFUSED: 3, SILENT: 2, UNTRUSTED: 1}
+"""Fewer attempts where each is sure to cost much, or to tell the same again."""
 _REFUSED_PAUSE_S: Final = 0.05
 
 T = TypeVar("T")
@@ -49,7 +51,7 @@ class Backoff:
     def _pause_s(self, error: Retryable, number: int) -> float | None:
         """How long to wait before attempt `number` (counted from 0); None when there should be none."""
         reason = error.fields.get("reason")
-        if reason == UNTRUSTED or number >= (_REFUSED_ATTEMPTS if reason == REFUSED else self._attempts):
+        if number >= _ATTEMPTS.get(str(reason), self._attempts):
             return None
         jitter = 0.5 + self._chance.fraction() / 2
         if reason == REFUSED:

@@ -10,6 +10,7 @@ handed out and is not touched here again.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from itertools import count
 from typing import BinaryIO, Final
 
@@ -146,11 +147,16 @@ class Part:
                     self._file = self._files.open_write(self._path)
                     self._fresh = False
             if not self._fresh:
-                for index in range(since, len(self.blocks)):
-                    if not self._have[index]:
-                        data = self._read(index)
-                        if digest(data) == self.blocks[index].hash:
-                            self._mark(index, data)
+                self._take_up(since)
+
+    def _take_up(self, since: int) -> None:
+        """What cannot be read is not there: it will be written anew."""
+        for index in range(since, len(self.blocks)):
+            if not self._have[index]:
+                with suppress(OSError):
+                    data = self._read(index)
+                    if digest(data) == self.blocks[index].hash:
+                        self._mark(index, data)
 
     def write(self, index: int, data: bytes) -> None:
         """Writes block `index`, verified by the caller. Raises `OSError`."""

@@ -216,34 +216,10 @@ class Receiver:
             else:
                 near.append((content, found[0] if found is not None else None))
         if near:
-            events, not_so = await asyncio.to_thread(self._copy_near, near)
+            events, not_so = await asyncio.to_thread(self._writer.copy_near, near)
             await self._take(events)
             far += not_so
         return far
-
-    def _copy_near(self, near: Sequence[tuple[Content, str | None]]) -> tuple[list[Event], list[Content]]:
-        events: list[Event] = []
-        not_so: list[Content] = []
-        for content, path in near:
-            takers = content.takers
-            if not takers:
-                continue
-            try:
-                if content.size and path is not None:
-                    copy = self._writer.copy(path, takers[0])
-                elif content.hash == EMPTY_DIGEST:
-                    copy = self._writer.write_new(takers[0], b"")
-                else:
-                    raise CorruptManifest(reason="no bytes, and yet the hash of some")
-                if copy is None:
-                    not_so.append(content)
-                else:
-                    events.append((content, copy))
-            except SynclineError as error:
-                events.append((content, error))
-            except OSError as error:
-                events.append((content, writing_error(error, TMP)))
-        return events, not_so
 
     async def _from_parts(self, needs: Needs, contents: Sequence[tuple[Content, int]]) -> Needs:
         """Opens the files long contents grow in; blocks that an earlier run left there are no longer needed."""
@@ -262,8 +238,13 @@ class Receiver:
         hopeful = [name for name, need in needs.items() if any(content.part is not None for content, _ in need.targets)]
         if not hopeful:
             return needs
+        try:
+            sources = await asyncio.to_thread(self._store.block_sources, hopeful)
+        except SynclineError as error:
+            log.warning("receive.no_hints", error=str(error))
+            return needs
         by_path: dict[str, list[tuple[int, Need]]] = {}
-        for name, source in (await asyncio.to_thread(self._store.block_sources, hopeful)).items():
+        for name, source in sources.items():
             found = self._locate(source.content_hash)
             if found is not None and source.size == needs[name].block.size:
                 by_path.setdefault(found[0], []).append((source.offset, needs[name]))
@@ -331,7 +312,7 @@ class Receiver:
         results: list[Fetched | FetchFailed] = []
         served: set[NodeId] = set()
         while others := [taker for taker in content.takers if taker.node not in served and taker.node != got.node]:
-            results += await asyncio.to_thread(self._copies, got, others)
+            results += await asyncio.to_thread(self._writer.copies, got, others)
             served.update(taker.node for taker in others)
         alive = {taker.node for taker in content.takers}
         content.takers = ()
@@ -344,20 +325,6 @@ class Receiver:
         if unwanted:
             await asyncio.to_thread(self._writer.remove, unwanted)
         return [result for result in results if result.node in alive]
-
-    def _copies(self, got: Fetched, takers: Sequence[Wanted]) -> list[Fetched | FetchFailed]:
-        results: list[Fetched | FetchFailed] = []
-        for taker in takers:
-            try:
-                copy = self._writer.copy(got.temp_path, taker) if got.size else self._writer.write_new(taker, b"")
-                if copy is None:
-                    raise CorruptManifest(reason="its temporary file changed")
-                results.append(copy)
-            except SynclineError as error:
-                results.append(FetchFailed(node=taker.node, error=error))
-            except OSError as error:
-                results.append(FetchFailed(node=taker.node, error=writing_error(error, TMP)))
-        return results
 
     async def _fail(self, content: Content, error: SynclineError) -> None:
         takers, content.takers = content.takers, ()

@@ -11,13 +11,13 @@ from typing import BinaryIO, Final
 
 from syncline.client.local_errors import writing_error
 from syncline.client.receive.content import PART_SUFFIX, READ_BYTES, Content, TempNames, fetched, read_all, write_all
-from syncline.client.receive.fetched import Fetched, Wanted
+from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
 from syncline.client.receive.ranges import WHOLE, Need, Range
 from syncline.client.receive.root import TMP
 from syncline.content.digest import Buffer, Digester, digest
 from syncline.content.seal import open_frame
-from syncline.model.errors import Corrupt, DiskFull, SynclineError
-from syncline.model.ids import Digest
+from syncline.model.errors import Corrupt, CorruptManifest, DiskFull, SynclineError
+from syncline.model.ids import EMPTY_DIGEST, Digest
 from syncline.model.paths import STATE_FOLDER
 from syncline.ports.local_files import LocalFiles
 
@@ -115,6 +115,46 @@ class Writer:
                 return None
         self.remove([path])
         return None
+
+    def copy_near(self, near: Sequence[tuple[Content, str | None]]) -> tuple[list[Event], list[Content]]:
+        """Copies contents from where they should lie on this device, and makes empty files; those that proved to lie elsewhere."""
+        events: list[Event] = []
+        not_so: list[Content] = []
+        for content, path in near:
+            takers = content.takers
+            if not takers:
+                continue
+            try:
+                if content.size and path is not None:
+                    copy = self.copy(path, takers[0])
+                elif content.hash == EMPTY_DIGEST:
+                    copy = self.write_new(takers[0], b"")
+                else:
+                    raise CorruptManifest(reason="no bytes, and yet the hash of some")
+                if copy is None:
+                    not_so.append(content)
+                else:
+                    events.append((content, copy))
+            except SynclineError as error:
+                events.append((content, error))
+            except OSError as error:
+                events.append((content, writing_error(error, TMP)))
+        return events, not_so
+
+    def copies(self, got: Fetched, takers: Sequence[Wanted]) -> list[Fetched | FetchFailed]:
+        """Copies of a file just made, for the others who want its content."""
+        results: list[Fetched | FetchFailed] = []
+        for taker in takers:
+            try:
+                copy = self.copy(got.temp_path, taker) if got.size else self.write_new(taker, b"")
+                if copy is None:
+                    raise CorruptManifest(reason="its temporary file changed")
+                results.append(copy)
+            except SynclineError as error:
+                results.append(FetchFailed(node=taker.node, error=error))
+            except OSError as error:
+                results.append(FetchFailed(node=taker.node, error=writing_error(error, TMP)))
+        return results
 
     def copy_blocks(self, path: str, wanted: Sequence[tuple[int, Need]]) -> tuple[set[Digest], list[Event]]:
         """Takes blocks from a file on this disk, at the offsets hinted; those that proved true, and what ended thereby."""

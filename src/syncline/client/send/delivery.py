@@ -17,7 +17,6 @@ from typing import Final
 
 import structlog
 
-from syncline.client.local_errors import writing_error
 from syncline.client.send.spool import Spool, Spooled
 from syncline.model.errors import ChecksumMismatch, Forbidden, Refused, Retryable, SynclineError, Unavailable
 from syncline.model.limits import BATCH_MAX, PACKS_IN_FLIGHT
@@ -166,8 +165,9 @@ class Delivery:
         if packs:
             try:
                 await asyncio.to_thread(self._spool.remove, packs)
-            except OSError as error:
-                log.warning("send.spool_kept", error=str(writing_error(error, "the spool")))
+            except (OSError, SynclineError) as error:
+                # The next start clears the spool of what is done or unknown.
+                log.warning("send.spool_kept", error=str(error))
 
     # -- after a restart -------------------------------------------------------------------------------------------------------
 

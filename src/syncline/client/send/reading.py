@@ -1,12 +1,13 @@
 """Reading: from files that rest to pieces in memory, a window at a time. Blocking; called in threads.
 
 Laws: a file counts as read only if it had its job's signature when it was opened and has it after the last byte, under the same
-path; at most `WINDOW_BYTES` plus one block are read a turn; a file is read once.
+path; at most `WINDOW_BYTES` are read a turn (one large block more, of files cut large); a file is read once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from mmap import mmap
 from typing import BinaryIO, Final
 
 from syncline.client.local_errors import reading_error
@@ -15,10 +16,12 @@ from syncline.content.cut import choose_cut, cut
 from syncline.content.digest import Digester, digest
 from syncline.model.blocks import Block
 from syncline.model.errors import ChangedWhileRead, SynclineError
-from syncline.model.limits import BATCH_MAX, BLOCK_MIN_BYTES, MIB
+from syncline.model.limits import BATCH_MAX, BLOCK_MAX_BYTES, BLOCK_MIN_BYTES, MIB
 from syncline.ports.local_files import LocalFiles
 
 WINDOW_BYTES: Final = 8 * MIB
+LONG_BYTES: Final = WINDOW_BYTES - BLOCK_MAX_BYTES
+"""A file up to this long is read whole; of a longer one so many bytes a turn, and the block that passes them."""
 WINDOW_PIECES: Final = BATCH_MAX
 
 
@@ -27,6 +30,7 @@ class Reader:
 
     def __init__(self, files: LocalFiles) -> None:
         self._files = files
+        self._buffers: list[mmap] = []
         self._open: tuple[Upload, BinaryIO, Iterator[memoryview]] | None = None
 
     @property
@@ -39,9 +43,29 @@ class Reader:
             self._open[1].close()
             self._open = None
 
+    def take_back(self, window: Window) -> None:
+        """The window's pieces are done with: its buffer serves the next one. Any thread may call it."""
+        window.pieces.clear()
+        if window.buffer is not None:
+            self._buffers.append(window.buffer)
+            window.buffer = None
+
+    def rest(self) -> None:
+        """Nothing is being read: gives the memory back."""
+        self._buffers.clear()
+
+    def _lend(self) -> mmap:
+        """A buffer of the operating system's rather than the heap's, which would keep what it once had."""
+        try:
+            return self._buffers.pop()
+        except IndexError:
+            return mmap(-1, WINDOW_BYTES)
+
     def read(self, uploads: Sequence[Upload]) -> Window:
         """A window over `uploads`, all of one namespace; only the last may be longer than a window, and is then left open."""
         window = Window(uploads[0].job.namespace)
+        if any(upload.job.signature.size > BLOCK_MIN_BYTES for upload in uploads):
+            window.buffer = self._lend()
         for upload in uploads:
             if upload.dropped:
                 continue
@@ -61,6 +85,7 @@ class Reader:
         if upload.dropped:
             self.close()
             return window
+        window.buffer = self._lend()
         try:
             if self._take(upload, blocks, window):
                 self._open = None
@@ -112,14 +137,14 @@ class Reader:
 
     def _take(self, upload: Upload, blocks: Iterator[memoryview], window: Window) -> bool:
         """Moves blocks into the window until it is full; whether the file has ended. A file that grew ends as changed."""
-        room = WINDOW_BYTES
+        taken = 0
         for block in blocks:
             upload.unread -= len(block)
             if upload.unread < 0:
                 raise ChangedWhileRead(path=upload.job.path)
-            window.pieces.append(Piece(upload, bytes(block)))
-            room -= len(block)
-            if room <= 0:
+            window.keep(upload, block)
+            taken += len(block)
+            if taken > LONG_BYTES:
                 return False
         return True
 

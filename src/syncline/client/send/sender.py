@@ -19,11 +19,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from syncline.client.local_errors import writing_error
 from syncline.client.send.delivery import Delivery
 from syncline.client.send.jobs import Prepared, SendFailed, SendJob
 from syncline.client.send.packing import Packer
-from syncline.client.send.reading import WINDOW_BYTES, Reader, hash_pieces, hash_whole, long_pieces, name_contents
+from syncline.client.send.reading import LONG_BYTES, Reader, hash_pieces, hash_whole, long_pieces, name_contents
 from syncline.client.send.spool import Spool, Spooled
 from syncline.client.send.upload import Piece, Upload, Window
 from syncline.model.errors import ChangedWhileRead, SynclineError
@@ -34,7 +36,9 @@ from syncline.ports.local_files import LocalFiles
 from syncline.ports.remote import Remote
 from syncline.ports.tree_store import TreeStore
 
-WINDOWS_MAX: Final = 4
+log = structlog.get_logger(__name__)
+
+WINDOWS_MAX: Final = 3
 RESULTS_MAX: Final = 4 * BATCH_MAX
 
 Flight = dict[Digest, list[Upload]]
@@ -84,7 +88,7 @@ class Sender:
     async def submit(self, job: SendJob) -> None:
         """Queues a job; one for the same node that has not ended yet is replaced, and gets no result."""
         self.cancel(job.node)
-        lane = self._light if job.signature.size < WINDOW_BYTES else self._heavy
+        lane = self._light if job.signature.size <= LONG_BYTES else self._heavy
         lane[job.node] = job
         self._pending_bytes += job.signature.size
         self._wake.set()
@@ -155,7 +159,7 @@ class Sender:
     def _next_batch(self, lane: OrderedDict[NodeId, SendJob]) -> list[Upload]:
         """Jobs of one namespace that fit a window together, at least one."""
         batch: list[Upload] = []
-        room = WINDOW_BYTES
+        room = LONG_BYTES
         while lane and len(batch) < BATCH_MAX:
             node, job = next(iter(lane.items()))
             room -= job.signature.size
@@ -189,7 +193,6 @@ class Sender:
             for upload in window.ended:
                 upload.ended = True
                 await self._emit_if_ready(upload)
-            window.pieces = []
             await self._to_pack.put((window, deque(fresh)))
 
     async def _lacking(self, window: Window) -> list[Piece]:
@@ -227,9 +230,15 @@ class Sender:
             for name, pieces in asked.items()
             if all(not piece.upload.job.certain and len(piece.data) != piece.upload.job.signature.size for piece in pieces)
         ]
-        if hopeful:
-            for name in await asyncio.to_thread(self._store.block_sources, hopeful):
-                asked.pop(name, None)
+        if not hopeful:
+            return
+        try:
+            hinted = await asyncio.to_thread(self._store.block_sources, hopeful)
+        except SynclineError as error:
+            log.warning("send.no_hints", error=str(error))
+            return
+        for name in hinted:
+            asked.pop(name, None)
 
     # -- packing ---------------------------------------------------------------------------------------------------------------
 
@@ -248,10 +257,14 @@ class Sender:
                     break
                 if full:
                     await self._seal()
+            pieces.clear()
+            self._reader.take_back(window)
             self._windows.release()
             self._under_way -= 1
-            if self._packer.is_open and self._is_idle and not self._under_way:
-                await self._seal()
+            if self._is_idle and not self._under_way:
+                self._reader.rest()
+                if self._packer.is_open:
+                    await self._seal()
 
     async def _seal(self) -> None:
         namespace = self._packer.namespace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from mmap import mmap
 
 from syncline.client.send.jobs import Prepared, SendJob
 from syncline.content.compress import dense_name
@@ -51,11 +52,11 @@ class Upload:
 
 
 class Piece:
-    """A block's plaintext in memory. `hash` is known once the window was hashed."""
+    """A block's plaintext in memory, valid as long as its window. `hash` is known once the window was hashed."""
 
     __slots__ = ("data", "hash", "upload")
 
-    def __init__(self, upload: Upload, data: bytes) -> None:
+    def __init__(self, upload: Upload, data: bytes | memoryview) -> None:
         self.upload = upload
         self.data = data
         self.hash = EMPTY_DIGEST
@@ -69,3 +70,17 @@ class Window:
     pieces: list[Piece] = field(default_factory=list)
     ended: list[Upload] = field(default_factory=list)
     failed: list[tuple[Upload, SynclineError]] = field(default_factory=list)
+    buffer: mmap | None = None
+    """Where the pieces of long files lie."""
+    used_bytes: int = 0
+
+    def keep(self, upload: Upload, block: memoryview) -> None:
+        """Takes a copy of a block that its maker is about to overwrite."""
+        end = self.used_bytes + len(block)
+        if self.buffer is None or end > len(self.buffer):
+            self.pieces.append(Piece(upload, bytes(block)))
+            return
+        place = memoryview(self.buffer)[self.used_bytes : end]
+        place[:] = block
+        self.used_bytes = end
+        self.pieces.append(Piece(upload, place))
