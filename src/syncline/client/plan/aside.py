@@ -65,9 +65,8 @@ def _moved_across(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNod
     known = r or s
     assert known is not None
     here = view.namespace_at(l.parent)
-    above = view.remote.get(l.parent) or view.synced.get(l.parent)
-    if above is not None and above.namespace == known.namespace and not view.is_mount(l.parent):
-        return  # The folder above moved with it, and takes it along.
+    if _taken_along(view, node_id, known.namespace):
+        return
     if not view.may_write(here) or (l.kind is Kind.DIR and _holds_mount(view, node_id)):
         _move_back(view, node_id, r, l, s)
         return
@@ -90,6 +89,17 @@ def _moved_across(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNod
             why=decision.why,
         )
     )
+
+
+def _taken_along(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
+    """Whether a folder above moved across with the node, and takes it along."""
+    for above in view.local.ancestors(node_id):
+        if above == view.root or view.is_mount(above):
+            return False
+        known = view.remote.get(above) or view.synced.get(above)
+        if known is not None and known.namespace == namespace:
+            return True
+    return False
 
 
 def _holds_mount(view: View, node_id: NodeId) -> bool:

@@ -36,17 +36,22 @@ class Changeset:
 
     def order(self) -> None:
         """Fills `pushes` (deletes that nothing waits for are in `removals`)."""
-        self._ops = {decision.id: decision for decision in self.view.decisions.values() if self._has_place_to_push(decision)}
-        covered = self._revival.cover(self._ops)
-        for node_id in covered:
-            del self._ops[node_id]
-        stuck = self._solve()
-        if stuck:
-            groups = Groups(self.view, self._ops, stuck, self._blockers, self._placed, self._parents, self.removals)
-            self.pushes += groups.form(first=self._revival.count)
-            self.blocked = [stuck[node_id] for node_id in sorted(stuck) if node_id not in groups.done]
+        wanted = {decision.id: decision for decision in self.view.decisions.values() if self._has_place_to_push(decision)}
+        covered, waiting = self._revival.cover(wanted)
+        self._arrange({node_id: op for node_id, op in wanted.items() if node_id not in covered and node_id not in waiting})
+        if waiting and not self.pushes:  # What waits is in the way of what it waits for.
+            self._arrange({node_id: op for node_id, op in wanted.items() if node_id not in covered})
         self._edits()
         self.removals.finish()
+
+    def _arrange(self, ops: dict[NodeId, Decision]) -> None:
+        """Pushes one after the other, then in groups; what has to wait is in `blocked`."""
+        self._ops = ops
+        stuck = self._solve()
+        if stuck:
+            groups = Groups(self.view, stuck, self._blockers, self._placed, self._parents, self.removals, self._revival)
+            self.pushes += groups.form(first=self._revival.count)
+            self.blocked = [stuck[node_id] for node_id in sorted(stuck) if node_id not in groups.done]
 
     def _has_place_to_push(self, decision: Decision) -> bool:
         if decision.held or not decision.exists or decision.l is None or decision.place is Place.CONFLICT:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from syncline.client.plan.decision import Decision
 from syncline.client.plan.pushes import pushed
 from syncline.client.plan.removals import Removals
+from syncline.client.plan.revival import Revival
 from syncline.client.plan.steps import Step
 from syncline.client.plan.view import View
 from syncline.model.entries import Kind
@@ -21,17 +22,17 @@ class Groups:
     def __init__(
         self,
         view: View,
-        ops: Mapping[NodeId, Decision],
         stuck: Mapping[NodeId, Decision],
         blockers: Mapping[NodeId, NodeId],
         placed: Mapping[tuple[NodeId, str], NodeId],
         parents: Mapping[NodeId, NodeId],
         removals: Removals,
+        revival: Revival,
     ) -> None:
         self.view = view
         self.removals = removals
         self.done: set[NodeId] = set()
-        self._ops = ops
+        self._revival = revival
         self._placed = placed
         self._parents = parents
         self._members = dict(stuck)
@@ -75,6 +76,7 @@ class Groups:
     def _stands(self, op: Decision) -> bool:
         """Whether the member's final place is valid when all members and the deletes they need are done; notes what it needs."""
         view, needs = self.view, self._needs.setdefault(op.id, set())
+        needs |= self._revival.companions(op.id) & self._members.keys()
         if op.parent in self._members:
             needs.add(op.parent)
         elif not self._holds(op.parent):
@@ -169,7 +171,10 @@ class Groups:
     def _steps(self, component: list[NodeId], group: int) -> list[Step]:
         self.done.update(component)
         ordered = sorted(component, key=lambda node_id: (self._height(node_id), node_id))
-        steps: list[Step] = [pushed(self.view, self._members[node_id], group=group) for node_id in ordered]
+        steps: list[Step] = [
+            pushed(self.view, self._members[node_id], group=group, recursive=node_id in self._revival.recursive)
+            for node_id in ordered
+        ]
         deletes = {need for node_id in component for need in self._needs[node_id] if need in self._leaving}
         for node_id in sorted(deletes):
             steps += self._delete(node_id, group)

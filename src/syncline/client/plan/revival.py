@@ -27,10 +27,16 @@ class Revival:
     def group_of(self, op: Decision) -> int | None:
         return self._groups.get(op.id)
 
-    def cover(self, ops: Mapping[NodeId, Decision]) -> list[NodeId]:
-        """Sorts out which folders come back as a whole; the ops which a recursive one makes needless, or which wait for what it
-        brings back."""
-        covered: list[NodeId] = []
+    def companions(self, node_id: NodeId) -> set[NodeId]:
+        """What must come back in the same changeset as a node, if anything."""
+        group = self._groups.get(node_id)
+        return set() if group is None else {other for other, number in self._groups.items() if number == group} - {node_id}
+
+    def cover(self, ops: Mapping[NodeId, Decision]) -> tuple[set[NodeId], set[NodeId]]:
+        """Sorts out which folders come back as a whole: the ops which a recursive one makes needless, and those that had better
+        wait to see what it brings back."""
+        covered: set[NodeId] = set()
+        waiting: set[NodeId] = set()
         for top in [op for op in ops.values() if self._is_top(op)]:
             below = below_in_base(self.view.trees, top.id)
             if not below:
@@ -38,15 +44,15 @@ class Revival:
             members = [node_id for node_id in below if node_id in ops and ops[node_id].r is None]
             if len(members) >= BATCH_MAX or self._is_all_here(top.id, below):
                 self.recursive.add(top.id)
-                covered += members
+                covered.update(members)
                 inside = {top.id, *below, *(node.id for node in self.view.local.descendants(top.id))}
-                covered += [node_id for node_id, op in ops.items() if op.parent in inside and node_id != top.id]
+                waiting.update(node_id for node_id, op in ops.items() if op.parent in inside and node_id != top.id)
                 continue
             unchanged = [node_id for node_id in members if ops[node_id].content is Content.KEEP]
             for node_id in (top.id, *unchanged):
                 self._groups[node_id] = self.count
             self.count += 1
-        return list(dict.fromkeys(covered))
+        return covered, waiting - covered
 
     def _is_all_here(self, top: NodeId, below: list[NodeId]) -> bool:
         """Whether a recursive undelete brings back nothing that was deleted here too, nor what `top` itself is in by now."""
