@@ -142,7 +142,7 @@ def room(check: str, place: Path) -> Finding:
 
 
 def database(home: Home) -> Finding:
-    if not home.state_db.exists():
+    if not home.state_db.exists() or not home.state_db.stat().st_size:
         return ok("database", "not made yet")
     try:
         with closing(sqlite3.connect(f"file:{home.state_db}?mode=ro", uri=True, timeout=5.0)) as connection:

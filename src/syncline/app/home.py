@@ -159,6 +159,8 @@ class Home:
         """The home and its spool exist, 0700, when this returns. Raises `LocalIo`."""
         make_private(self.path)
         make_private(self.spool)
+        # SQLite makes files as the umask says, which belongs to the user's own files; an empty one of ours keeps its mode.
+        os.close(os.open(self.state_db, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         return self
 
     def lock(self) -> HomeLock:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import click
 
 from syncline.app.control import ControlClient
-from syncline.app.home import DaemonNotRunning, DaemonRunning, Home
+from syncline.app.home import DaemonNotRunning, Home
 from syncline.cli import show
 from syncline.model.errors import Unavailable
 
@@ -19,31 +20,35 @@ LOOK_EVERY_S = 0.02
 @show.json_option
 def stop(as_json: bool) -> None:
     """Stop syncing in the background. Done when the engine has ended; what is half done goes on at the next start."""
-    home = Home.from_environment()
+    client = ControlClient(Home.from_environment().control_socket)
     try:
-        ControlClient(home.control_socket).ask("stop")
-        stopped = True
+        pid = int(client.ask("stop")["pid"])
     except DaemonNotRunning:
-        stopped = False
-    if stopped:
-        _await_end(home)
+        pid = None
+    if pid is not None:
+        _await_end(pid)
     if as_json:
-        show.as_json({"stopped": stopped})
+        show.as_json({"stopped": pid is not None})
     else:
-        click.echo("Stopped." if stopped else "Nothing was running.")
+        click.echo("Nothing was running." if pid is None else "Stopped.")
 
 
-def _await_end(home: Home) -> None:
-    """The lock of the home falls with the engine's process."""
+def _await_end(pid: int) -> None:
     give_up = time.monotonic() + STOP_TIMEOUT_S
-    while True:
-        try:
-            home.lock().release()
-            return
-        except DaemonRunning as error:
-            if time.monotonic() > give_up:
-                pid = error.fields["pid"]
-                raise Unavailable(
-                    what=f"The engine (process {pid}) is still finishing after {STOP_TIMEOUT_S:.0f} s; its end"
-                ) from None
-            time.sleep(LOOK_EVERY_S)
+    while not _has_ended(pid):
+        if time.monotonic() > give_up:
+            raise Unavailable(what=f"The engine (process {pid}) is still finishing after {STOP_TIMEOUT_S:.0f} s; its end")
+        time.sleep(LOOK_EVERY_S)
+
+
+def _has_ended(pid: int) -> bool:
+    """Gone, or dead and only waiting for its parent to ask."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return False

@@ -143,11 +143,11 @@ def test_link_makes_marks_and_remembers(run: Run, signed_in: Home, tmp_path: Pat
     assert (folder / ".syncline" / "root-id").read_text().strip() == ran.json["root_id"] == signed_in.link().root_id
     signed_in.state_db.write_bytes(b"trees")
     assert link_to(run, folder) == (0, "")
-    assert signed_in.state_db.exists(), "the same folder again keeps the trees"
+    assert signed_in.state_db.read_bytes() == b"trees", "the same folder again keeps the trees"
     folder.rename(tmp_path / "moved")
     assert link_to(run, tmp_path / "moved") == (0, "")
     assert signed_in.link().folder == str(tmp_path / "moved")
-    assert signed_in.state_db.exists(), "a folder that was moved keeps the trees"
+    assert signed_in.state_db.read_bytes() == b"trees", "a folder that was moved keeps the trees"
 
 
 def test_a_folder_without_its_marker_starts_anew(run: Run, linked: Home) -> None:
@@ -156,7 +156,7 @@ def test_a_folder_without_its_marker_starts_anew(run: Run, linked: Home) -> None
     before = linked.link().root_id
     (folder / ".syncline" / "root-id").unlink()
     assert link_to(run, folder)[0] == 0
-    assert not linked.state_db.exists(), "trees of a folder that is gone would read as deletions"
+    assert linked.state_db.read_bytes() == b"", "trees of a folder that is gone would read as deletions"
     assert linked.link().root_id != before
 
 
