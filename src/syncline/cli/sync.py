@@ -107,3 +107,5 @@ def _say(status: dict[str, Any], *, once: bool) -> None:
         click.echo(f"{kept} made: both versions are kept, side by side.")
     for line in show.problem_lines(status["problems"]):
         click.echo(line, err=True)
+    if once and any(problem["code"] == "delete.guard" for problem in status["problems"]):
+        click.echo("Here, without a background engine, that is `syncline sync --once --yes`.", err=True)
