@@ -109,6 +109,7 @@ def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
         if rival.l.content_hash != keeper.r.content_hash:
             return False
     view.links.append(Link(node=rival.id, to=keeper.id, why="same place" if rival.kind is Kind.FILE else "merge folders"))
+    view.detached.add(rival.id)
     rival.held = keeper.held = True
     return True
 

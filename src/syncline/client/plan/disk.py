@@ -249,6 +249,8 @@ class Disk:
             return
         moved = decision.id in self._parents
         parent, name = (decision.parent, decision.name) if moved else (l.parent, l.name)
+        if parent in self.view.detached:
+            return
         aside_id = aside_name = None
         if decision.content is Content.ASIDE:
             aside_id, aside_name = self.view.context.fresh_id(), self.view.take_name(parent, name, "conflict")
