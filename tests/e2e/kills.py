@@ -37,10 +37,10 @@ class Script:
         )[0]
         return f"{device.name}.{act.__name__.strip('_')} {act(device)}"
 
-    def _content(self, size: int) -> bytes:
+    def _content(self, size: int, tail: bytes = b"") -> bytes:
         self._count += 1
         head = f"content {self._count} ".encode()
-        data = head + self._chance.randbytes(max(0, size - len(head)))
+        data = head + self._chance.randbytes(max(0, size - len(head))) + tail
         self.written.add(hashlib.sha256(data).hexdigest())
         return data
 
@@ -74,8 +74,7 @@ class Script:
         old = path.read_bytes()
         if hashlib.sha256(old).hexdigest() not in self.settled:
             return "-"
-        self._place(device, path, self._content(max(100, len(old) // 2)) + old[: len(old) // 2])
-        self.written.add(hashlib.sha256(path.read_bytes()).hexdigest())
+        self._place(device, path, self._content(max(100, len(old) // 2), old[: len(old) // 2]))
         return path.name
 
     def _move(self, device: Device) -> str:
