@@ -149,7 +149,6 @@ def _brought_back_or_gone(view: View, decision: Decision) -> None:
         decision.why = f"whole {decision.why}"
     elif decision.id in view.context.leftovers:
         decision.exists, decision.held = False, True
-        view.report(decision.id, "folder.leftover", "Deleted on the server; files that are not synced keep it here.", decision.why)
     else:
         decision.exists = False
 

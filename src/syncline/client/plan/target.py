@@ -14,6 +14,7 @@ from syncline.model.ids import NodeId
 def complete(view: View) -> None:
     """Corrects the decisions in place until every existing node has an existing chain of folders, without rings."""
     _bring_back_folders(view)
+    _report_leftovers(view)
     movers = [
         decision
         for decision in view.decisions.values()
@@ -29,6 +30,13 @@ def complete(view: View) -> None:
         if not broken:
             return
         _bring_back_folders(view)
+
+
+def _report_leftovers(view: View) -> None:
+    for node_id in sorted(view.context.leftovers & view.decisions.keys()):
+        decision = view.decisions[node_id]
+        if decision.held and not decision.exists:
+            view.report(node_id, "folder.leftover", "Deleted on the server; files that are not synced keep it here.", decision.why)
 
 
 def _changes_folder(decision: Decision) -> bool:
