@@ -75,13 +75,19 @@ class ChangeResult(Struct, kw_only=True, omit_defaults=True):
 
 
 class CommitAnswer(Struct, kw_only=True):
-    """`sequence`, `chain` and `root` are the namespace's head after this changeset; `results` in request order."""
+    """`sequence`, `chain` and `root` are the namespace's head after this changeset; `results` in request order.
+
+    `time` is that of the changeset's rows and `cursor` stands at the head, so a committer whose own chain agrees with `chain` goes
+    on from there without reading its rows back. Both are None in answers stored before there were any.
+    """
 
     sequence: int
     chain: Digest
     root: str
     changeset: ChangesetId
     results: list[ChangeResult]
+    time: datetime | None = None
+    cursor: str | None = None
 
 
 class Present(Struct, kw_only=True, omit_defaults=True):

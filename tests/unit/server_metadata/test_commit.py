@@ -531,6 +531,20 @@ async def test_the_same_request_under_the_same_key_happens_once(ada: Member) -> 
         await ada.commit(ada.mkdir("c"), key="k")
 
 
+async def test_an_answer_says_when_and_where_to_go_on_from_and_says_so_again(ada: Member) -> None:
+    await ada.commit(ada.mkdir("before"))
+    answer = await ada.commit(ada.mkdir("a"), ada.create("f"), key="k")
+    page = await ada.world.metadata.changes(ada.caller, ada.namespace, None)
+    assert {row.time for row in page.entries if row.changeset == answer.changeset} == {answer.time}
+    assert (answer.cursor, answer.chain, answer.root) == (page.cursor, page.chain, page.root)
+    await ada.commit(ada.mkdir("after"))
+    assert [row.name for row in await ada.entries(answer.cursor)] == ["after"]
+    assert await ada.commit(ada.mkdir("a"), ada.create("f"), key="k") == answer
+    adopted = await ada.commit(ada.mkdir("a"))
+    assert adopted.time is not None
+    assert adopted.cursor == (await ada.world.metadata.latest(ada.caller, ada.namespace)).cursor
+
+
 async def test_a_refusal_is_not_remembered(ada: Member) -> None:
     create = ada.create("f", data=b"later")
     with pytest.raises(CommitRefused):

@@ -24,9 +24,10 @@ from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest
 from syncline.model.journal import EMPTY_CHAIN
 from syncline.model.limits import BATCH_MAX
 from syncline.ports.clock import Clock, Ids
-from syncline.ports.metadata_store import CommitTransaction, MetadataStore
+from syncline.ports.metadata_store import CommitTransaction, Head, MetadataStore
 from syncline.protocol.commits import CommitAnswer, CommitRequest, Expected
 from syncline.server.caller import Caller
+from syncline.server.metadata.cursors import Cursor, CursorCodec
 from syncline.server.metadata.facts import gather
 from syncline.server.metadata.record import Recorded, Stamp, record
 from syncline.server.metadata.settle import settle
@@ -37,8 +38,9 @@ _answers: Final = msgspec.json.Decoder(CommitAnswer)
 
 
 class Commits:
-    def __init__(self, store: MetadataStore, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: MetadataStore, cursors: CursorCodec, clock: Clock, ids: Ids) -> None:
         self._store = store
+        self._cursors = cursors
         self._clock = clock
         self._ids = ids
 
@@ -77,9 +79,13 @@ class Commits:
         stamp = Stamp(caller, ChangesetId(self._ids.fresh()), now_us)
         recorded = record(head, settled.overlay, request.changes, stamp, key=key, body_hash=body_hash)
         await _check_quota(transaction, recorded)
+        recorded.answer.cursor = self._cursor(caller, head, recorded.answer)
         answer = _encoder.encode(recorded.answer)
         recorded.written.stored = msgspec.structs.replace(recorded.written.stored, answer=answer)
         return recorded
+
+    def _cursor(self, caller: Caller, head: Head, answer: CommitAnswer) -> str:
+        return self._cursors.encode(Cursor(head.namespace, head.epoch, answer.sequence, answer.chain), caller.user_id)
 
     async def _check_expected(self, transaction: CommitTransaction, caller: Caller, expected: Expected) -> None:
         """Raises `CursorReset` for a head that never was, `CommitRefused` for one that is no longer."""

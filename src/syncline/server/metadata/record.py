@@ -14,6 +14,7 @@ from syncline.model.entries import Kind
 from syncline.model.ids import ChangesetId, NodeId
 from syncline.model.journal import JournalEntry, chain_after, node_term, root_text
 from syncline.ports.metadata_store import ChainedRow, Head, NewRevision, NodeText, StoredAnswer, Written
+from syncline.protocol.changes import to_time
 from syncline.protocol.commits import Change, ChangeResult, CommitAnswer
 from syncline.server.caller import Caller
 from syncline.server.metadata.drafts import Draft, Overlay
@@ -29,7 +30,7 @@ class Stamp(Struct, frozen=True):
 
 
 class Recorded(Struct):
-    """The answer, and what to write besides it."""
+    """The answer, still without its cursor, and what to write besides it."""
 
     answer: CommitAnswer
     written: Written
@@ -70,6 +71,7 @@ def record(head: Head, overlay: Overlay, changes: Sequence[Change], stamp: Stamp
         root=rows[-1].root if rows else head.root,
         changeset=stamp.changeset,
         results=_results(overlay, changes, {row.entry.node_id: row.entry for row in rows}),
+        time=to_time(stamp.time_us),
     )
     return Recorded(answer, written)
 

@@ -45,7 +45,7 @@ class Metadata:
         self._store = store
         self._clock = clock
         self._on_commit = on_commit
-        self._commits = Commits(store, clock, ids)
+        self._commits = Commits(store, cursors, clock, ids)
         self._history = History(store, cursors)
         self._lookup = Lookup(store, self._history)
         self._running: set[asyncio.Task[CommitAnswer]] = set()
