@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncline.adapters.sql.database import Database
+from syncline.adapters.sql.database import Database, Stored, whole
 from syncline.adapters.sql.schema import audit, devices, members, namespaces, users
 from syncline.model.entries import Access
 from syncline.model.errors import AlreadyExists
@@ -39,9 +39,9 @@ _DEVICE: Final = (
 )
 
 
-class SqlAccounts:
+class SqlAccounts(Stored):
     def __init__(self, database: Database, server_id: str, clock: Clock, ids: Ids) -> None:
-        self._database = database
+        super().__init__(database)
         self._server_id = server_id
         self._clock = clock
         self._ids = ids
@@ -49,6 +49,7 @@ class SqlAccounts:
     async def server_id(self) -> str:
         return self._server_id
 
+    @whole
     async def add_user(self, user: User) -> None:
         try:
             async with self._database.write() as connection:
@@ -95,21 +96,27 @@ class SqlAccounts:
         )
         await self._audit(connection, "user.added", user.id)
 
+    @whole
     async def user(self, user_id: UserId) -> User | None:
         return await self._one_user(users.c.user_id == user_id)
 
+    @whole
     async def user_by_email(self, email: str) -> User | None:
         return await self._one_user(users.c.email == email.lower())
 
+    @whole
     async def users(self) -> list[User]:
         return [_user(row) for row in await self._rows(select(*_USER).order_by(users.c.email))]
 
+    @whole
     async def set_password(self, user_id: UserId, password_hash: str) -> None:
         await self._change_user(user_id, "user.password_set", password_hash=password_hash)
 
+    @whole
     async def set_disabled(self, user_id: UserId, disabled: bool) -> None:
         await self._change_user(user_id, "user.disabled" if disabled else "user.enabled", disabled=disabled)
 
+    @whole
     async def add_device(self, device: DeviceRow) -> None:
         async with self._database.write() as connection:
             await connection.execute(
@@ -124,19 +131,23 @@ class SqlAccounts:
             )
             await self._audit(connection, "device.added", device.user_id, device.id)
 
+    @whole
     async def device(self, device_id: DeviceId) -> DeviceRow | None:
         rows = await self._rows(select(*_DEVICE).where(devices.c.device_id == device_id))
         return _device(rows[0]) if rows else None
 
+    @whole
     async def devices(self, user_id: UserId) -> list[DeviceRow]:
         rows = await self._rows(select(*_DEVICE).where(devices.c.user_id == user_id).order_by(devices.c.device_id))
         return [_device(row) for row in rows]
 
+    @whole
     async def rotate_refresh(self, device_id: DeviceId, old_hash: str, new_hash: str) -> bool:
         held = (devices.c.device_id == device_id, devices.c.refresh_hash == old_hash)
         async with self._database.write() as connection:
             return (await connection.execute(update(devices).where(*held).values(refresh_hash=new_hash))).rowcount == 1
 
+    @whole
     async def remove_device(self, user_id: UserId, device_id: DeviceId) -> bool:
         own = (devices.c.device_id == device_id, devices.c.user_id == user_id)
         async with self._database.write() as connection:
@@ -145,6 +156,7 @@ class SqlAccounts:
                 await self._audit(connection, "device.removed", user_id, device_id)
         return removed
 
+    @whole
     async def touch_device(self, device_id: DeviceId, seen_us: int) -> None:
         async with self._database.write() as connection:
             await connection.execute(update(devices).where(devices.c.device_id == device_id).values(last_seen_us=seen_us))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncline.adapters.sql import trees
 from syncline.adapters.sql.commits import SqlCommit
-from syncline.adapters.sql.database import Database
+from syncline.adapters.sql.database import Database, Stored, whole
 from syncline.adapters.sql.heads import head_of, head_query, member_heads, usage_of
 from syncline.adapters.sql.rows import as_json, entry_of, execute_many, placed
 from syncline.adapters.sql.schema import PLACED_STATE, idempotency, journal, namespaces, nodes, revisions
@@ -70,9 +70,9 @@ _PUBLISH: Final = (
 _CHAIN_AND_ROOT: Final = len(PLACED_STATE), len(PLACED_STATE) + 1
 
 
-class SqlMetadata:
+class SqlMetadata(Stored):
     def __init__(self, database: Database, server_id: str) -> None:
-        self._database = database
+        super().__init__(database)
         self._server_id = server_id
 
     async def server_id(self) -> str:
@@ -83,14 +83,17 @@ class SqlMetadata:
         async with self._database.write() as connection:
             yield await SqlCommit.begin(connection, namespace, user)
 
+    @whole
     async def heads(self, user: UserId) -> list[Head]:
         heads = [head_of(row) for row in await self._rows(member_heads(), user=user)]
         return sorted(heads, key=lambda head: (not (head.is_root and head.owner == user), head.namespace))
 
+    @whole
     async def head(self, user: UserId, namespace: NamespaceId) -> Head | None:
         rows = await self._rows(head_query(), user=user, namespace=namespace)
         return head_of(rows[0]) if rows else None
 
+    @whole
     async def chains(self, user: UserId, positions: Sequence[tuple[NamespaceId, int]]) -> dict[tuple[NamespaceId, int], Digest]:
         if not positions:
             return {}
@@ -98,6 +101,7 @@ class SqlMetadata:
         rows = await self._rows(statement, user=user, positions=as_json(positions))
         return {(NamespaceId(row[0]), row[1]): Digest(row[2].hex()) for row in rows if row[2] is not None}
 
+    @whole
     async def journal(self, namespace: NamespaceId, after: int, limit: int) -> JournalPage:
         async with self._database.read() as connection:
             found = await connection.execute(_PAGE, {"namespace": namespace, "after": after, "limit": limit + 1})
@@ -116,28 +120,35 @@ class SqlMetadata:
         chain, root = (rows[-1][index].hex() for index in _CHAIN_AND_ROOT)
         return JournalPage([entry_of(row) for row in rows], Digest(chain), root, has_more)
 
+    @whole
     async def live(self, namespace: NamespaceId, after: NodeId | None, limit: int) -> list[JournalEntry]:
         return await self._entries(_LIVE, namespace=namespace, after=after or "", limit=limit)
 
+    @whole
     async def nodes(self, namespace: NamespaceId, ids: Sequence[NodeId]) -> list[JournalEntry]:
         return await self._entries(trees.nodes_by_id(self._database.dialect), namespace=namespace, ids=as_json(ids))
 
+    @whole
     async def ancestors(self, namespace: NamespaceId, node: NodeId) -> list[JournalEntry]:
         return await self._entries(trees.above(self._database.dialect), namespace=namespace, ids=as_json([node]))
 
+    @whole
     async def child(self, namespace: NamespaceId, place: Place) -> JournalEntry | None:
         found = await self._entries(_CHILD, namespace=namespace, folder=place[0], key=place[1])
         return found[0] if found else None
 
+    @whole
     async def children(
         self, namespace: NamespaceId, folder: NodeId, after_key: str | None, limit: int
     ) -> list[tuple[str, JournalEntry]]:
         rows = await self._rows(_CHILDREN, namespace=namespace, folder=folder, after=after_key or "", limit=limit)
         return [(row[-1], entry_of(row)) for row in rows]
 
+    @whole
     async def versions(self, namespace: NamespaceId, node: NodeId, limit: int) -> list[JournalEntry]:
         return await self._entries(_VERSIONS, namespace=namespace, node=node, limit=limit)
 
+    @whole
     async def revision_blocks(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
         if not refs:
             return []
@@ -167,6 +178,7 @@ class SqlMetadata:
             manifests.get((ref.node_id, ref.revision)) or RevisionBlocks(node_id=ref.node_id, revision=ref.revision) for ref in refs
         ]
 
+    @whole
     async def usage(self, user: UserId) -> Usage:
         async with self._database.read() as connection:
             usage = await usage_of(connection, user)
@@ -174,14 +186,17 @@ class SqlMetadata:
             raise NotFound(what="The user")
         return usage
 
+    @whole
     async def unpublished(self, limit: int) -> list[tuple[NamespaceId, int]]:
         return [(NamespaceId(row[0]), row[1]) for row in await self._rows(_UNPUBLISHED, limit=limit)]
 
+    @whole
     async def mark_published(self, heads: Sequence[tuple[NamespaceId, int]]) -> None:
         async with self._database.write() as connection:
             rows = [(sequence, namespace, sequence) for namespace, sequence in heads]
             await execute_many(connection, _PUBLISH, ("published", "of_namespace", "below"), rows)
 
+    @whole
     async def prune(self, *, journal_before_us: int, answers_before_us: int, limit: int) -> Pruned:
         async with self._database.write() as connection:
             answers = await self._prune_answers(connection, answers_before_us, limit)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import and_, bindparam, case, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncline.adapters.sql.database import Database
+from syncline.adapters.sql.database import Stored, whole
 from syncline.adapters.sql.rows import Row, blobs, execute_many, insert_rows
 from syncline.adapters.sql.schema import block_copies, namespace_blocks, namespaces, packs
 from syncline.model.blocks import Codec, PackEntry
@@ -68,10 +68,8 @@ _COPIES: Final = (
 )
 
 
-class SqlPacks:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
+class SqlPacks(Stored):
+    @whole
     async def missing(self, namespace: NamespaceId, user: UserId, hashes: Sequence[Digest]) -> list[Digest]:
         found: set[bytes] = set()
         wanted = blobs(hashes)
@@ -80,6 +78,7 @@ class SqlPacks:
             found.update(row[0] for row in rows)
         return [text for text, blob in zip(hashes, wanted, strict=True) if blob not in found]
 
+    @whole
     async def add_packs(self, offers: Sequence[tuple[PackRow, Sequence[PackEntry]]]) -> None:
         rows = [_values(row) for row, _ in offers]
         copies: list[Row] = []
@@ -91,13 +90,16 @@ class SqlPacks:
             await insert_rows(connection, packs, _COLUMNS, rows)
             await insert_rows(connection, block_copies, _COPY_COLUMNS, copies)
 
+    @whole
     async def packs(self, pack_ids: Sequence[PackId]) -> list[PackRow]:
         return await self._packs(packs.c.pack_id.in_(pack_ids))
 
+    @whole
     async def pack_by_object(self, object_key: str) -> PackRow | None:
         found = await self._packs(packs.c.object_key == object_key)
         return found[0] if found else None
 
+    @whole
     async def finish(self, pack_ids: Sequence[PackId], now_us: int) -> None:
         granted = select(packs.c.pack_id, packs.c.namespace_id).where(packs.c.pack_id.in_(pack_ids), packs.c.state == "granted")
         async with self._database.write() as connection:
@@ -111,6 +113,7 @@ class SqlPacks:
             for namespace in sorted(by_namespace):
                 await _possess(connection, NamespaceId(namespace), by_namespace[namespace], now_us)
 
+    @whole
     async def copies(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> list[Copy]:
         best: dict[bytes, Copy] = {}
         for part in _parts(blobs(hashes)):
@@ -119,9 +122,11 @@ class SqlPacks:
                     best[row[0]] = _copy(row)
         return list(best.values())
 
+    @whole
     async def expired(self, now_us: int, limit: int) -> list[PackRow]:
         return await self._packs(packs.c.state == "granted", packs.c.expires_us < now_us, limit=limit)
 
+    @whole
     async def forget(self, pack_ids: Sequence[PackId]) -> None:
         never_done = (packs.c.pack_id.in_(pack_ids), packs.c.state == "granted")
         async with self._database.write() as connection:

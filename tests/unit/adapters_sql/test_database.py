@@ -1,0 +1,78 @@
+"""The connections: callers that go away, closing, and a database that somebody else holds."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.unit.server_metadata.world import Member, World, fresh_database
+
+from syncline.adapters.sql import database
+from syncline.model.errors import TooBusy, Unavailable
+
+
+@pytest.fixture
+async def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    async with World.opened(tmp_path / "metadata.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def ada(world: World) -> Member:
+    return await world.person("ada")
+
+
+async def test_callers_that_go_away_cost_no_connection(ada: Member) -> None:
+    accounts = ada.world.stores.accounts
+    for round_ in range(20):
+        tasks = [asyncio.create_task(accounts.set_password(ada.caller.user_id, f"{round_} {number}")) for number in range(10)]
+        for _ in range(round_):
+            await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends)
+    await accounts.set_password(ada.caller.user_id, "last")
+    stored = await accounts.user(ada.caller.user_id)
+    assert stored is not None
+    assert stored.password_hash == "last"
+
+
+async def test_too_many_waiting_writers_are_told_to_come_back(ada: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "WRITERS_WAITING_MAX", 3)
+    ends = await asyncio.gather(*(ada.commit(ada.mkdir(f"d{number}")) for number in range(8)), return_exceptions=True)
+    assert sum(isinstance(end, TooBusy) for end in ends) == 5
+    assert len(await ada.tree()) == 3
+    await ada.commit(ada.mkdir("after"))
+
+
+async def test_a_database_held_by_another_is_unavailable_for_now(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    async with World.opened(tmp_path / "metadata.db") as world:
+        ada = await world.person("ada")
+        other = sqlite3.connect(tmp_path / "metadata.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            await ada.commit(ada.mkdir("a"))
+        assert await ada.tree() == {}
+        other.execute("ROLLBACK")
+        other.close()
+        await ada.commit(ada.mkdir("a"))
+
+
+async def test_a_closed_store_is_unavailable(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    async with World.opened(tmp_path / "metadata.db") as world:
+        ada = await world.person("ada")
+        await ada.commit(ada.mkdir("a"))
+    with pytest.raises(Unavailable):
+        await ada.commit(ada.mkdir("b"))
+    with pytest.raises(Unavailable):
+        await ada.tree()
