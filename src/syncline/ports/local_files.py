@@ -55,6 +55,10 @@ class LocalFiles(Protocol):
         """The mode (0644 or 0755 under the umask) and mtime of a file just written."""
         ...
 
+    def free_bytes(self) -> int:
+        """Room left on the root's disk for this user."""
+        ...
+
     def set_executable(self, path: str, executable: bool) -> None: ...
 
     def sync_files(self, files: Sequence[BinaryIO]) -> None:

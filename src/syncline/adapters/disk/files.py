@@ -110,6 +110,10 @@ class LinuxFiles:
         os.fchmod(fd, (0o755 if executable else 0o644) & ~self._umask)
         os.utime(fd, ns=(mtime_us * 1000, mtime_us * 1000))
 
+    def free_bytes(self) -> int:
+        found = os.fstatvfs(self._root)
+        return found.f_bavail * found.f_frsize
+
     def set_executable(self, path: str, executable: bool) -> None:
         fd = linux.open_beneath(self._root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         with _regular(fd, path, "rb"):

@@ -30,7 +30,7 @@ from syncline.client.receive.ranges import Need, Range, plan_ranges
 from syncline.client.receive.root import TMP
 from syncline.client.receive.writing import Event, Writer
 from syncline.model.entries import Signature
-from syncline.model.errors import Corrupt, CorruptManifest, Forbidden, NotFound, SynclineError
+from syncline.model.errors import Corrupt, CorruptManifest, DiskFull, Forbidden, NotFound, SynclineError
 from syncline.model.ids import EMPTY_DIGEST, Digest, NodeId
 from syncline.model.limits import BATCH_MAX, MIB
 from syncline.ports.clock import Chance, Clock
@@ -171,7 +171,7 @@ class Receiver:
     # -- one batch -------------------------------------------------------------------------------------------------------------
 
     async def _receive(self, batch: Sequence[Content]) -> None:
-        left = dict.fromkeys(await self._from_this_device(batch))
+        left = dict.fromkeys(await self._from_this_device(await self._with_room(batch)))
         while left:
             for content in [content for content in left if content.is_dropped]:
                 del left[content]
@@ -196,6 +196,18 @@ class Receiver:
             needs = await self._from_known_blocks(needs)
             await self._from_packs(needs, answer.packs)
             await self._count_rounds(answered, before)
+
+    async def _with_room(self, batch: Sequence[Content]) -> list[Content]:
+        """The contents that the disk has room for; a large one that it has not must not eat the room of small ones."""
+        free = await asyncio.to_thread(self._files.free_bytes)
+        fit: list[Content] = []
+        for content in batch:
+            if content.size > free and not await asyncio.to_thread(self._writer.has_begun, content.hash):
+                await self._fail(content, DiskFull(path="this folder"))
+            else:
+                free -= content.size
+                fit.append(content)
+        return fit
 
     async def _count_rounds(self, answered: Sequence[tuple[Content, object]], before: Sequence[int]) -> None:
         """A content whose manifests keep bringing nothing is given up: the server says one thing and the store another."""
@@ -332,6 +344,9 @@ class Receiver:
             del self._contents[content.hash]
         for taker in takers:
             self._forget(taker.node)
+        if isinstance(error, DiskFull) and content.part is not None:
+            part, content.part = content.part, None
+            await asyncio.to_thread(part.close, remove=True)
         await self._outbox.put([FetchFailed(node=taker.node, error=error) for taker in takers])
 
     def _forget(self, node: NodeId) -> None:

@@ -173,6 +173,14 @@ class Writer:
             return taken, events
         return taken, events
 
+    def has_begun(self, content_hash: Digest) -> bool:
+        """Whether a part file of this content lies here already."""
+        try:
+            self._files.stat(f"{TMP}/{content_hash}{PART_SUFFIX}")
+        except OSError:
+            return False
+        return True
+
     def reserve(self, contents: Iterable[tuple[Content, int]]) -> list[Event]:
         """Opens part files, takes up what earlier runs left in them (from the block given on), ends those that prove whole."""
         events: list[Event] = []
