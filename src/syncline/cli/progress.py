@@ -60,49 +60,48 @@ def _line(status: Status) -> str:
 
 async def _bars(status: Callable[[], Status], standing: bool) -> None:
     from rich.console import Console
+    from rich.live import Live
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.spinner import Spinner
 
-    columns = (
+    bars = Progress(
         TextColumn("{task.description:<9}"),
-        TextColumn("{task.fields[files]:>14}"),
+        TextColumn("{task.fields[files]:>20}"),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        up = bars.add_task("Upload", total=None, files="")
-        down = bars.add_task("Download", total=None, files="")
-        look = bars.add_task("", total=1, files="", visible=False)
+    up = bars.add_task("Upload", files="", visible=False)
+    down = bars.add_task("Download", files="", visible=False)
+    spinner = Spinner("dots")
+    with Live(console=Console(stderr=True), transient=True, refresh_per_second=1 / LOOK_EVERY_S) as shown:
         while True:
             found = status()
-            _draw(
-                bars,
-                up,
-                found.progress.uploaded_files,
-                found.progress.uploaded_bytes,
-                found.pending.uploads,
-                found.pending.upload_bytes,
-            )
+            done, left = found.progress, found.pending
+            _draw(bars, up, done.uploaded_files, left.uploads, done.uploaded_bytes, left.upload_bytes, found.traffic.sent_bytes)
             _draw(
                 bars,
                 down,
-                found.progress.downloaded_files,
-                found.progress.downloaded_bytes,
-                found.pending.downloads,
-                found.pending.download_bytes,
+                done.downloaded_files,
+                left.downloads,
+                done.downloaded_bytes,
+                left.download_bytes,
+                found.traffic.received_bytes,
             )
-            idle = not (found.pending.uploads or found.pending.downloads)
-            bars.update(look, visible=idle, description=_word(found, standing), completed=0)
+            spinner.update(text=_word(found, standing))
+            shown.update(bars if left.uploads or left.downloads else spinner)
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _draw(bars: Progress, task: TaskID, files: int, done_bytes: int, left_files: int, left_bytes: int) -> None:
+def _draw(bars: Progress, task: TaskID, files: int, left_files: int, done_bytes: int, left_bytes: int, wire_bytes: int) -> None:
+    """Files count when they are done. In between the wire tells how far a large one is: it carries no more than the files hold."""
+    total = max(1, done_bytes + left_bytes)
     bars.update(
         task,
         visible=left_files > 0,
-        total=max(1, done_bytes + left_bytes),
-        completed=done_bytes,
+        total=total,
+        completed=max(done_bytes, min(total, wire_bytes)),
         files=f"{files:,}/{files + left_files:,} files",
     )
 

@@ -74,7 +74,8 @@ def _ended(home: Home, code: int, from_byte: int) -> outcome.Ended:
     with home.daemon_log.open("rb") as log:
         log.seek(from_byte)
         lines = log.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
-    click.echo(f"syncline: The engine ended at once: {lines[-1] if lines else f'code {code}'} (log: {home.daemon_log})", err=True)
+    last = lines[-1].removeprefix("syncline: ") if lines else f"code {code}"
+    click.echo(f"{click.style('syncline:', fg='red')} The engine ended at once: {last} (log: {home.daemon_log})", err=True)
     return outcome.Ended(outcome.Exit(code) if code in (3, 4, 5) else outcome.Exit.FAILED)
 
 

@@ -230,6 +230,18 @@ def test_doctor_checks_a_device(run: Run, linked: Home) -> None:
 
 
 @pytest.mark.real
+def test_an_engine_that_cannot_start_says_why(run: Run, linked: Home) -> None:
+    (Path(linked.link().folder) / ".syncline" / "root-id").unlink()
+    ran = run("start")
+    assert ran.code == 3
+    assert "marker is missing" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    ran = run("sync", "--once")
+    assert ran.code == 3
+    assert "marker is missing" in ran.err
+
+
+@pytest.mark.real
 def test_the_installed_command_answers(tmp_path: Path) -> None:
     environment = {**os.environ, "SYNCLINE_HOME": str(tmp_path / "home")}
     ran = subprocess.run(
