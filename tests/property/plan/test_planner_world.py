@@ -112,7 +112,7 @@ def _ignores_local_edit(original: Any) -> Any:
 def _ignores_remote_edit(original: Any) -> Any:
     def not_here(plan_view: Any, decision: Any) -> None:
         original(plan_view, decision)
-        if decision.s is not None:
+        if decision.base is not None:
             decision.exists = False
 
     return not_here
@@ -135,7 +135,7 @@ MUTANTS: list[tuple[str, Any, str, Callable[[Any], Any], str]] = [
 
 def _knows_all(self: Any, node_id: Any) -> bool:
     decision = self.view.decisions.get(node_id)
-    return decision is not None and decision.r is not None and decision.l is None
+    return decision is not None and decision.there is not None and decision.here is None
 
 
 @pytest.mark.parametrize(("owner", "name", "mutate", "mode"), [row[1:] for row in MUTANTS], ids=[row[0] for row in MUTANTS])

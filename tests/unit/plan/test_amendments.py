@@ -230,6 +230,13 @@ def test_excluded_nodes_are_not_fetched_and_their_absence_is_no_delete() -> None
     assert new.plan(excluded={NodeId("d")}).is_empty
 
 
+def test_what_is_excluded_later_leaves_the_disk_once_its_changes_are_told() -> None:
+    sides = Sides().both("d", "root", "d").both("x", "d", "x", "1").both("y", "d", "y", "2").here("y", "d", "y", "3")
+    planned = sides.plan(excluded={NodeId("d")})
+    assert sides.told(excluded={NodeId("d")}) == ["up edit y +bytes", "trash x"]
+    assert planned.deletes_up == planned.deletes_down == 0
+
+
 def test_a_create_at_an_excluded_place_is_renamed() -> None:
     sides = Sides().there("f", "root", "n.txt", "1").here("g", "root", "n.txt", "2")
     assert sides.told(excluded={NodeId("f")}) == ["move g → root/n (selective sync conflict).txt"]

@@ -20,33 +20,33 @@ from syncline.model.paths import name_key, name_problem
 Rule = Callable[[View, NodeId, RemoteNode | None, LocalNode | None, SyncedNode | None], None]
 
 
-def rules_for(view: View, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> Rule | None:  # noqa: E741
+def rules_for(view: View, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> Rule | None:
     """Which rules decide a node; None for the common table."""
-    known = r or s
+    known = there or base
     if known is None:
-        assert l is not None
-        return None if view.may_write(view.namespace_at(l.parent)) else _new_in_closed
+        assert here is not None
+        return None if view.may_write(view.namespace_at(here.parent)) else _new_in_closed
     writable = view.writable.get(known.namespace)
-    if l is not None and (writable is None or not view.plain) and view.namespace_at(l.parent) != known.namespace:
+    if here is not None and (writable is None or not view.plain) and view.namespace_at(here.parent) != known.namespace:
         return _moved_across
     if writable is None:
         return _lost
     if str(known.namespace) == view.root:
         return None
     mount = NodeId(known.namespace)
-    if l is None and mount in view.synced and mount in view.remote and mount not in view.local:
+    if here is None and mount in view.synced and mount in view.remote and mount not in view.local:
         return _unmounting
     return None if writable else _read_only
 
 
-def _unmounting(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
+def _unmounting(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
     """The mount itself was deleted here: that is one change of the root namespace, and nothing inside is anybody's business."""
 
 
-def _new_in_closed(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
-    assert l is not None
-    lost = view.namespace_at(l.parent) not in view.access
-    _keep(view, Decision(node_id, None, l, None, "lost: new kept" if lost else "read-only: new kept"))
+def _new_in_closed(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
+    assert here is not None
+    lost = view.namespace_at(here.parent) not in view.access
+    _keep(view, Decision(node_id, None, here, None, "lost: new kept" if lost else "read-only: new kept"))
 
 
 def _keep(view: View, decision: Decision) -> None:
@@ -60,30 +60,30 @@ def _keep(view: View, decision: Decision) -> None:
 # -- moves into another namespace ----------------------------------------------------------------------------------------
 
 
-def _moved_across(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
-    assert l is not None
-    known = r or s
+def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
+    assert here is not None
+    known = there or base
     assert known is not None
-    here = view.namespace_at(l.parent)
+    namespace_here = view.namespace_at(here.parent)
     if _taken_along(view, node_id, known.namespace):
         return
-    if not view.may_write(here) or (l.kind is Kind.DIR and _holds_mount(view, node_id)):
-        _move_back(view, node_id, r, l, s)
+    if not view.may_write(namespace_here) or (here.kind is Kind.DIR and _holds_mount(view, node_id)):
+        _move_back(view, node_id, there, here, base)
         return
-    below = view.local.descendants(node_id) if l.kind is Kind.DIR else []
+    below = view.local.descendants(node_id) if here.kind is Kind.DIR else []
     if any(node.id in view.busy for node in below):
         view.waiting += 1
         return
     known_below = [node.id for node in below if node.id in view.synced or node.id in view.remote]
-    decision = Decision(node_id, r, l, s, "across namespaces")
+    decision = Decision(node_id, there, here, base, "across namespaces")
     decision.held, decision.exists, decision.place = True, False, Place.FROZEN
     view.detached.update((node_id, *(node.id for node in below)))
     view.decisions[node_id] = decision
     view.aside.append(
         Relocate(
             node=node_id,
-            parent=l.parent,
-            name=l.name,
+            parent=here.parent,
+            name=here.name,
             new_id=view.context.fresh_id(),
             fresh=tuple((old, view.context.fresh_id()) for old in known_below),
             why=decision.why,
@@ -106,30 +106,30 @@ def _holds_mount(view: View, node_id: NodeId) -> bool:
     return view.is_mount(node_id) or any(view.is_mount(node.id) for node in view.local.descendants(node_id))
 
 
-def _move_back(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode, s: SyncedNode | None) -> None:  # noqa: E741
+def _move_back(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode, base: SyncedNode | None) -> None:
     """Moved to where it cannot be: it goes back, or to `Kept from NAME` where its place is gone too."""
-    if r is None or r.namespace not in view.access:
-        _lost(view, node_id, None, l, s)
+    if there is None or there.namespace not in view.access:
+        _lost(view, node_id, None, here, base)
         return
-    if not view.may_write(r.namespace):
-        _read_only(view, node_id, r, l, s)
+    if not view.may_write(there.namespace):
+        _read_only(view, node_id, there, here, base)
         return
-    decide(view, node_id, r, l, s)
+    decide(view, node_id, there, here, base)
     decision = view.decisions.get(node_id)
-    if decision is not None and (l.parent != r.parent or l.name != r.name):
-        decision.parent, decision.name, decision.place = r.parent, r.name, Place.REMOTE
+    if decision is not None and (here.parent != there.parent or here.name != there.name):
+        decision.parent, decision.name, decision.place = there.parent, there.name, Place.REMOTE
         decision.why = f"moved where it cannot be, {decision.why}"
 
 
 # -- lost namespaces -----------------------------------------------------------------------------------------------------
 
 
-def _lost(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
-    if l is None:
-        if s is not None:
+def _lost(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
+    if here is None:
+        if base is not None:
             view.books.append(Forget(node=node_id, why="lost: gone"))
         return
-    decision = Decision(node_id, None, l, s, "lost: unchanged")
+    decision = Decision(node_id, None, here, base, "lost: unchanged")
     view.decisions[node_id] = decision
     decision.exists = False
     _trash_or_keep(view, decision, "lost: changed kept")
@@ -137,16 +137,16 @@ def _lost(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None
 
 def _trash_or_keep(view: View, decision: Decision, kept: str) -> None:
     """What is gone from the server for good: unchanged bytes need no keeping."""
-    l, s = decision.l, decision.s  # noqa: E741
-    assert l is not None
-    if l.kind is Kind.DIR:
-        if s is None:
+    here, base = decision.here, decision.base
+    assert here is not None
+    if here.kind is Kind.DIR:
+        if base is None:
             decision.why = kept
             _keep(view, decision)
-    elif s is not None and l.content_hash is None:
+    elif base is not None and here.content_hash is None:
         decision.held = True
         view.reads.append(Hash(node=decision.id, why=decision.why))
-    elif s is None or l.content_hash != s.content_hash:
+    elif base is None or here.content_hash != base.content_hash:
         decision.why = kept
         _keep(view, decision)
 
@@ -154,44 +154,44 @@ def _trash_or_keep(view: View, decision: Decision, kept: str) -> None:
 # -- READ mounts ---------------------------------------------------------------------------------------------------------
 
 
-def _read_only(view: View, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> None:  # noqa: E741
-    kind = (l or r or s).kind  # type: ignore[union-attr]
-    cell = (CELLS if kind is Kind.FILE else FOLDER_CELLS)[local_change(l, s)][remote_change(r, s)]
-    if r is None:
-        if l is None:
+def _read_only(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
+    kind = (here or there or base).kind  # type: ignore[union-attr]
+    cell = (CELLS if kind is Kind.FILE else FOLDER_CELLS)[local_change(here, base)][remote_change(there, base)]
+    if there is None:
+        if here is None:
             view.books.append(Forget(node=node_id, why=f"read-only: {cell}"))
             return
-        decision = Decision(node_id, None, l, s, f"read-only: {cell}")
+        decision = Decision(node_id, None, here, base, f"read-only: {cell}")
         decision.exists = False
         view.decisions[node_id] = decision
         _trash_or_keep(view, decision, f"read-only: {cell} kept")
         return
-    if l is None and view.is_excluded(node_id):
-        if s is not None:
+    if here is None and view.is_excluded(node_id):
+        if base is not None:
             view.books.append(Forget(node=node_id, why="excluded"))
         return
-    decision = Decision(node_id, r, l, s, f"read-only: {cell}")
-    decision.parent, decision.name, decision.place = r.parent, r.name, Place.REMOTE
+    decision = Decision(node_id, there, here, base, f"read-only: {cell}")
+    decision.parent, decision.name, decision.place = there.parent, there.name, Place.REMOTE
     view.decisions[node_id] = decision
-    problem = name_problem(r.name) if l is None else None
+    problem = name_problem(there.name) if here is None else None
     if problem is not None:
         decision.held, decision.exists = True, False
         view.report(node_id, "name.unsafe", f"It cannot be on this disk: {problem}.", decision.why)
-    elif l is None:
-        decision.content = Content.FETCH if r.kind is Kind.FILE else Content.KEEP
+    elif here is None:
+        decision.content = Content.FETCH if there.kind is Kind.FILE else Content.KEEP
     else:
-        _restore(view, decision, r, l, s)
+        _restore(view, decision, there, here, base)
 
 
-def _restore(view: View, decision: Decision, r: RemoteNode, l: LocalNode, s: SyncedNode | None) -> None:  # noqa: E741
+def _restore(view: View, decision: Decision, there: RemoteNode, here: LocalNode, base: SyncedNode | None) -> None:
     """On both sides: the server's place and bytes; local bytes that differ are kept aside first."""
-    if l.kind is Kind.FILE:
-        same = r.content_hash is not None and l.content_hash == r.content_hash
-        based = s is not None and l.content_hash == s.content_hash and l.content_hash is not None
-        if l.content_hash is None:
+    if here.kind is Kind.FILE:
+        same = there.content_hash is not None and here.content_hash == there.content_hash
+        based = base is not None and here.content_hash == base.content_hash and here.content_hash is not None
+        if here.content_hash is None:
             decision.content = Content.HASH
             view.reads.append(Hash(node=decision.id, why=decision.why))
-        elif based and s is not None and r.content_hash is None and r.revision == s.revision:
+        elif based and base is not None and there.content_hash is None and there.revision == base.revision:
             same = True
         elif based and not same:
             decision.content = Content.FETCH
@@ -199,11 +199,11 @@ def _restore(view: View, decision: Decision, r: RemoteNode, l: LocalNode, s: Syn
             decision.why += " kept"
             _keep(view, decision)
             return
-        if same and l.executable is not None and l.executable != r.executable:
-            decision.set_executable, decision.executable = True, r.executable
+        if same and here.executable is not None and here.executable != there.executable:
+            decision.set_executable, decision.executable = True, there.executable
         if not same or decision.set_executable:
             return
-    if l.parent == r.parent and l.name == r.name:
+    if here.parent == there.parent and here.name == there.name:
         view.books.append(Adopt(node=decision.id, why=decision.why))
 
 
@@ -214,15 +214,15 @@ def keep_aside(view: View) -> None:
     """Moves what must be kept out of the mounts: folders as a whole, once nothing else is in them."""
     kept = set(view.kept)
     for node_id in view.kept:
-        l = view.local[node_id]  # noqa: E741
+        here = view.local[node_id]
         decision = view.decisions[node_id]
-        if l.parent in kept:
+        if here.parent in kept:
             continue
-        below = view.local.descendants(node_id) if l.kind is Kind.DIR else []
+        below = view.local.descendants(node_id) if here.kind is Kind.DIR else []
         if any(node.id not in kept for node in below):
-            _make_way(view, decision, l)
+            _make_way(view, decision, here)
             continue
-        folder = _kept_folder(view, view.namespace_at(l.parent), decision)
+        folder = _kept_folder(view, view.namespace_at(here.parent), decision)
         if folder is None:
             continue
         known = node_id in view.synced or node_id in view.remote
@@ -231,7 +231,7 @@ def keep_aside(view: View) -> None:
             Relocate(
                 node=node_id,
                 parent=folder,
-                name=view.take_name(folder, l.name, "plain"),
+                name=view.take_name(folder, here.name, "plain"),
                 new_id=view.context.fresh_id() if known else None,
                 fresh=tuple(
                     (node.id, view.context.fresh_id()) for node in below if node.id in view.synced or node.id in view.remote
@@ -241,14 +241,14 @@ def keep_aside(view: View) -> None:
         )
 
 
-def _make_way(view: View, decision: Decision, l: LocalNode) -> None:  # noqa: E741
+def _make_way(view: View, decision: Decision, here: LocalNode) -> None:
     """A new folder holds what belongs elsewhere, perhaps at its own place: it cannot leave first, but it can change its name."""
-    below = view.local.descendants(l.id)
+    below = view.local.descendants(here.id)
     if any(node.id in view.busy for node in below):
         view.waiting += 1
-    elif view.remote.keyed(l.parent, name_key(l.name)):
-        name = view.take_name(l.parent, l.name, "conflict")
-        view.aside.append(Relocate(node=l.id, parent=l.parent, name=name, why=f"makes way, {decision.why}"))
+    elif view.remote.keyed(here.parent, name_key(here.name)):
+        name = view.take_name(here.parent, here.name, "conflict")
+        view.aside.append(Relocate(node=here.id, parent=here.parent, name=name, why=f"makes way, {decision.why}"))
 
 
 def _kept_folder(view: View, namespace: NamespaceId, decision: Decision) -> NodeId | None:

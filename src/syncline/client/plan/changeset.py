@@ -54,14 +54,14 @@ class Changeset:
             self.blocked = [stuck[node_id] for node_id in sorted(stuck) if node_id not in groups.done]
 
     def _has_place_to_push(self, decision: Decision) -> bool:
-        if decision.held or not decision.exists or decision.l is None or decision.place is Place.CONFLICT:
+        if decision.held or not decision.exists or decision.here is None or decision.place is Place.CONFLICT:
             return False
         if decision.parent in self.view.detached:
             return False
-        r = decision.r
-        if r is None:
+        there = decision.there
+        if there is None:
             return True
-        return decision.place is not Place.FROZEN and (r.parent != decision.parent or r.name != decision.name)
+        return decision.place is not Place.FROZEN and (there.parent != decision.parent or there.name != decision.name)
 
     def _solve(self) -> dict[NodeId, Decision]:
         """Pushes what can be pushed one after the other; what is left."""
@@ -99,7 +99,7 @@ class Changeset:
         placed = self._placed.get((parent, op.key))
         if placed is not None and placed != op.id:
             return placed
-        if op.kind is Kind.DIR and op.r is not None and op.r.parent != parent:
+        if op.kind is Kind.DIR and op.there is not None and op.there.parent != parent:
             return self._ring(op)
         return None
 
@@ -118,8 +118,8 @@ class Changeset:
     def _edits(self) -> None:
         """Content and executable bits of files the server has."""
         for decision in self.view.decisions.values():
-            r = decision.r
-            if r is None or decision.held or not decision.exists or decision.l is None:
+            there = decision.there
+            if there is None or decision.held or not decision.exists or decision.here is None:
                 continue
             if decision.content is Content.PUSH or decision.push_executable:
                 if decision.place is Place.CONFLICT or decision.content in (Content.ASIDE, Content.HASH, Content.WAIT):
@@ -130,11 +130,11 @@ class Changeset:
                         node=decision.id,
                         why=decision.why,
                         op=Op.EDIT,
-                        namespace=r.namespace,
+                        namespace=there.namespace,
                         kind=Kind.FILE,
-                        base_revision=r.revision,
+                        base_revision=there.revision,
                         content=content,
-                        content_hash=decision.l.content_hash if content else None,
+                        content_hash=decision.here.content_hash if content else None,
                         executable=decision.executable,
                     )
                 )

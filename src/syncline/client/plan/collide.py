@@ -23,15 +23,15 @@ def settle_names(view: View) -> None:
         if not decision.exists:
             if not _lingers(decision):
                 continue
-            assert decision.l is not None
-            decision.parent, decision.name = decision.l.parent, decision.l.name
+            assert decision.here is not None
+            decision.parent, decision.name = decision.here.parent, decision.here.name
         decision.key = key = name_key(decision.name)
         spot = (decision.parent, key)
         other = spots.get(spot)
         if other is None:
             spots[spot] = decision
-            here, there = local.keyed(*spot), remote.keyed(*spot)
-            if any(node_id not in decisions for node_id in here) or any(node_id not in decisions for node_id in there):
+            names_here, names_there = local.keyed(*spot), remote.keyed(*spot)
+            if any(node_id not in decisions for node_id in names_here) or any(node_id not in decisions for node_id in names_there):
                 crowded.append(spot)
         else:
             spots[spot] = [*other, decision] if isinstance(other, list) else [other, decision]
@@ -43,7 +43,7 @@ def settle_names(view: View) -> None:
 
 def _lingers(decision: Decision) -> bool:
     """Gone from the server, but its folder stays on disk: it still has a name there."""
-    return decision.held and decision.l is not None and decision.kind is Kind.DIR and decision.why.endswith("/delete")
+    return decision.held and decision.here is not None and decision.kind is Kind.DIR and decision.why.endswith("/delete")
 
 
 def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> None:
@@ -74,9 +74,9 @@ def _resting(view: View, spot: tuple[NodeId, str]) -> NodeId | None:
 
 def _claim(rival: Decision, spot: tuple[NodeId, str]) -> tuple[int, int, str]:
     """Sorts the keeper first: on the server at this place, then at its last agreed place, then the eldest."""
-    r, s = rival.r, rival.s
-    on_server = r is not None and (r.parent, name_key(r.name)) == spot
-    agreed = s is not None and (s.parent, name_key(s.name)) == spot
+    there, base = rival.there, rival.base
+    on_server = there is not None and (there.parent, name_key(there.name)) == spot
+    agreed = base is not None and (base.parent, name_key(base.name)) == spot
     return (not on_server, not agreed, rival.id)
 
 
@@ -84,29 +84,35 @@ def _is_twin(view: View, rival: Decision, keeper: NodeId) -> bool:
     """Whether both lie side by side on this disk, told apart only by case or normalisation."""
     other = view.local.get(keeper)
     return (
-        rival.l is not None
+        rival.here is not None
         and other is not None
-        and other.parent == rival.l.parent
-        and name_key(other.name) == name_key(rival.l.name)
+        and other.parent == rival.here.parent
+        and name_key(other.name) == name_key(rival.here.name)
     )
 
 
 def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
     """Whether a local newcomer is the server's node: then it takes its identity (or that is found out first)."""
-    if rival.l is None or rival.r is not None or keeper.r is None or keeper.l is not None or rival.kind is not keeper.kind:
+    if (
+        rival.here is None
+        or rival.there is not None
+        or keeper.there is None
+        or keeper.here is not None
+        or rival.kind is not keeper.kind
+    ):
         return False
     if rival.held or keeper.held:
         rival.held = True
         return True
     if rival.kind is Kind.FILE:
-        if rival.l.content_hash is None or keeper.r.content_hash is None:
-            if rival.l.content_hash is None:
+        if rival.here.content_hash is None or keeper.there.content_hash is None:
+            if rival.here.content_hash is None:
                 view.reads.append(Hash(node=rival.id, why="new/new"))
             else:
                 view.waiting += 1
             rival.held = keeper.held = True
             return True
-        if rival.l.content_hash != keeper.r.content_hash:
+        if rival.here.content_hash != keeper.there.content_hash:
             return False
     view.links.append(Link(node=rival.id, to=keeper.id, why="same place" if rival.kind is Kind.FILE else "merge folders"))
     view.detached.add(rival.id)
@@ -115,11 +121,11 @@ def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
 
 
 def _rename(view: View, rival: Decision, twin: bool) -> None:
-    l = rival.l  # noqa: E741
+    here = rival.here
     if rival.held and not _lingers(rival):
         return
-    new_file = l is not None and rival.s is None and rival.r is None and rival.kind is Kind.FILE
-    if l is not None and new_file and not twin and view.holds_already(rival.parent, l.content_hash, copies_only=True):
+    new_file = here is not None and rival.base is None and rival.there is None and rival.kind is Kind.FILE
+    if here is not None and new_file and not twin and view.holds_already(rival.parent, here.content_hash, copies_only=True):
         rival.exists = False
         rival.content = Content.KEEP
         rival.why = "already held"

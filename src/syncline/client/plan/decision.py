@@ -38,34 +38,37 @@ class Content(IntEnum):
 
 
 class Decision:
-    """Mutable while a plan is made, and never outlives it."""
+    """Mutable while a plan is made, and never outlives it. `there`, `here` and `base` are the node in the remote, local and
+    synced tree; `parent` and `name` its place in the target tree."""
 
     __slots__ = (
+        "base",
         "content",
         "executable",
         "exists",
         "forced",
         "held",
+        "here",
         "id",
         "key",
         "kind",
-        "l",
         "name",
         "parent",
         "place",
         "push_executable",
-        "r",
-        "s",
         "set_executable",
+        "there",
         "why",
     )
 
-    def __init__(self, node_id: NodeId, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None, why: str) -> None:  # noqa: E741
+    def __init__(
+        self, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None, why: str
+    ) -> None:
         self.id = node_id
-        self.r = r
-        self.l = l
-        self.s = s
-        node = l or r or s
+        self.there = there
+        self.here = here
+        self.base = base
+        node = here or there or base
         assert node is not None
         self.kind: Kind = node.kind
         self.exists = True
@@ -103,34 +106,34 @@ CELLS: Final = tuple(tuple(f"{local}/{remote}" for remote in _SIDES) for local i
 FOLDER_CELLS: Final = tuple(tuple(f"folder {local}/{remote}" for remote in _SIDES) for local in _SIDES)
 
 
-def local_change(l: LocalNode | None, s: SyncedNode | None) -> int:  # noqa: E741
+def local_change(here: LocalNode | None, base: SyncedNode | None) -> int:
     """The row of the table. A content that is not known counts as an edit."""
-    if l is None:
-        return ABSENT if s is None else DELETE
-    if s is None:
+    if here is None:
+        return ABSENT if base is None else DELETE
+    if base is None:
         return NEW
-    change = MOVE if l.parent != s.parent or l.name != s.name else NONE
-    if l.kind is Kind.FILE and (
-        l.content_hash != s.content_hash or (l.executable is not None and l.executable != s.executable) or l.content_hash is None
-    ):
-        change |= EDIT
+    change = MOVE if here.parent != base.parent or here.name != base.name else NONE
+    if here.kind is Kind.FILE:
+        bit = here.executable is not None and here.executable != base.executable
+        if bit or here.content_hash is None or here.content_hash != base.content_hash:
+            change |= EDIT
     return change
 
 
-def remote_change(r: RemoteNode | None, s: SyncedNode | None) -> int:
+def remote_change(there: RemoteNode | None, base: SyncedNode | None) -> int:
     """The column of the table."""
-    if r is None:
-        return ABSENT if s is None else DELETE
-    if s is None:
+    if there is None:
+        return ABSENT if base is None else DELETE
+    if base is None:
         return NEW
-    change = MOVE if r.parent != s.parent or r.name != s.name else NONE
-    if r.kind is Kind.FILE and (remote_content_changed(r, s) or r.executable != s.executable):
+    change = MOVE if there.parent != base.parent or there.name != base.name else NONE
+    if there.kind is Kind.FILE and (remote_content_changed(there, base) or there.executable != base.executable):
         change |= EDIT
     return change
 
 
-def remote_content_changed(r: RemoteNode, s: SyncedNode) -> bool:
+def remote_content_changed(there: RemoteNode, base: SyncedNode) -> bool:
     """A revision whose hash the server does not know yet is told by its number."""
-    if r.content_hash is None:
-        return r.revision != s.revision
-    return r.content_hash != s.content_hash
+    if there.content_hash is None:
+        return there.revision != base.revision
+    return there.content_hash != base.content_hash

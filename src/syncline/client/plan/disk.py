@@ -60,13 +60,13 @@ class Disk:
         rest: list[Decision] = []
         for decision in self.view.decisions.values():
             if decision.held or not decision.exists:
-                if decision.place is Place.CONFLICT and decision.l is not None and decision.held:
+                if decision.place is Place.CONFLICT and decision.here is not None and decision.held:
                     first.append(decision)
                 continue
-            l = decision.l  # noqa: E741
-            if l is None:
+            here = decision.here
+            if here is None:
                 rest.append(decision)
-            elif l.parent != decision.parent or l.name != decision.name:
+            elif here.parent != decision.parent or here.name != decision.name:
                 (first if decision.place is Place.CONFLICT else rest).append(decision)
         return [*first, *rest]
 
@@ -115,7 +115,7 @@ class Disk:
     def _pick_hop(self, remaining: dict[NodeId, Decision]) -> Decision | None:
         blocking = {self._blockers[node_id] for node_id in remaining}
         movable = [
-            op for node_id, op in remaining.items() if op.l is not None and node_id not in self._staged and node_id in blocking
+            op for node_id, op in remaining.items() if op.here is not None and node_id not in self._staged and node_id in blocking
         ]
         return min(movable, key=lambda op: op.id, default=None)
 
@@ -129,7 +129,7 @@ class Disk:
         parent = op.parent
         if parent != self.view.root and not self._can_take(parent):
             return parent
-        if op.l is not None and op.kind is Kind.DIR:
+        if op.here is not None and op.kind is Kind.DIR:
             inside = self._way_out(op)
             if inside is not None:
                 return inside
@@ -145,7 +145,7 @@ class Disk:
         return None
 
     def _do(self, op: Decision, parent: NodeId, key: str) -> None:
-        if op.l is None:
+        if op.here is None:
             if op.kind is Kind.DIR:
                 self.structure.append(MakeFolder(node=op.id, parent=parent, name=op.name, why=op.why))
             else:
@@ -162,8 +162,8 @@ class Disk:
         """A rename in which only case or normalisation changes needs a hop where the disk does not tell them apart."""
         if self.view.context.case_sensitive_disk or op.id in self._staged:
             return
-        assert op.l is not None
-        if op.l.parent == parent and name_key(op.l.name) == key:
+        assert op.here is not None
+        if op.here.parent == parent and name_key(op.here.name) == key:
             self.structure.append(Stage(node=op.id, why=op.why))
 
     def _can_take(self, folder: NodeId) -> bool:
@@ -204,7 +204,7 @@ class Disk:
         if decision.kind is Kind.FILE:
             self.structure.append(Discard(node=node_id, why=decision.why))
             self._gone.add(node_id)
-            self.files_deleted += 1
+            self.files_deleted += decision.there is None  # What is only kept off this disk is no delete.
             return None
         for child in self.view.local.children(node_id):
             if child.id in self._left or child.id in self._gone:
@@ -223,7 +223,7 @@ class Disk:
         kept = self.structure
         self.structure = self.deletes = []
         for decision in self.view.decisions.values():
-            if decision.absent and decision.l is not None and decision.id not in self._gone:
+            if decision.absent and decision.here is not None and decision.id not in self._gone:
                 self._clear(decision.id)
         self.deletes = self.structure
         self.structure = kept
@@ -233,8 +233,8 @@ class Disk:
     def _contents(self) -> None:
         """Bytes and executable bits of files that are on disk already."""
         for decision in self.view.decisions.values():
-            l = decision.l  # noqa: E741
-            if l is None or decision.held or not decision.exists or decision.kind is Kind.DIR:
+            here = decision.here
+            if here is None or decision.held or not decision.exists or decision.kind is Kind.DIR:
                 continue
             if decision.set_executable:
                 assert decision.executable is not None
@@ -243,12 +243,12 @@ class Disk:
                 self._replace(decision)
 
     def _replace(self, decision: Decision) -> None:
-        l = decision.l  # noqa: E741
-        assert l is not None
+        here = decision.here
+        assert here is not None
         if decision.push_executable:
             return
         moved = decision.id in self._parents
-        parent, name = (decision.parent, decision.name) if moved else (l.parent, l.name)
+        parent, name = (decision.parent, decision.name) if moved else (here.parent, here.name)
         if parent in self.view.detached:
             return
         aside_id = aside_name = None

@@ -66,7 +66,7 @@ def _round(trees: Trees, context: PlanContext, busy: Set[NodeId], reverted: Set[
     if waiting or not steps:
         waiting += len(disk.blocked) + len(changeset.blocked)
     made = Plan(steps=tuple(steps), deletes_up=changeset.removals.files, deletes_down=disk.files_deleted, waiting=waiting)
-    moved = {op.id for op in (*disk.blocked, *changeset.blocked) if op.l is not None and op.r is not None}
+    moved = {op.id for op in (*disk.blocked, *changeset.blocked) if op.here is not None and op.there is not None}
     return made, moved
 
 
@@ -76,46 +76,52 @@ def _decide_open(view: View) -> None:
     remote, local, synced = trees.remote, trees.local, trees.synced
     closed: list[NodeId] = []
     for node_id in sorted(trees.open):
-        r, l, s = remote.get(node_id), local.get(node_id), synced.get(node_id)  # noqa: E741
-        if r is None and l is None and s is None:
+        there, here, base = remote.get(node_id), local.get(node_id), synced.get(node_id)
+        if there is None and here is None and base is None:
             closed.append(node_id)
             continue
-        if r is not None and l is not None and s is not None and in_agreement(r, l, s) and not view.is_excluded(node_id):
+        if (
+            there is not None
+            and here is not None
+            and base is not None
+            and in_agreement(there, here, base)
+            and not view.is_excluded(node_id)
+        ):
             closed.append(node_id)
             continue
         if node_id in busy:
             view.waiting += 1
             continue
-        if only is not None and _namespace(view, r, l, s) not in only:
+        if only is not None and _namespace(view, there, here, base) not in only:
             continue
-        rule = rules_for(view, r, l, s)
+        rule = rules_for(view, there, here, base)
         if rule is None:
-            decide(view, node_id, r, l, s)
+            decide(view, node_id, there, here, base)
         else:
-            rule(view, node_id, r, l, s)
+            rule(view, node_id, there, here, base)
     if len(closed) > MANY:
         trees.open = trees.open.difference(closed)  # A set emptied in place stays as slow to walk as it was large.
     else:
         trees.open.difference_update(closed)
 
 
-def in_agreement(r: RemoteNode, l: LocalNode, s: SyncedNode) -> bool:  # noqa: E741
+def in_agreement(there: RemoteNode, here: LocalNode, base: SyncedNode) -> bool:
     """Whether a node is the same in all three trees, so that nothing is left to do for it."""
     return (
-        r.parent == l.parent == s.parent
-        and r.name == l.name == s.name
-        and r.revision == s.revision
-        and l.content_hash == s.content_hash
-        and (r.content_hash is None or r.content_hash == s.content_hash)
-        and r.executable == s.executable
-        and (l.executable is None or l.executable == s.executable)
-        and r.namespace == s.namespace
+        there.parent == here.parent == base.parent
+        and there.name == here.name == base.name
+        and there.revision == base.revision
+        and here.content_hash == base.content_hash
+        and (there.content_hash is None or there.content_hash == base.content_hash)
+        and there.executable == base.executable
+        and (here.executable is None or here.executable == base.executable)
+        and there.namespace == base.namespace
     )
 
 
-def _namespace(view: View, r: RemoteNode | None, l: LocalNode | None, s: SyncedNode | None) -> NamespaceId:  # noqa: E741
-    known = r or s
+def _namespace(view: View, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> NamespaceId:
+    known = there or base
     if known is not None:
         return known.namespace
-    assert l is not None
-    return view.namespace_at(l.parent)
+    assert here is not None
+    return view.namespace_at(here.parent)

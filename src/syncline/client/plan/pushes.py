@@ -11,32 +11,32 @@ from syncline.protocol.commits import Op
 
 def pushed(view: View, op: Decision, *, group: int | None = None, recursive: bool = False) -> Push:
     """A create, an undelete or a move. `recursive` brings a whole deleted folder back as it was."""
-    r, l, s = op.r, op.l, op.s  # noqa: E741
-    assert l is not None
+    there, here, base = op.there, op.here, op.base
+    assert here is not None
     is_file = op.kind is Kind.FILE
-    if r is not None:
+    if there is not None:
         return Push(
             node=op.id,
             why=op.why,
             op=Op.MOVE,
-            namespace=r.namespace,
+            namespace=there.namespace,
             kind=op.kind,
             parent=op.parent,
             name=op.name,
-            base_revision=r.revision if is_file else None,
+            base_revision=there.revision if is_file else None,
             group=group,
         )
     content = op.content is Content.PUSH
     return Push(
         node=op.id,
         why=op.why,
-        op=Op.CREATE if s is None and op.id not in view.context.buried else Op.UNDELETE,
-        namespace=view.namespace_at(op.parent) if s is None else s.namespace,
+        op=Op.CREATE if base is None and op.id not in view.context.buried else Op.UNDELETE,
+        namespace=view.namespace_at(op.parent) if base is None else base.namespace,
         kind=op.kind,
         parent=op.parent,
         name=op.name,
         content=content,
-        content_hash=l.content_hash if content else None,
+        content_hash=here.content_hash if content else None,
         executable=op.executable,
         recursive=recursive,
         group=group,

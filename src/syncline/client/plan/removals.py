@@ -29,7 +29,7 @@ class Removals:
     def is_removal(self, node_id: NodeId) -> bool:
         """Whether a remote node is to be deleted on the server."""
         decision = self.view.decisions.get(node_id)
-        return decision is not None and decision.absent and decision.r is not None and decision.l is None
+        return decision is not None and decision.absent and decision.there is not None and decision.here is None
 
     def finish(self) -> None:
         """Deletes all that is left to delete, each folder with what is below it."""
@@ -38,8 +38,8 @@ class Removals:
                 self._delete(decision.id, decision)
 
     def _is_topmost(self, decision: Decision) -> bool:
-        assert decision.r is not None
-        return not self.is_removal(decision.r.parent)
+        assert decision.there is not None
+        return not self.is_removal(decision.there.parent)
 
     def _delete(self, node_id: NodeId, decision: Decision) -> None:
         if decision.id in self._taken:
@@ -84,15 +84,15 @@ class Removals:
                 self.files += self.view.decisions[node_id].kind is Kind.FILE
 
     def push(self, decision: Decision, *, recursive: bool, group: int | None = None) -> Push:
-        r = decision.r
-        assert r is not None
+        there = decision.there
+        assert there is not None
         return Push(
             node=decision.id,
             why=decision.why,
             op=Op.DELETE,
-            namespace=r.namespace,
+            namespace=there.namespace,
             kind=decision.kind,
-            base_revision=r.revision if decision.kind is Kind.FILE else None,
+            base_revision=there.revision if decision.kind is Kind.FILE else None,
             recursive=recursive,
             group=group,
         )

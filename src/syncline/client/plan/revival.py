@@ -41,7 +41,7 @@ class Revival:
             below = below_in_base(self.view.trees, top.id)
             if not below:
                 continue
-            members = [node_id for node_id in below if node_id in ops and ops[node_id].r is None]
+            members = [node_id for node_id in below if node_id in ops and ops[node_id].there is None]
             if len(members) >= BATCH_MAX or self._is_all_here(top.id, below):
                 self.recursive.add(top.id)
                 covered.update(members)
@@ -61,12 +61,12 @@ class Revival:
         return all(node_id in local and node_id not in remote and node_id not in above for node_id in below)
 
     def _is_top(self, op: Decision) -> bool:
-        s = op.s
+        base = op.base
         return (
             op.kind is Kind.DIR
-            and op.r is None
-            and s is not None
-            and op.l is not None
-            and (op.l.parent != s.parent or op.l.name != s.name)
+            and op.there is None
+            and base is not None
+            and op.here is not None
+            and (op.here.parent != base.parent or op.here.name != base.name)
             and not op.forced
         )

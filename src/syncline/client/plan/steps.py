@@ -33,7 +33,8 @@ class Forget(Step, frozen=True, kw_only=True, gc=False):
 
 
 class Link(Step, frozen=True, kw_only=True, gc=False):
-    """The local node `node` is the remote node `to`: it takes that identity (and both are then compared as one node)."""
+    """The local node `node` is the remote node `to`: it takes that identity (and both are then compared as one node). A base that
+    `node` had goes, and the bases of its children are below `to` then (`books.keep_books`)."""
 
     to: NodeId
 
@@ -74,7 +75,8 @@ class Fetch(Step, frozen=True, kw_only=True, gc=False):
 
 class Relocate(Step, frozen=True, kw_only=True, gc=False):
     """Rename or move on disk. `new_id` given: the thing at the new place is a new node (a conflict copy, or kept aside), and `node`
-    itself is no longer on disk (for a folder: every descendant whose id is in `fresh` is renamed so too)."""
+    itself is no longer on disk (for a folder: every descendant whose id is in `fresh` is renamed so too). The place may be the one
+    it has, where only the identity changes."""
 
     parent: NodeId
     name: str
@@ -104,7 +106,8 @@ class RemoveFolder(Step, frozen=True, kw_only=True, gc=False):
 
 class Push(Step, frozen=True, kw_only=True, gc=False):
     """One change for the server. Steps with the same `group` (not None) stand or fall in one changeset; others may be batched
-    freely, in order. `content` says that the local file's bytes go along (create, edit, undelete with bytes): they are read,
+    freely, in order. Where a name or a place is freed by another change of the same plan, that one comes first or is of the same
+    group. `content` says that the local file's bytes go along (create, edit, undelete with bytes): they are read,
     hashed and uploaded first."""
 
     op: Op

@@ -18,7 +18,7 @@ def complete(view: View) -> None:
     movers = [
         decision
         for decision in view.decisions.values()
-        if decision.kind is Kind.DIR and decision.l is not None and decision.exists and _changes_folder(decision)
+        if decision.kind is Kind.DIR and decision.here is not None and decision.exists and _changes_folder(decision)
     ]
     while movers:
         broken = False
@@ -41,9 +41,9 @@ def _report_leftovers(view: View) -> None:
 
 def _changes_folder(decision: Decision) -> bool:
     return (
-        decision.r is None
-        or (decision.l is not None and decision.l.parent != decision.r.parent)
-        or (decision.s is not None and decision.s.parent != decision.parent)
+        decision.there is None
+        or (decision.here is not None and decision.here.parent != decision.there.parent)
+        or (decision.base is not None and decision.base.parent != decision.parent)
     )
 
 
@@ -63,17 +63,17 @@ def _bring_back_folders(view: View) -> None:
 
 def _is_settled_without(above: Decision) -> bool:
     """Kept local only, or kept off this disk: what is below cannot change that."""
-    return above.held and (above.l is None or (above.r is None and above.s is None) or above.place is Place.FROZEN)
+    return above.held and (above.here is None or (above.there is None and above.base is None) or above.place is Place.FROZEN)
 
 
 def _place_forced(above: Decision) -> None:
-    if above.l is not None:
+    if above.here is not None:
         above.place = Place.LOCAL
-        above.parent, above.name = above.l.parent, above.l.name
+        above.parent, above.name = above.here.parent, above.here.name
         above.why = "folder below/delete"
-    elif above.r is not None:
+    elif above.there is not None:
         above.place = Place.REMOTE
-        above.parent, above.name = above.r.parent, above.r.name
+        above.parent, above.name = above.there.parent, above.there.name
         above.why = "folder delete/below"
 
 
@@ -97,11 +97,11 @@ def _ring(view: View, start: Decision) -> list[Decision]:
 
 def _break(ring: list[Decision]) -> None:
     """Each move was legal alone: the local one gives way, and the folder goes where the server has it."""
-    candidates = [decision for decision in ring if decision.r is not None and decision.r.parent != decision.parent]
+    candidates = [decision for decision in ring if decision.there is not None and decision.there.parent != decision.parent]
     if not candidates:
         return
     loser = min(candidates, key=lambda decision: decision.id)
-    assert loser.r is not None
-    loser.parent, loser.name = loser.r.parent, loser.r.name
+    assert loser.there is not None
+    loser.parent, loser.name = loser.there.parent, loser.there.name
     loser.place = Place.REMOTE
     loser.why = "cycle"

@@ -132,11 +132,11 @@ class View:
         """Whether a folder was deleted remotely, but it or one above it was moved here: then all of it comes back."""
         found = self._revived.get(folder)
         if found is None:
-            l, s = self.local.get(folder), self.synced.get(folder)  # noqa: E741
-            if l is None or s is None or folder in self.remote:
+            here, base = self.local.get(folder), self.synced.get(folder)
+            if here is None or base is None or folder in self.remote:
                 found = False
             else:
-                found = l.parent != s.parent or l.name != s.name or self.revived(l.parent)
+                found = here.parent != base.parent or here.name != base.name or self.revived(here.parent)
             self._revived[folder] = found
         return found
 
@@ -145,11 +145,11 @@ class View:
         no base has lost it to just that."""
         found = self._restored.get(folder)
         if found is None:
-            r, s = self.remote.get(folder), self.synced.get(folder)
-            if r is None or folder in self.local:
+            there, base = self.remote.get(folder), self.synced.get(folder)
+            if there is None or folder in self.local:
                 found = False
             else:
-                found = s is None or r.parent != s.parent or r.name != s.name or self.restored(r.parent)
+                found = base is None or there.parent != base.parent or there.name != base.name or self.restored(there.parent)
             self._restored[folder] = found
         return found
 
