@@ -7,7 +7,7 @@ from tests.unit.plan.sides import Sides
 from syncline.client.plan.steps import Push
 from syncline.model.entries import Access
 from syncline.model.ids import NamespaceId, NodeId
-from syncline.model.limits import DEPTH_MAX
+from syncline.model.limits import BATCH_MAX, DEPTH_MAX
 
 CONFLICT = "(Me's conflicted copy 2026-01-02)"
 
@@ -185,7 +185,15 @@ def test_move_into_a_folder_deleted_here() -> None:
     assert sides.told() == ["make d → root/d", "move f → d/f"]
 
 
-def test_a_revival_that_must_not_bring_back_all_is_one_group() -> None:
+def test_a_revival_of_more_than_a_changeset_holds_is_left_to_the_server() -> None:
+    sides = Sides().both("d", "root", "d")
+    for number in range(BATCH_MAX):
+        sides.both(f"x{number:04d}", "d", f"x{number}", str(number)).gone_there(f"x{number:04d}")
+    sides.gone_there("d").here("d", "root", "moved")
+    assert sides.told() == ["up undelete d → root/moved whole"]
+
+
+def test_a_revival_brings_back_exactly_what_is_here_in_one_group() -> None:
     sides = Sides().both("d", "root", "d").both("x", "d", "x", "1").both("y", "d", "y", "2").gone_there("d", "x", "y")
     sides.here("d", "root", "moved").gone_here("y")
     assert sides.told() == ["forget y", "up undelete d → root/moved #0", "up undelete x → d/x #0"]

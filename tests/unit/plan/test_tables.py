@@ -77,7 +77,7 @@ FOLDER_TABLE = {
     "delete/move": ["forget x", "make d → e/d", "fetch x → d/x"],
     "move/none": ["up move d → e/d"],
     "move/new below": ["fetch n → d/n", "up move d → e/d"],
-    "move/delete": ["up undelete d → e/d whole"],
+    "move/delete": ["up undelete d → e/d #0", "up undelete x → d/x #0"],
     "move/move": ["move d → e/there"],
     "move/move equal": ["adopt d"],
 }

@@ -1,7 +1,8 @@
 """Bringing whole folders back: deleted on the server, moved here (`folder move/delete`).
 
-All of it must come back at once: a half that is back would make the other half look deleted and unchanged. Where everything that
-was in the folder is still here the server does it in one recursive change; else the nodes go into one group.
+All of it must come back at once: a half that is back would make the other half look deleted and unchanged. So the nodes go into
+one group; only a folder with more nodes than a changeset holds is left to the server's recursive undelete, which may bring back
+more than was here.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Revival:
             if not below:
                 continue
             members = [node_id for node_id in below if node_id in ops and ops[node_id].there is None]
-            if len(members) >= BATCH_MAX or self._is_all_here(top.id, below):
+            if len(members) >= BATCH_MAX:
                 self.recursive.add(top.id)
                 covered.update(members)
                 inside = {top.id, *below, *(node.id for node in self.view.local.descendants(top.id))}
@@ -53,12 +54,6 @@ class Revival:
                 self._groups[node_id] = self.count
             self.count += 1
         return covered, waiting - covered
-
-    def _is_all_here(self, top: NodeId, below: list[NodeId]) -> bool:
-        """Whether a recursive undelete brings back nothing that was deleted here too, nor what `top` itself is in by now."""
-        local, remote = self.view.local, self.view.remote
-        above = set(local.ancestors(top))
-        return all(node_id in local and node_id not in remote and node_id not in above for node_id in below)
 
     def _is_top(self, op: Decision) -> bool:
         base = op.base
