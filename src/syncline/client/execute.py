@@ -299,6 +299,10 @@ class Executor:
                 ran.moved = True
             elif problem is not None or outcome.problems:
                 self._parking.held_by(step.node, problem or outcome.problems[0])
+                # What is parked is no step any more: only another plan tells whether anything else is left to do.
+                ran.moved = True
+            else:
+                self._parking.restless(step.node, self._path(step.node))
 
     async def _push(self, pushes: Sequence[Push], heads: dict[NamespaceId, int], ran: Ran) -> None:
         units: list[Unit] = []
