@@ -69,6 +69,8 @@ def test_every_typed_error_has_a_code() -> None:
         return [kind, *(found for sub in kind.__subclasses__() for found in all_kinds(sub))]
 
     for kind in all_kinds(errors.SynclineError):
+        if kind.__module__.startswith("syncline.server"):
+            continue  # These never leave the server as they are.
         assert outcome.exit_code(kind()) in (1, 2, 3, 4, 5)
         assert "\n" not in outcome.line_of(kind())
 
