@@ -21,11 +21,12 @@ from msgspec import Struct
 from syncline.client.activity import Activity
 from syncline.client.barriers import Barriers
 from syncline.client.contact import Contact
-from syncline.client.execute import Executor, Ran
+from syncline.client.execute import Executor
 from syncline.client.guard import DeleteGuard, guarded
 from syncline.client.hashing import Hasher
 from syncline.client.observe.pull import Puller
 from syncline.client.observe.scan import Observed, Observer
+from syncline.client.outgoing import Ran
 from syncline.client.parking import Parking
 from syncline.client.plan.planner import PlanContext, plan
 from syncline.client.plan.steps import Fetch, Plan, Push, Report, Step

@@ -8,18 +8,17 @@ brought is still wanted: a prepared upload or fetched file is a cache, never a p
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from syncline.client.activity import Activity
-from syncline.client.commits import Booking, Committed, Committer, Unit, units_of
+from syncline.client.commits import Committer
 from syncline.client.guard import Direction
 from syncline.client.hashing import Hashed, Hasher, HashJob
+from syncline.client.outgoing import Outgoing, Ran
 from syncline.client.parking import Parking
 from syncline.client.plan import steps as plan_steps
 from syncline.client.plan.books import keep_books
@@ -27,37 +26,19 @@ from syncline.client.plan.steps import Fetch, Hash, Push, Step
 from syncline.client.receive.apply import Applier, Outcome
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
 from syncline.client.receive.receiver import Receiver
-from syncline.client.send.jobs import Prepared, SendFailed, SendJob
+from syncline.client.send.jobs import Prepared, SendFailed
 from syncline.client.send.sender import Sender
 from syncline.client.status import Problem, Progress
 from syncline.client.trees.trees import Trees
 from syncline.model.blocks import Manifest
 from syncline.model.entries import Kind
-from syncline.model.errors import ChangedWhileRead, InvalidRequest, SynclineError, Unauthenticated, Unavailable
-from syncline.model.ids import Digest, NamespaceId, NodeId
-from syncline.model.limits import BATCH_MAX, GIB
+from syncline.model.errors import ChangedWhileRead, SynclineError, Unauthenticated, Unavailable
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.limits import BATCH_MAX
 from syncline.model.paths import join, parent_of
 from syncline.ports.tree_store import TreeStore
-from syncline.protocol.commits import Op
 
-log = structlog.get_logger(__name__)
-
-REFUSALS_MAX: Final = 4
 BOOKKEEPING: Final = (plan_steps.Adopt, plan_steps.Forget, plan_steps.Link, plan_steps.Rebase)
-
-
-class Ran(Struct):
-    """What running steps led to: `moved` says the trees or the server changed, so a new plan is due at once. `deleted` and
-    `returned` tell files by their content, for the delete guard."""
-
-    moved: bool = False
-    committed: bool = False
-    rescan: set[str] = field(default_factory=set)
-    problems: list[Problem] = field(default_factory=list)
-    lost_contact: SynclineError | None = None
-    bookings: list[Booking] = field(default_factory=list)
-    deleted: list[tuple[Direction, Digest | None]] = field(default_factory=list)
-    returned: list[tuple[Direction, Digest]] = field(default_factory=list)
 
 
 class Executor:
@@ -82,14 +63,10 @@ class Executor:
         self._sender = sender
         self._receiver = receiver
         self._hasher = hasher
-        self._committer = committer
         self._parking = parking
         self._activity = activity
-        self._prepared: dict[NodeId, Prepared] = {}
         self._fetched: dict[NodeId, Fetched] = {}
         self._manifests: list[Manifest] = []
-        self._uncertain: set[NodeId] = set()
-        self._refusals: Counter[NodeId] = Counter()
         self._replaced: set[NodeId] = set()
         """Nodes whose fetched file the disk did not take once; the second time it is fetched anew."""
         self.busy: set[NodeId] = set()
@@ -98,8 +75,21 @@ class Executor:
         self.progress = Progress()
         self.leftovers: set[NodeId] = set()
         """Folders gone from the server that ignored or unknown files keep on this disk."""
-        self.buried: set[NodeId] = set()
+        self._outgoing = Outgoing(
+            trees=trees,
+            store=store,
+            sender=sender,
+            committer=committer,
+            parking=parking,
+            activity=activity,
+            progress=self.progress,
+            busy=self.busy,
+        )
+
+    @property
+    def buried(self) -> set[NodeId]:
         """Nodes that the server knows as deleted, by its word."""
+        return self._outgoing.buried
 
     @property
     def has_results(self) -> bool:
@@ -142,7 +132,7 @@ class Executor:
             return
         if local.content_hash != result.content_hash:
             self._trees.put_local(replace(local, content_hash=result.content_hash))
-        self._prepared[result.node] = result
+        self._outgoing.prepared[result.node] = result
         if len(result.blocks) > 1:
             self._manifests.append(result.manifest)
 
@@ -196,13 +186,13 @@ class Executor:
                 self.busy.update(want.node for want in wanted)
                 await self._receiver.submit(wanted)
             if pushes:
-                await self._push(pushes, heads, ran)
+                await self._outgoing.push(pushes, heads, ran)
         return ran
 
     def _bookkeep(self, step: plan_steps.Adopt | plan_steps.Forget | plan_steps.Link | plan_steps.Rebase) -> None:
         keep_books(self._trees, step)
         self._parking.succeeded(step.node)
-        self._refusals.pop(step.node, None)
+        self._outgoing.agreed(step.node)
 
     def _read(self, step: Step, ran: Ran) -> None:
         if isinstance(step, plan_steps.Report):
@@ -304,100 +294,8 @@ class Executor:
             else:
                 self._parking.restless(step.node, self._path(step.node))
 
-    async def _push(self, pushes: Sequence[Push], heads: dict[NamespaceId, int], ran: Ran) -> None:
-        units: list[Unit] = []
-        for unit in units_of(pushes):
-            lacking = [push for push in unit if push.content and not self._is_prepared(push.node)]
-            for push in lacking:
-                await self._send(push)
-            if not lacking:
-                units.append(unit)
-        if not units:
-            return
-        self._answered(await self._committer.commit(units, self._prepared, heads), ran)
-
-    def _answered(self, outcome: Committed, ran: Ran) -> None:
-        """What the server said to this plan's pushes."""
-        ran.committed = ran.committed or bool(outcome.done or outcome.refused)
-        ran.moved = ran.moved or bool(outcome.failed or outcome.unsent_blocks)
-        ran.bookings += outcome.bookings
-        ran.lost_contact = outcome.lost
-        for push in outcome.done:
-            self._note_push(push, ran)
-        for node, error in outcome.failed.items():
-            self._failed(node, error, ran)
-        for node in outcome.unsent_blocks:
-            self._prepared.pop(node, None)
-            if node in self._uncertain:
-                self._refuse(node, "blocks.missing")
-            self._uncertain.add(node)
-        for node, code in outcome.refused.items():
-            if code == "node.deleted" and node not in self._trees.remote:
-                self.buried.add(node)
-            self._refuse(node, code)
-
-    def _refuse(self, node: NodeId, code: str) -> None:
-        """A refusal usually means that the trees are behind; one that repeats means something else."""
-        self._refusals[node] += 1
-        if self._refusals[node] > REFUSALS_MAX:
-            self._parking.failed(node, self._path(node), InvalidRequest(message=f"The server refuses this change ({code})."))
-
     def _path(self, node: NodeId) -> str:
         return self._trees.local_path(node) or self._trees.remote_path(node) or ""
-
-    def _note_push(self, push: Push, ran: Ran) -> None:
-        self._refusals.pop(push.node, None)
-        self._parking.succeeded(push.node)
-        prepared = self._prepared.pop(push.node, None) if push.content else None
-        self._uncertain.discard(push.node)
-        self.buried.discard(push.node)
-        path = self._path(push.node) or push.name or ""
-        if push.op is Op.DELETE:
-            ran.deleted += [(Direction.UP, content) for content in self._contents_below(push.node)]
-        if prepared is not None:
-            ran.returned.append((Direction.UP, prepared.content_hash))
-            self.progress.uploaded_files += 1
-            self.progress.uploaded_bytes += prepared.size
-            self._activity.note("uploaded", path)
-        elif push.op is not Op.CREATE:
-            self._activity.note({Op.DELETE: "deleted", Op.MOVE: "moved"}.get(push.op, push.op.value), path, "on the server")
-
-    def _contents_below(self, node: NodeId) -> list[Digest | None]:
-        """The files that the delete of a node takes away on the server."""
-        remote = self._trees.remote
-        found = remote.get(node)
-        nodes = [*([] if found is None else [found]), *remote.descendants(node)]
-        return [each.content_hash for each in nodes if each.kind is Kind.FILE]
-
-    def _is_prepared(self, node: NodeId) -> bool:
-        prepared, local = self._prepared.get(node), self._trees.local.get(node)
-        if prepared is not None and local is not None and prepared.signature == local.signature:
-            return True
-        self._prepared.pop(node, None)
-        return False
-
-    async def _send(self, push: Push) -> None:
-        local, path = self._trees.local.get(push.node), self._trees.local_path(push.node)
-        if local is None or path is None or push.node in self.busy:
-            return
-        base = self._trees.synced.get(push.node)
-        previous = None
-        if base is not None and base.content_hash is not None and local.signature.size > GIB:
-            previous = await asyncio.to_thread(self._store.manifest, base.content_hash)
-        self.busy.add(push.node)
-        await self._sender.submit(
-            SendJob(
-                node=push.node,
-                namespace=push.namespace,
-                path=path,
-                signature=local.signature,
-                size=local.signature.size,
-                previous_cut=previous.cut if previous is not None else None,
-                mtime_us=local.signature.mtime_ns // 1000,
-                executable=bool(local.executable),
-                certain=push.node in self._uncertain,
-            )
-        )
 
     async def _drop_unwanted(self, planned: set[NodeId]) -> None:
         """What the plan no longer asks for is forgotten: fetched files, preparations, and what was counted. What is parked is
@@ -405,12 +303,8 @@ class Executor:
         wanted = planned | self.busy | self._parking.held()
         for node in [node for node in self._fetched if node not in wanted]:
             await asyncio.to_thread(self._applier.drop_temp, self._fetched.pop(node).temp_path)
-        memories: tuple[dict[NodeId, Prepared] | Counter[NodeId], ...] = (self._prepared, self._refusals)
-        for memory in memories:
-            for node in [node for node in memory if node not in wanted]:
-                del memory[node]
-        for noted in (self._uncertain, self._replaced, self.buried):
-            noted &= wanted
+        self._outgoing.forget(wanted)
+        self._replaced &= wanted
 
     async def save(self) -> None:
         """Writes what the trees gathered, and manifests learnt, in one transaction."""

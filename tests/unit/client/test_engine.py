@@ -164,7 +164,7 @@ async def test_it_comes_to_rest_in_sync_and_stays_there(device: Device, remote: 
         assert await device.rests() <= 1
         assert engine.parts.puller.roots.text(HOME) == remote.heads[-1][1]
         assert len(engine.parts.trees.synced) == 33
-        assert not engine.parts.executor._prepared
+        assert not engine.parts.executor._outgoing.prepared
 
 
 async def test_once_ends_when_all_is_done(tmp_path: Path, remote: JournalRemote) -> None:
