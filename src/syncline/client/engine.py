@@ -33,6 +33,7 @@ from syncline.client.plan.steps import Fetch, Plan, Push, Report, Step
 from syncline.client.receive.apply import Applier
 from syncline.client.receive.receiver import Receiver
 from syncline.client.send.sender import Sender
+from syncline.client.stalls import Stalls
 from syncline.client.status import Problem, State
 from syncline.client.trees.trees import Trees
 from syncline.client.troubles import Troubles
@@ -52,11 +53,6 @@ ROUND_REST_S: Final = 1.0
 ROUND_REST_CAP_S: Final = 60.0
 ROUNDS_FAILED_MAX: Final = 3
 """So many failed rounds in a row, and whoever waits is told so."""
-STALLED_FREE: Final = 3
-STALLED_TOLD: Final = 12
-"""The same plan so often in a row, each time at once: the first few cost nothing, later ones wait longer, and then it is told."""
-STALLED_REST_S: Final = 0.1
-STALLED_REST_CAP_S: Final = 5.0
 HINTS_MAX: Final = 10_000
 PURGE_INTERVAL_S: Final = 3600.0
 IDLE_CAP_S: Final = 3600.0
@@ -126,8 +122,7 @@ class Engine:
         self._replan = True
         self._stuck = False
         self._failed_rounds = 0
-        self._same_plans = 0
-        self._last_plan = 0
+        self._stalls = Stalls()
         self._halt = asyncio.Event()
         self._without_root: NeedsDecision | None = None
 
@@ -307,7 +302,7 @@ class Engine:
         try:
             await self._round()
             self._failed_rounds = 0
-            return self._rest_of_stalled()
+            return self._stalls.rest_s
         except (Unavailable, TooBusy, Unauthenticated) as error:
             self.contact.lose(error)
             self.settled = self._stuck = False
@@ -325,12 +320,6 @@ class Engine:
         self.settled = self._stuck = False
         self._full_scan = self.contact.wanted = self._replan = True
         return min(ROUND_REST_CAP_S, ROUND_REST_S * 2.0 ** max(0, min(self._failed_rounds, 10) - 1))
-
-    def _rest_of_stalled(self) -> float:
-        """Seconds to wait before the plan that was just carried out for the n-th time is carried out again."""
-        if self._same_plans <= STALLED_FREE:
-            return 0.0
-        return min(STALLED_REST_CAP_S, STALLED_REST_S * 2.0 ** min(self._same_plans - STALLED_FREE - 1, 10))
 
     async def _rest(self) -> None:
         """Sleeps until something wakes the loop, or the next thing is due."""
@@ -480,22 +469,16 @@ class Engine:
         nothing = not [step for step in planned.steps if not _is_report(step)] and not planned.waiting
         heard = self.contact.is_current
         self.settled = idle and quiet and nothing and heard and self._roots_agree()
-        stalled = self._same_plans >= STALLED_TOLD
         at_rest = idle and quiet and not parts.parking.retrying() and self._nothing_to_run(steps)
-        self._stuck = not self.settled and (at_rest or stalled)
+        self._stuck = not self.settled and (at_rest or self._stalls.is_told)
 
     def _count_stalls(self, steps: list[Step]) -> None:
         """Notices a plan that is carried out again and again, at once, and changes nothing."""
         online = self.contact.offline is None
         doing = [step for step in steps if not _is_report(step) and (online or not isinstance(step, Push | Fetch))]
-        now = self.parts.clock.monotonic_s()
-        at_once = self._replan or self.parts.observer.due(now)
-        print_of_plan = hash(tuple((type(step), step.node) for step in doing))
-        is_same = bool(doing) and at_once and print_of_plan == self._last_plan
-        self._same_plans = self._same_plans + 1 if is_same else 0
-        self._last_plan = print_of_plan
+        self._stalls.see(doing, at_once=self._replan or self.parts.observer.due(self.parts.clock.monotonic_s()))
         told = None
-        if self._same_plans >= STALLED_TOLD:
+        if self._stalls.is_told:
             path = self.parts.trees.local_path(doing[0].node) or self.parts.trees.remote_path(doing[0].node) or ""
             log.warning("plan.stalled", steps=len(doing), kind=type(doing[0]).__name__, why=doing[0].why)
             told = Problem(code="plan.stalled", path=path, message="Nothing comes of what is planned for it; it is tried on.")
