@@ -56,6 +56,11 @@ class Remote(Protocol):
         """Exactly `length` bytes by one ranged GET. Raises `Forbidden` when the URL has expired, `CorruptPack` when short."""
         ...
 
+    async def read_into(self, get: SignedRequest, offset: int, into: memoryview) -> None:
+        """`read_object` into a buffer that can be used again and again, as many bytes as it has. After an error it holds anything;
+        nobody writes to it any more when this returns or raises."""
+        ...
+
     async def commit(self, request: CommitRequest, *, key: str) -> CommitAnswer:
         """`key` is the Idempotency-Key: the same request under the same key may be repeated. Raises `CommitRefused`
         (fields `failures`: a list of dicts as in `protocol.commits.Failure`)."""

@@ -137,6 +137,9 @@ class ContentRemote:
         self.fault("read", True)
         return data
 
+    async def read_into(self, get: SignedRequest, offset: int, into: memoryview) -> None:
+        into[:] = await self.read_object(get, offset, len(into))
+
     # -- inside ----------------------------------------------------------------------------------------------------------------
 
     def _enter(self, call: str) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from syncline.adapters.http import objects
 from syncline.adapters.http.caller import Caller, Renewal, Tokens, alone
+from syncline.adapters.http.carrier import Carrier
 from syncline.adapters.http.retry import Backoff
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, PackId
@@ -57,7 +58,7 @@ class HttpRemote:
         self._traffic = Traffic()
         self._backoff = backoff or Backoff(chance)
         self._caller = Caller(url, tokens, on_tokens, clock, self._backoff, self._traffic, renewal)
-        self._stall_s = stall_s
+        self._carrier = Carrier(stall_s)
 
     def __repr__(self) -> str:
         return f"HttpRemote({self._caller.base})"
@@ -67,6 +68,7 @@ class HttpRemote:
         return self._traffic
 
     async def close(self) -> None:
+        await self._carrier.close()
         await self._caller.close()
 
     # -- Who one is ----------------------------------------------------------------------------------------------------------
@@ -93,8 +95,8 @@ class HttpRemote:
         return await self._caller.call("POST", "/v1/packs", GrantAnswer, GrantRequest(namespace=namespace, packs=list(packs)))
 
     async def put_pack(self, put: SignedRequest, path: str, size: int) -> None:
-        caller, traffic = self._caller, self._traffic
-        await self._backoff.run(lambda: objects.put_file(caller.session, caller.base, put, path, size, traffic, self._stall_s))
+        carrier, base, traffic = self._carrier, self._caller.base, self._traffic
+        await self._backoff.run(lambda: objects.put_file(carrier, base, put, path, size, traffic))
 
     async def packs_done(self, pack_ids: Sequence[PackId]) -> DoneAnswer:
         return await self._caller.call("POST", "/v1/packs/done", DoneAnswer, DoneRequest(pack_ids=list(pack_ids)))
@@ -104,12 +106,15 @@ class HttpRemote:
         return await self._caller.call("POST", "/v1/manifests", ManifestsAnswer, body)
 
     async def read_object(self, get: SignedRequest, offset: int, length: int) -> bytes:
-        if length == 0:
-            return b""
-        caller, traffic = self._caller, self._traffic
-        return await self._backoff.run(
-            lambda: objects.get_range(caller.session, caller.base, get, offset, length, traffic, self._stall_s)
-        )
+        data = bytearray(length)
+        await self.read_into(get, offset, memoryview(data))
+        return bytes(data)
+
+    async def read_into(self, get: SignedRequest, offset: int, into: memoryview) -> None:
+        if not into:
+            return
+        carrier, base, traffic = self._carrier, self._caller.base, self._traffic
+        await self._backoff.run(lambda: objects.get_range(carrier, base, get, offset, into, traffic))
 
     # -- The tree and its history --------------------------------------------------------------------------------------------
 
