@@ -7,7 +7,7 @@ from tests.unit.client.kit import node_id
 from syncline.client.plan.steps import Adopt, Forget, Step
 from syncline.client.stalls import FREE, REST_CAP_S, TOLD, Stalls
 
-PLAN = [Adopt(node=node_id(1), why="a")]
+PLAN: list[Step] = [Adopt(node=node_id(1), why="a")]
 
 
 def test_the_same_plan_rests_longer_and_longer_and_is_told() -> None:
