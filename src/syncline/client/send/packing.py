@@ -63,9 +63,9 @@ class Packer:
         assert self._open is not None
         pack = self._open
         offer = pack.writer.finish()
-        pack.file.close()
+        spooled = self._spool.sealed(pack.name, pack.file, self.namespace, offer)
         self._open = None
-        return self._spool.spooled(pack.name, self.namespace, offer)
+        return spooled
 
     def abandon(self) -> list[Digest]:
         """Throws the open pack away; the blocks that were in it, or about to be."""
