@@ -181,7 +181,7 @@ def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> P
         remote=remote,
         observer=Observer(files, watcher, trees, ids, clock, lambda path, signature: hash_file(files, path, signature)),
         watcher=watcher,
-        puller=Puller(remote, trees, store, remembered.cursors),
+        puller=Puller(remote, trees, store, remembered.cursors, user=credentials.user_id, device=credentials.device_id),
         applier=applier,
         sender=sender,
         receiver=receiver,

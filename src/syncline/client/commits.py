@@ -41,6 +41,9 @@ class Booking(Struct, frozen=True):
     namespace: NamespaceId
     sequence: int
     pushes: list[tuple[Push, int, Digest | None]]
+    changes: list[Change] = field(default_factory=list)
+    answer: CommitAnswer | None = None
+    """What was asked and answered, from which the journal's rows can be rebuilt (`own`)."""
 
 
 class Committed(Struct):
@@ -103,7 +106,7 @@ class Committer:
         except (Refused, Conflict) as refusal:
             return self._narrowed(units, refusal, outcome)
         outcome.done += pushes
-        outcome.bookings.append(_booking(namespace, pushes, prepared, answer))
+        outcome.bookings.append(_booking(namespace, pushes, changes, prepared, answer))
         return []
 
     def _narrowed(self, units: list[Unit], refusal: SynclineError, outcome: Committed) -> list[list[Unit]]:
@@ -186,9 +189,15 @@ def _without(units: list[Unit], failures: list[dict[str, Any]], outcome: Committ
     return [unit for index, unit in enumerate(units) if index not in bad] if bad else None
 
 
-def _booking(namespace: NamespaceId, pushes: Sequence[Push], prepared: Mapping[NodeId, Prepared], answer: CommitAnswer) -> Booking:
+def _booking(
+    namespace: NamespaceId,
+    pushes: Sequence[Push],
+    changes: list[Change],
+    prepared: Mapping[NodeId, Prepared],
+    answer: CommitAnswer,
+) -> Booking:
     booked = [
         (push, result.revision, prepared[push.node].content_hash if push.content and push.node in prepared else None)
         for push, result in zip(pushes, answer.results, strict=False)
     ]
-    return Booking(namespace, answer.sequence, booked)
+    return Booking(namespace, answer.sequence, booked, changes, answer)

@@ -363,8 +363,9 @@ class Engine:
         self._troubles.planned(ran.problems)
         self._merge(ran)
         if ran.committed:
-            self.contact.wanted = True
-            await self._look_at_server()
+            if not await parts.puller.take_own() or ran.refused:
+                self.contact.wanted = True
+                await self._look_at_server()
             self._replan = True
         await parts.executor.save()
         if ran.moved:

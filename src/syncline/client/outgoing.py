@@ -37,6 +37,8 @@ class Ran(Struct):
 
     moved: bool = False
     committed: bool = False
+    refused: bool = False
+    """The server saw it otherwise: the trees are behind."""
     rescan: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     lost_contact: SynclineError | None = None
@@ -89,6 +91,7 @@ class Outgoing:
     def _answered(self, outcome: Committed, ran: Ran) -> None:
         """What the server said to this plan's pushes."""
         ran.committed = ran.committed or bool(outcome.done or outcome.refused)
+        ran.refused = ran.refused or bool(outcome.refused)
         ran.moved = ran.moved or bool(outcome.failed or outcome.unsent_blocks)
         ran.bookings += outcome.bookings
         ran.lost_contact = outcome.lost

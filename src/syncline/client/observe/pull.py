@@ -20,12 +20,13 @@ import structlog
 from msgspec.structs import replace
 
 from syncline.client.commits import Booking
+from syncline.client.own import own_rows
 from syncline.client.plan.books import book_push
 from syncline.client.proof import Roots
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import RemoteNode
 from syncline.model.errors import Corrupt, CorruptCursor, CursorReset, HistoryExpired
-from syncline.model.ids import Digest, NamespaceId, NodeId
+from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry, chain_over
 from syncline.ports.remote import Remote
 from syncline.ports.tree_store import CursorRow, TreeStore
@@ -41,8 +42,19 @@ _LOST_MEMORY: Final = frozenset(("history_diverged", "epoch_changed"))
 class Puller:
     """Keeps the remote tree of every namespace at the server's head."""
 
-    def __init__(self, remote: Remote, trees: Trees, store: TreeStore, cursors: Iterable[CursorRow]) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        trees: Trees,
+        store: TreeStore,
+        cursors: Iterable[CursorRow],
+        *,
+        user: UserId | None = None,
+        device: DeviceId | None = None,
+    ) -> None:
+        """With `user` and `device` given, this device's own changesets need not be read back."""
         self._remote = remote
+        self._self = None if user is None or device is None else (user, device)
         self._trees = trees
         self._store = store
         self.cursors: dict[NamespaceId, CursorRow] = {row.namespace: row for row in cursors}
@@ -70,6 +82,31 @@ class Puller:
     def expect(self, booking: Booking) -> None:
         """A changeset of this device is, or will be, in the journal."""
         self._bookings.setdefault(booking.namespace, []).append(booking)
+
+    async def take_own(self) -> bool:
+        """Goes on over this device's own changesets without reading them; whether none is left that must be read."""
+        moved = False
+        for namespace, bookings in list(self._bookings.items()):
+            for booking in sorted(bookings, key=lambda booking: booking.sequence):
+                entries, answer, row = self._rebuilt(booking), booking.answer, self.cursors.get(namespace)
+                if entries is None or answer is None or answer.cursor is None or row is None:
+                    break
+                chain, root = await asyncio.to_thread(self._sums, row, entries)
+                if (chain, root) != (answer.chain, answer.root):
+                    break
+                row = replace(row, cursor=answer.cursor, sequence=answer.sequence, chain=answer.chain, root=answer.root)
+                self._apply(row, entries)
+                self.cursors[namespace] = row
+                moved = True
+        if moved:
+            await self._write()
+        return not self._bookings
+
+    def _rebuilt(self, booking: Booking) -> list[JournalEntry] | None:
+        row = self.cursors.get(booking.namespace)
+        if row is None or booking.answer is None or self._self is None:
+            return None
+        return own_rows(booking.changes, booking.answer, row, self._trees.remote, *self._self)
 
     async def pull(self, namespace: NamespaceId) -> bool:
         """Brings one namespace to the head; whether anything came. Raises `Unavailable` and what else the remote raises."""
