@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from syncline.app.config import ServerConfig
+from syncline.app.direct import offered
 from syncline.model.errors import LocalIo
 from syncline.model.limits import KIB
 
@@ -78,6 +79,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._refused:
             self._head_bytes = 0
             super().on_headers_complete()
+            if (extensions := offered(self)) is not None:
+                self.scope["extensions"] = extensions
 
     def on_body(self, body: bytes) -> None:
         self._progress = True

@@ -1,13 +1,14 @@
-"""The disk store's door behind a real uvicorn, with a clock the test moves."""
+"""The disk store's door behind a real uvicorn, bare and as our listener wraps it, with a clock the test moves."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,6 +18,7 @@ from syncline.adapters.machine import MachineChance
 from syncline.adapters.objects.disk import DiskObjects
 from syncline.adapters.objects.door import ObjectsDoor
 from syncline.adapters.objects.signing import UrlSigner
+from syncline.app.listener import BoundedProtocol
 from syncline.model.ids import Digest
 from syncline.protocol.blocks import SignedRequest
 
@@ -70,8 +72,15 @@ def digest(content: bytes) -> Digest:
     return Digest(hashlib.sha256(content).hexdigest())
 
 
-@pytest.fixture
-async def doorstep(tmp_path: Path) -> AsyncIterator[Doorstep]:
+@pytest.fixture(params=["httptools", BoundedProtocol], ids=["parsed", "direct"])
+async def doorstep(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Doorstep]:
+    async with opened(tmp_path, request.param) as step:
+        yield step
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path, http_protocol: Any) -> AsyncIterator[Doorstep]:
+    """The door behind a uvicorn that speaks HTTP by `http_protocol`, on the running loop."""
     clock, root = HandClock(), tmp_path / "objects"
     signer = UrlSigner(b"s" * 32, clock)
     store = DiskObjects.open(root, signer, MachineChance())
@@ -88,7 +97,7 @@ async def doorstep(tmp_path: Path) -> AsyncIterator[Doorstep]:
                 yield
 
         config = uvicorn.Config(
-            ObjectsDoor(store, signer, stored), host="127.0.0.1", port=0, lifespan="off", log_config=None, http="httptools"
+            ObjectsDoor(store, signer, stored), host="127.0.0.1", port=0, lifespan="off", log_config=None, http=http_protocol
         )
         server = Quiet(config)
         running = asyncio.ensure_future(server.serve())
@@ -96,6 +105,7 @@ async def doorstep(tmp_path: Path) -> AsyncIterator[Doorstep]:
             await asyncio.sleep(0.005)
         step.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         yield step
+        await http.close()
         server.should_exit = True
         await running
     store.close()

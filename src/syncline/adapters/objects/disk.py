@@ -3,7 +3,8 @@
 Laws: an object appears whole or not at all (own temporary file, fsync, rename, fsync of the folder) and is never replaced; files
 are 0600 in folders 0700, fanned out by the first two characters of their key; keys are checked, so none is ever a path. Every
 call that touches the disk runs in this store's own threads. Syncing each object as it ends keeps the disk's backlog small: a few
-gigabytes of unwritten pages would stall every later fsync for seconds.
+gigabytes of unwritten pages would stall every later fsync for seconds. Bulk objects pass through the page cache without staying:
+pages given back at once are there, warm, for the next object, where a cache that only grows touches fresh memory for every byte.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import errno
 import hashlib
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +31,12 @@ from syncline.protocol.blocks import SignedRequest
 
 THREADS: Final = 8
 PIECE_BYTES: Final = MIB
+BULK_BYTES: Final = 4 * MIB
+"""Objects from this size on do not stay in the page cache."""
 _KEY: Final = re.compile(r"[0-9a-z]{16,64}")
 _WRITEV_MAX: Final = 1024
 """IOV_MAX of every system we run on."""
+_SPARE_MAX: Final = 8
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Result = TypeVar("Result")
@@ -54,7 +59,7 @@ class Draft:
         self._open = True
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
-    def write(self, pieces: Sequence[bytes]) -> None:
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Appends `pieces` and hashes them on the way."""
         with self._turn:
             self._check_open()
@@ -76,6 +81,8 @@ class Draft:
             if self._size != size or self._sha256.hexdigest() != sha256:
                 raise ChecksumMismatch()
             os.fsync(self._file)
+            if size >= BULK_BYTES:
+                uncache(self._file, 0, size)
             self._store.place(self._key, self._path)
 
     def close(self) -> None:
@@ -97,6 +104,7 @@ class DiskObjects:
         self._signer = signer
         self._chance = chance
         self._placing = threading.Lock()
+        self._spare: list[memoryview] = []
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
 
     @classmethod
@@ -129,6 +137,16 @@ class DiskObjects:
 
     async def remove(self, key: str) -> None:
         await self.run(lambda: self.path(key).unlink(missing_ok=True))
+
+    # -- For the door, on the event loop ----------------------------------------------------------------------------------
+
+    def lend(self) -> memoryview:
+        """A buffer of `PIECE_BYTES`, a used one if there is: its memory is warm."""
+        return self._spare.pop() if self._spare else memoryview(bytearray(PIECE_BYTES))
+
+    def take_back(self, buffer: memoryview) -> None:
+        if len(self._spare) < _SPARE_MAX:
+            self._spare.append(buffer)
 
     # -- For the door ----------------------------------------------------------------------------------------------------
 
@@ -173,6 +191,8 @@ class DiskObjects:
                 while count := file.readinto(buffer):
                     digest.update(buffer[:count])
                     size += count
+                if size >= BULK_BYTES:
+                    uncache(file.fileno(), 0, size)
         except FileNotFoundError:
             return None
         return ObjectStat(size, Digest(digest.hexdigest()))
@@ -184,6 +204,12 @@ class DiskObjects:
         if len(content) != length:
             raise Corrupt(what="An object", reason="it is shorter than it should be")
         return content
+
+
+def uncache(file: int, start: int, size: int) -> None:
+    """Tells the system that these bytes of a file will not be read again soon. What is not yet on the disk stays in memory."""
+    if sys.platform == "linux":
+        os.posix_fadvise(file, start, size, os.POSIX_FADV_DONTNEED)
 
 
 def disk_error(error: OSError) -> SynclineError:

@@ -2,7 +2,8 @@
 
 Laws: nothing happens before the signature is verified; a PUT is enforced in length and SHA-256 and stores nothing otherwise; at
 most two pieces of about a mebibyte are held per request, one being hashed and written while the next arrives, so a slow disk
-slows the sender instead of filling memory; a peer that stalls is let go. URLs are never logged.
+slows the sender instead of filling memory; a peer that stalls is let go. URLs are never logged. Where the listener offers a
+straight way between socket and buffers or files (`syncline.direct`), bulk takes it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from syncline.adapters.objects.disk import PIECE_BYTES, DiskObjects, Draft
+from syncline.adapters.objects.disk import BULK_BYTES, PIECE_BYTES, DiskObjects, Draft, uncache
 from syncline.adapters.objects.signing import PREFIX, UrlSigner, checksum_digest
 from syncline.model.errors import (
     ChecksumMismatch,
@@ -25,7 +26,7 @@ from syncline.model.errors import (
     Unavailable,
 )
 from syncline.model.ids import Digest
-from syncline.model.limits import TRANSFER_STALL_S
+from syncline.model.limits import KIB, TRANSFER_STALL_S
 from syncline.protocol.problems import problem_answer
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -36,7 +37,21 @@ Stored: TypeAlias = Callable[[str, int, Digest], Awaitable[bool]]
 """Told of each object that arrived, with key, size and SHA-256; False drops it again."""
 
 PUTS_AT_ONCE: Final = 64
+DIRECT_ABOVE_BYTES: Final = 256 * KIB
+"""Smaller bodies are not worth a straight way."""
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class Direct(Protocol):
+    """The listener's ASGI extension `syncline.direct`; see `app/direct.py`."""
+
+    async def receive_into(self, view: memoryview, stall_s: float) -> int: ...
+
+    def give_up(self) -> None: ...
+
+    async def send_file(
+        self, file: int, start: int, end: int, run: Callable[[Callable[[], int]], Awaitable[int]], stall_s: float
+    ) -> None: ...
 
 
 class UnsatisfiableRange(Refused):
@@ -88,7 +103,7 @@ class ObjectsDoor:
             raise TooBusy(retry_after=1)
         self._puts += 1
         try:
-            await self._store_body(key, size, sha256, receive)
+            await self._store_body(scope, key, size, sha256, receive)
         finally:
             self._puts -= 1
         if not await self._stored(key, size, sha256):
@@ -97,10 +112,14 @@ class ObjectsDoor:
         etag = f'"{key}"'.encode()
         await _answer(send, 200, [(b"etag", etag), (b"content-length", b"0"), (b"cache-control", b"no-store")], b"")
 
-    async def _store_body(self, key: str, size: int, sha256: Digest, receive: Receive) -> None:
+    async def _store_body(self, scope: Scope, key: str, size: int, sha256: Digest, receive: Receive) -> None:
         draft = await self._store.run(lambda: self._store.draft(key))
+        direct = _direct(scope)
         try:
-            await self._write_body(draft, size, receive)
+            if direct is not None and size > DIRECT_ABOVE_BYTES:
+                await self._write_direct(draft, size, direct)
+            else:
+                await self._write_body(draft, size, receive)
             await self._store.run(lambda: draft.commit(size, sha256))
         finally:
             await asyncio.shield(self._store.run(draft.close))
@@ -130,6 +149,34 @@ class ObjectsDoor:
         if writing is not None:
             await writing
 
+    async def _write_direct(self, draft: Draft, size: int, direct: Direct) -> None:
+        """The same with two buffers, one of which the system fills while the other is being written."""
+        buffers = [self._store.lend(), self._store.lend()]
+        writing: asyncio.Future[None] | None = None
+        try:
+            left = size
+            while left:
+                buffer = buffers[0]
+                try:
+                    count = await direct.receive_into(buffer, TRANSFER_STALL_S)
+                except (ConnectionError, TimeoutError) as error:
+                    raise Unavailable(what="The sender") from error
+                left -= count
+                if writing is not None:
+                    await writing
+                piece = buffer[:count]
+                writing = asyncio.ensure_future(self._store.run(lambda piece=piece: draft.write((piece,))))  # type: ignore[misc]
+                buffers.reverse()
+        finally:
+            direct.give_up()
+            # The draft is closed next, and the buffers are another's: no thread may still be using them.
+            if writing is not None:
+                await asyncio.wait((writing,))
+            for buffer in buffers:
+                self._store.take_back(buffer)
+        if writing is not None:
+            await writing
+
     # -- Out -------------------------------------------------------------------------------------------------------------
 
     async def _get(self, scope: Scope, headers: dict[str, str], key: str, send: Send) -> None:
@@ -151,23 +198,33 @@ class ObjectsDoor:
             if scope["method"] == "HEAD" or start == end:
                 await send({"type": "http.response.body", "body": b""})
             else:
-                await self._send_range(file, start, end, send)
+                await self._send_range(scope, file, start, end, total >= BULK_BYTES, send)
         finally:
             os.close(file)
 
-    async def _send_range(self, file: int, start: int, end: int, send: Send) -> None:
+    async def _send_range(self, scope: Scope, file: int, start: int, end: int, bulk: bool, send: Send) -> None:
+        direct = _direct(scope)
+        try:
+            if direct is not None and end - start > DIRECT_ABOVE_BYTES:
+                await direct.send_file(file, start, end, self._store.run, TRANSFER_STALL_S)
+                if bulk:
+                    await self._store.run(lambda: uncache(file, start, end - start))
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await self._send_pieces(file, start, end, bulk, send)
+        except SynclineError as error:
+            # The answer has begun: breaking the connection is the only way left to say so.
+            raise ConnectionAbortedError("the object store failed") from error
+
+    async def _send_pieces(self, file: int, start: int, end: int, bulk: bool, send: Send) -> None:
         """Sends `[start, end)`, reading one piece ahead of the peer."""
-        reading = asyncio.ensure_future(self._store.run(lambda: _read(file, start, end)))
+        reading = asyncio.ensure_future(self._store.run(lambda: _read(file, start, end, bulk)))
         try:
             while start < end:
-                try:
-                    piece = await reading
-                except SynclineError as error:
-                    # The answer has begun: breaking the connection is the only way left to say so.
-                    raise ConnectionAbortedError("the object store failed") from error
+                piece = await reading
                 start += len(piece)
                 if start < end:
-                    reading = asyncio.ensure_future(self._store.run(lambda start=start: _read(file, start, end)))  # type: ignore[misc]
+                    reading = asyncio.ensure_future(self._store.run(lambda start=start: _read(file, start, end, bulk)))  # type: ignore[misc]
                 async with asyncio.timeout(TRANSFER_STALL_S):
                     await send({"type": "http.response.body", "body": piece, "more_body": start < end})
         finally:
@@ -194,15 +251,21 @@ def chosen_range(headers: dict[str, str], total: int, etag: str) -> tuple[int, i
     return start, end, True
 
 
+def _direct(scope: Scope) -> Direct | None:
+    return (scope.get("extensions") or {}).get("syncline.direct")
+
+
 def _open(store: DiskObjects, key: str) -> tuple[int, int]:
     file = os.open(store.path(key), os.O_RDONLY | os.O_CLOEXEC)
     return file, os.fstat(file).st_size
 
 
-def _read(file: int, start: int, end: int) -> bytes:
+def _read(file: int, start: int, end: int, bulk: bool) -> bytes:
     piece = os.pread(file, min(PIECE_BYTES, end - start), start)
     if not piece:
         raise Unavailable(what="The object store")
+    if bulk:
+        uncache(file, start, len(piece))
     return piece
 
 
