@@ -379,6 +379,13 @@ def test_a_whole_delete_waits_for_a_busy_node_below() -> None:
     assert sides.told(busy=("x",)) == ["up delete y"]
 
 
+def test_a_ring_that_a_busy_node_closes_waits() -> None:
+    sides = Sides().both("a", "root", "a").both("b", "root", "b").here("b", "a", "b").there("a", "b", "a")
+    planned = sides.plan(busy=("b",))
+    assert planned.steps == ()
+    assert planned.waiting
+
+
 def test_an_unread_raw_upload_is_waited_for_when_both_sides_changed() -> None:
     sides = Sides().both("f", "root", "f", "1").here("f", "root", "f", "2").there("f", "root", "f", "3", revision=2)
     raw = sides.trees.remote[NodeId("f")]

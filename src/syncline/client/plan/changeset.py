@@ -14,7 +14,7 @@ from syncline.client.plan.pushes import pushed
 from syncline.client.plan.removals import Removals
 from syncline.client.plan.revival import Revival
 from syncline.client.plan.steps import Push, Step
-from syncline.client.plan.view import View
+from syncline.client.plan.view import CLIMB_MAX, View
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 from syncline.protocol.commits import Op
@@ -106,7 +106,9 @@ class Changeset:
     def _ring(self, op: Decision) -> NodeId | None:
         at: NodeId | None = op.parent
         inside: NodeId | None = None
-        while at is not None and at != self.view.root:
+        for _ in range(CLIMB_MAX):
+            if at is None or at == self.view.root:
+                break
             if at == op.id:
                 return inside or op.id
             if inside is None and at in self._ops and at not in self._parents:

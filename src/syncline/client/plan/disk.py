@@ -11,7 +11,7 @@ from collections import deque
 
 from syncline.client.plan.decision import Content, Decision, Place
 from syncline.client.plan.steps import Discard, Fetch, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage, Step
-from syncline.client.plan.view import View
+from syncline.client.plan.view import CLIMB_MAX, View
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 from syncline.model.paths import name_key
@@ -176,7 +176,9 @@ class Disk:
         """A folder cannot go into itself: what has to leave it first (itself, if nothing below moves)."""
         at: NodeId | None = op.parent
         inside: NodeId | None = None
-        while at is not None and at != self.view.root:
+        for _ in range(CLIMB_MAX):
+            if at is None or at == self.view.root:
+                break
             if at == op.id:
                 return inside or op.id
             if at in self._staged:

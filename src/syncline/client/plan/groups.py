@@ -13,7 +13,7 @@ from syncline.client.plan.pushes import pushed
 from syncline.client.plan.removals import Removals
 from syncline.client.plan.revival import Revival
 from syncline.client.plan.steps import Step
-from syncline.client.plan.view import View
+from syncline.client.plan.view import CLIMB_MAX, View
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 
@@ -103,7 +103,9 @@ class Groups:
 
     def _climbs_to_root(self, op: Decision, needs: set[NodeId]) -> bool:
         at: NodeId | None = op.parent
-        while at is not None and at != self.view.root:
+        for _ in range(CLIMB_MAX):
+            if at is None or at == self.view.root:
+                break
             if at == op.id:
                 return False
             member = self._members.get(at)
@@ -113,6 +115,8 @@ class Groups:
                 continue
             node = self.view.remote.get(at)
             at = self._parents.get(at) or (None if node is None else node.parent)
+        else:
+            return False
         return True
 
     def _can_be_deleted(self, node_id: NodeId) -> bool:

@@ -74,6 +74,8 @@ class Removals:
                 found.append(child.id)
                 if child.kind is Kind.DIR and not child.mount:
                     frontier.append(child.id)
+            if len(found) > len(self.view.remote):
+                return None  # A ring: nothing of the kind is deleted.
         return found
 
     def take(self, decision: Decision, below: list[NodeId]) -> None:

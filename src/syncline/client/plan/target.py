@@ -23,9 +23,9 @@ def complete(view: View) -> None:
     while movers:
         broken = False
         for decision in movers:
-            ring = _ring(view, decision)
+            ring = [] if decision.held else _ring(view, decision)
             if ring:
-                _break(ring)
+                _break(view, ring)
                 broken = True
         if not broken:
             return
@@ -95,13 +95,18 @@ def _ring(view: View, start: Decision) -> list[Decision]:
     return []
 
 
-def _break(ring: list[Decision]) -> None:
-    """Each move was legal alone: the local one gives way, and the folder goes where the server has it."""
-    candidates = [decision for decision in ring if decision.there is not None and decision.there.parent != decision.parent]
-    if not candidates:
+def _break(view: View, ring: list[Decision]) -> None:
+    """Each move was legal alone: the local one gives way, and the folder goes where the server has it. A ring that only a busy node
+    closes waits for that."""
+    losers = [decision for decision in ring if decision.there is not None and decision.there.parent != decision.parent]
+    if losers:
+        loser = min(losers, key=lambda decision: decision.id)
+        assert loser.there is not None
+        loser.parent, loser.name = loser.there.parent, loser.there.name
+        loser.place, loser.why = Place.REMOTE, "cycle"
         return
-    loser = min(candidates, key=lambda decision: decision.id)
-    assert loser.there is not None
-    loser.parent, loser.name = loser.there.parent, loser.there.name
-    loser.place = Place.REMOTE
-    loser.why = "cycle"
+    for decision in ring:
+        if decision.here is not None and not decision.held:
+            decision.held = True
+            decision.parent, decision.name = decision.here.parent, decision.here.name
+            view.waiting += 1

@@ -5,8 +5,8 @@ Everything here answers questions and remembers answers; nothing walks more of t
 
 from __future__ import annotations
 
-from collections.abc import Set
-from typing import Final
+from collections.abc import Callable, Set
+from typing import Final, NamedTuple, TypeVar
 
 from syncline.client.plan.context import PlanContext
 from syncline.client.plan.decision import Content, Decision
@@ -14,11 +14,19 @@ from syncline.client.plan.steps import Report, Step
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind
 from syncline.model.ids import Digest, NamespaceId, NodeId
-from syncline.model.limits import DEPTH_MAX
 from syncline.model.paths import case_conflict_name, conflict_name, name_key, name_problem
 
 COPY_MARK: Final = "'s conflicted copy "
 NAMES_TRIED_MAX: Final = 10_000
+CLIMB_MAX: Final = 4096
+"""No path on a disk or a server has so many folders: what is longer is a ring."""
+A = TypeVar("A")
+
+
+class Above(NamedTuple):
+    """No answer here: ask the folder above."""
+
+    folder: NodeId
 
 
 class View:
@@ -68,14 +76,13 @@ class View:
     def namespace_at(self, folder: NodeId) -> NamespaceId:
         """The namespace of what lies in a local folder; one that is not in `access` was lost."""
         found = self._namespaces.get(folder)
-        if found is None:
-            if folder == self.root or folder in self.mounts or self._is_lost_mount(folder):
-                found = NamespaceId(folder)
-            else:
-                node = self.local.get(folder)
-                found = NamespaceId(self.root) if node is None else self.namespace_at(node.parent)
-            self._namespaces[folder] = found
-        return found
+        return self._climb(self._namespaces, folder, self._namespace_step, NamespaceId(self.root)) if found is None else found
+
+    def _namespace_step(self, folder: NodeId) -> NamespaceId | Above:
+        if folder == self.root or folder in self.mounts or self._is_lost_mount(folder):
+            return NamespaceId(folder)
+        node = self.local.get(folder)
+        return NamespaceId(self.root) if node is None else Above(node.parent)
 
     def _is_lost_mount(self, folder: NodeId) -> bool:
         if folder in self._named_mounts:
@@ -96,62 +103,83 @@ class View:
 
     def local_only(self, folder: NodeId) -> bool:
         """Whether a local folder can never be on the server as it is, so nothing in it can."""
-        found = self._local_only.get(folder)
-        if found is None:
-            node = self.local.get(folder)
-            if node is None or folder in self.remote:
-                found = False
-            else:
-                found = name_problem(node.name) is not None or self.local_only(node.parent)
-            self._local_only[folder] = found
-        return found
+        return self._climb(self._local_only, folder, self._local_only_step, False)
+
+    def _local_only_step(self, folder: NodeId) -> bool | Above:
+        node = self.local.get(folder)
+        if node is None or folder in self.remote:
+            return False
+        return True if name_problem(node.name) is not None else Above(node.parent)
 
     def depth(self, folder: NodeId) -> int:
         """How many folders deep a local folder lies; the root is 0."""
-        found = self._depths.get(folder)
-        if found is None:
-            node = self.local.get(folder)
-            found = 0 if node is None else self.depth(node.parent) + 1 if len(self._depths) < DEPTH_MAX * 64 else 1
-            self._depths[folder] = found
-        return found
+        trail: list[NodeId] = []
+        at = folder
+        while at not in self._depths and len(trail) < CLIMB_MAX:
+            trail.append(at)
+            node = self.local.get(at)
+            if node is None:
+                self._depths[at] = 0
+            else:
+                at = node.parent
+        depth = self._depths.get(at, 0)
+        for each in reversed(trail):
+            depth += each != at
+            self._depths[each] = depth
+        return self._depths[folder]
 
     def is_excluded(self, node_id: NodeId) -> bool:
         """Whether a node, or a folder above it on the server, is kept off this disk."""
-        if not self.context.excluded:
-            return False
-        found = self._excluded.get(node_id)
-        if found is None:
-            node = self.remote.get(node_id)
-            found = node_id in self.context.excluded or (node is not None and self.is_excluded(node.parent))
-            self._excluded[node_id] = found
-        return found
+        return bool(self.context.excluded) and self._climb(self._excluded, node_id, self._excluded_step, False)
 
-    # -- whole subtrees that come back ------------------------------------------------------------------------------------
+    def _excluded_step(self, node_id: NodeId) -> bool | Above:
+        node = self.remote.get(node_id)
+        if node_id in self.context.excluded or node is None:
+            return node_id in self.context.excluded
+        return Above(node.parent)
+
+    # -- whole subtrees that come back -------------------------------------------------------------------------------------
 
     def revived(self, folder: NodeId) -> bool:
         """Whether a folder was deleted remotely, but it or one above it was moved here: then all of it comes back."""
-        found = self._revived.get(folder)
-        if found is None:
-            here, base = self.local.get(folder), self.synced.get(folder)
-            if here is None or base is None or folder in self.remote:
-                found = False
-            else:
-                found = here.parent != base.parent or here.name != base.name or self.revived(here.parent)
-            self._revived[folder] = found
-        return found
+        return self._climb(self._revived, folder, self._revived_step, False)
+
+    def _revived_step(self, folder: NodeId) -> bool | Above:
+        here, base = self.local.get(folder), self.synced.get(folder)
+        if here is None or base is None or folder in self.remote:
+            return False
+        return True if here.parent != base.parent or here.name != base.name else Above(here.parent)
 
     def restored(self, folder: NodeId) -> bool:
         """Whether a folder was deleted here, but it or one above it was moved remotely: then all of it comes back. A folder with
         no base has lost it to just that."""
-        found = self._restored.get(folder)
-        if found is None:
-            there, base = self.remote.get(folder), self.synced.get(folder)
-            if there is None or folder in self.local:
-                found = False
+        return self._climb(self._restored, folder, self._restored_step, False)
+
+    def _restored_step(self, folder: NodeId) -> bool | Above:
+        there, base = self.remote.get(folder), self.synced.get(folder)
+        if there is None or folder in self.local:
+            return False
+        return True if base is None or there.parent != base.parent or there.name != base.name else Above(there.parent)
+
+    @staticmethod
+    def _climb(memo: dict[NodeId, A], start: NodeId, step: Callable[[NodeId], A | Above], otherwise: A) -> A:
+        """The answer of the nearest folder that has one, remembered for all on the way there."""
+        trail: list[NodeId] = []
+        at = start
+        answer = memo.get(at)
+        while answer is None and len(trail) < CLIMB_MAX:
+            trail.append(at)
+            found = step(at)
+            if isinstance(found, Above):
+                at = found.folder
+                answer = memo.get(at)
             else:
-                found = base is None or there.parent != base.parent or there.name != base.name or self.restored(there.parent)
-            self._restored[folder] = found
-        return found
+                answer = found
+        if answer is None:
+            answer = otherwise
+        for each in trail:
+            memo[each] = answer
+        return answer
 
     # -- names ------------------------------------------------------------------------------------------------------------
 
