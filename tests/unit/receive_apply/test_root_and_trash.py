@@ -35,6 +35,15 @@ def test_a_root_without_its_marker_is_missing_and_not_made_anew(desk: Any) -> No
     assert not (desk.root / ".syncline/root-id").exists()
 
 
+def test_what_was_removed_of_the_state_folder_is_made_again(desk: Any) -> None:
+    """Somebody may empty the trash by removing it while the engine runs."""
+    root_id = desk.applier.prepare_root(None)
+    for folder in ("tmp", "trash", "stage"):
+        (desk.root / ".syncline" / folder).rmdir()
+    desk.applier.check_root(root_id)
+    assert all((desk.root / ".syncline" / folder).is_dir() for folder in ("tmp", "trash", "stage"))
+
+
 def test_another_root_is_told(desk: Any) -> None:
     with pytest.raises(RootChanged) as caught:
         desk.applier.prepare_root("0" * 26)

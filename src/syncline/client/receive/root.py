@@ -20,6 +20,7 @@ from syncline.ports.local_files import LocalFiles
 TMP: Final = f"{STATE_FOLDER}/tmp"
 TRASH: Final = f"{STATE_FOLDER}/trash"
 STAGE: Final = f"{STATE_FOLDER}/stage"
+_WORKING: Final = (TMP, TRASH, STAGE)
 MARKER: Final = f"{STATE_FOLDER}/root-id"
 _MARKER_READ_BYTES: Final = 64
 
@@ -31,7 +32,7 @@ def prepare_root(files: LocalFiles, ids: Ids, expect_id: str | None) -> str:
         check_root(files, expect_id)
     try:
         files.root_stat()
-        for folder in (STATE_FOLDER, TMP, TRASH, STAGE):
+        for folder in (STATE_FOLDER, *_WORKING):
             with suppress(FileExistsError):
                 files.make_folder(folder)
             if files.stat(folder).kind is not Kind.DIR:
@@ -51,10 +52,15 @@ def prepare_root(files: LocalFiles, ids: Ids, expect_id: str | None) -> str:
 
 
 def check_root(files: LocalFiles, expect_id: str) -> None:
-    """The folder at the root's path is the one that was linked. Raises `RootMissing`, `RootChanged`, `LocalIo`."""
+    """The folder at the root's path is the one that was linked. What somebody removed of its state folder while the engine runs (its
+    trash, to have the room back) is made again, or nothing could be put in place any more. Raises `RootMissing`, `RootChanged`,
+    `LocalIo`."""
     try:
         files.root_stat()
         found = _marker(files)
+        for folder in _WORKING if found == expect_id else ():
+            with suppress(FileExistsError):
+                files.make_folder(folder)
     except FileNotFoundError as error:
         raise RootMissing(path=error.filename or "", reason=error.strerror or "gone") from error
     except OSError as error:
