@@ -8,12 +8,9 @@ about files: the planner does. Nothing here touches the disk or the network: por
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from msgspec import Struct
@@ -21,9 +18,11 @@ from msgspec import Struct
 from syncline.client.activity import Activity
 from syncline.client.barriers import Barriers
 from syncline.client.contact import Contact
+from syncline.client.crew import Crew
 from syncline.client.execute import Executor
 from syncline.client.guard import DeleteGuard, guarded
 from syncline.client.hashing import Hasher
+from syncline.client.looks import Looks
 from syncline.client.observe.pull import Puller
 from syncline.client.observe.scan import Observed, Observer
 from syncline.client.outgoing import Ran
@@ -43,17 +42,15 @@ from syncline.model.limits import FULL_SCAN_INTERVAL_S
 from syncline.ports.clock import Chance, Clock, Ids
 from syncline.ports.remote import Remote
 from syncline.ports.tree_store import TreeStore
-from syncline.ports.watcher import Hints, Watcher
+from syncline.ports.watcher import Watcher
 
 log = structlog.get_logger(__name__)
 
 ROOT_RECHECK_S: Final = 2.0
-FAULT_REST_S: Final = 5.0
 ROUND_REST_S: Final = 1.0
 ROUND_REST_CAP_S: Final = 60.0
 ROUNDS_FAILED_MAX: Final = 3
 """So many failed rounds in a row, and whoever waits is told so."""
-HINTS_MAX: Final = 10_000
 PURGE_INTERVAL_S: Final = 3600.0
 IDLE_CAP_S: Final = 3600.0
 _HARMLESS: Final = frozenset(("skipped.special",))
@@ -111,13 +108,13 @@ class Engine:
             self._guard.confirm()
         self._wake = asyncio.Event()
         self._stopping = False
-        self._hints: deque[Hints] = deque()
         self._barriers = Barriers()
         self._full_scan = True
         self._last_full_s = float("-inf")
         self._last_purge_s = parts.clock.monotonic_s()
         self._troubles = Troubles()
-        self._looks: list[asyncio.Future[list[Step]]] = []
+        self._looks = Looks()
+        self._crew = Crew(wake=self._nudge, fault=self._fault)
         self._running = False
         self._replan = True
         self._stuck = False
@@ -178,8 +175,7 @@ class Engine:
             await self._scan()
             await self._look_at_server()
             return list((await asyncio.to_thread(self._plan)).steps)
-        answer: asyncio.Future[list[Step]] = asyncio.get_running_loop().create_future()
-        self._looks.append(answer)
+        answer = self._looks.add()
         self._wake.set()
         return await answer
 
@@ -199,7 +195,7 @@ class Engine:
             return State.OFFLINE
         if self._is_failing:
             return State.DEGRADED
-        unread = self._hints or self._full_scan or self.contact.wanted or self.parts.observer.is_dirty
+        unread = self._crew.hints or self._full_scan or self.contact.wanted or self.parts.observer.is_dirty
         if unread or not (self.settled or self._stuck):
             return State.SYNCING
         if any(problem.code not in _HARMLESS for problem in problems):
@@ -214,19 +210,13 @@ class Engine:
 
     async def run(self) -> None:
         """Until `stop`, or for `once` until nothing is left that can be done."""
-        parts = self.parts
-        tasks = [
-            asyncio.create_task(self._supervised("sender", parts.sender.run)),
-            asyncio.create_task(self._supervised("receiver", parts.receiver.run)),
-            asyncio.create_task(self._supervised("hasher", parts.hasher.run)),
-            asyncio.create_task(self._supervised("poll", self.contact.poll)),
-            *(
-                asyncio.create_task(self._supervised("results", partial(self._collect, queue)))
-                for queue in (parts.sender.results, parts.receiver.results, parts.hasher.results)
-            ),
-        ]
+        parts, crew = self.parts, self._crew
+        for name, work in (("sender", parts.sender.run), ("receiver", parts.receiver.run), ("hasher", parts.hasher.run)):
+            crew.start(name, work)
+        crew.start("poll", self.contact.poll)
+        crew.collect((parts.sender.results, parts.receiver.results, parts.hasher.results), parts.executor.inbox)
         if parts.watcher is not None:
-            tasks.append(asyncio.create_task(self._supervised("watcher", self._watch)))
+            crew.watch(parts.watcher)
         self._running = True
         control = asyncio.create_task(self._control())
         try:
@@ -237,48 +227,26 @@ class Engine:
             await asyncio.wait([control])
             raise
         finally:
-            for task in (control, *tasks):
-                task.cancel()
-            await asyncio.gather(control, *tasks, return_exceptions=True)
+            control.cancel()
+            await asyncio.gather(control, return_exceptions=True)
+            await crew.end()
             self._running = False
             self._barriers.close()
-            self._end_looks()
+            self._looks.refuse(self._no_plan())
 
-    async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await work()
-            except asyncio.CancelledError:
-                raise
-            except Exception as fault:
-                log.exception("engine.fault", part=name)
-                self._fault(name, fault)
-                self.parts.executor.forget_transfers()
-                await asyncio.sleep(FAULT_REST_S)
-                self._troubles.set(f"fault:{name}", None)
-                self._replan = True
-                self._wake.set()
-
-    def _fault(self, name: str, fault: Exception) -> None:
+    def _fault(self, name: str, fault: Exception | None) -> None:
+        """A part failed by surprise (and what it had under way is planned anew), or runs again."""
+        if fault is None:
+            self._troubles.set(f"fault:{name}", None)
+            self._replan = True
+            return
         message = f"An unexpected fault in the {name} part ({type(fault).__name__}: {fault}); it is restarted."
         self._troubles.set(f"fault:{name}", Problem(code="engine.fault", path="", message=message))
         self.parts.activity.note("problem", "", message)
+        self.parts.executor.forget_transfers()
 
-    async def _watch(self) -> None:
-        assert self.parts.watcher is not None
-        while True:
-            hints = await self.parts.watcher.next()
-            if len(self._hints) >= HINTS_MAX:
-                self._hints.clear()
-                hints = Hints(seen=[], lost="more changes at once than could be followed")
-            self._hints.append(hints)
-            self._wake.set()
-
-    async def _collect(self, results: asyncio.Queue[Any]) -> None:
-        """Moves what a pipeline brings to the loop's inbox, and wakes it."""
-        while True:
-            self.parts.executor.inbox.append(await results.get())
-            self._wake.set()
+    def _no_plan(self) -> SynclineError:
+        return self._without_root or Unavailable(what="The engine")
 
     # -- the control loop ----------------------------------------------------------------------------------------------------------
 
@@ -341,19 +309,19 @@ class Engine:
         parts = self.parts
         self._replan = False
         self._merge(parts.executor.absorb())
-        while self._hints:
+        while self._crew.hints:
             self.settled = False
-            parts.observer.mark(self._hints.popleft())
+            parts.observer.mark(self._crew.hints.popleft())
         if self.paused and not self._looks:
             return
         if not await self._root_is_here():
-            self._end_looks()
+            self._looks.refuse(self._no_plan())
             return
         await self._scan()
         await self._look_at_server()
         planned = await asyncio.to_thread(self._plan)
         parts.parking.keep(parts.trees.open)
-        self._answer_looks(planned)
+        self._looks.answer(planned.steps)
         if self.paused:
             return
         steps = self._guarded(planned)
@@ -466,7 +434,7 @@ class Engine:
         """Whether all is done, as far as this round could see."""
         parts = self.parts
         idle = not parts.executor.busy and not parts.executor.has_results and not self._replan
-        quiet = not self.observed.unquiet and not parts.observer.is_dirty and not self._hints and not self._full_scan
+        quiet = not self.observed.unquiet and not parts.observer.is_dirty and not self._crew.hints and not self._full_scan
         nothing = not [step for step in planned.steps if not _is_report(step)] and not planned.waiting
         heard = self.contact.is_current
         self.settled = idle and quiet and nothing and heard and self._roots_agree()
@@ -507,19 +475,6 @@ class Engine:
             stuck=self._stuck,
             blocked=self._is_failing or (lost and not self.parts.executor.busy and not self._replan),
         )
-
-    def _answer_looks(self, planned: Plan) -> None:
-        for look in self._looks:
-            if not look.done():
-                look.set_result(list(planned.steps))
-        self._looks.clear()
-
-    def _end_looks(self) -> None:
-        """No plan can be made: whoever asked is told, rather than kept waiting."""
-        for look in self._looks:
-            if not look.done():
-                look.set_exception(self._without_root or Unavailable(what="The engine"))
-        self._looks.clear()
 
 
 def _is_report(step: Step) -> bool:
