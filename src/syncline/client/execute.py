@@ -207,10 +207,20 @@ class Executor:
     async def _change_disk(self, run: Sequence[Step], ran: Ran) -> None:
         local = self._trees.local
         discards = [local.get(step.node) for step in run if isinstance(step, plan_steps.Discard)]
+        before = {step.node: self._trees.local_path(step.node) or "" for step in run}
         outcome = await asyncio.to_thread(self._applier.disk, run)
         done = set(outcome.done)
         ran.deleted += [(Direction.DOWN, node.content_hash) for node in discards if node is not None and node.id in done]
+        for step in run:
+            if step.node in done:
+                self._note_change(step, before[step.node])
         self._take(outcome, run, ran)
+
+    def _note_change(self, step: Step, before: str) -> None:
+        if isinstance(step, plan_steps.Discard | plan_steps.RemoveFolder):
+            self._activity.note("deleted", before, "here")
+        elif isinstance(step, plan_steps.Relocate) and step.new_id is None:
+            self._activity.note("moved", self._path(step.node), f"here, from {before}")
 
     async def _fetch(self, run: Sequence[Fetch], wanted: list[Wanted], ran: Ran) -> None:
         ready: list[tuple[Fetch, Fetched]] = []

@@ -82,6 +82,12 @@ class Unreadable(LocalIo):
     code = "file.unreadable"
 
 
+class Unwritable(LocalIo):
+    """{path} cannot be changed here: {reason}. Let this user write to its folder."""
+
+    code = "file.unwritable"
+
+
 # -- Resolve: the caller holds an old view, or must decide ---------------------------------------------------------------
 
 

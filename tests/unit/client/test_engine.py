@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -201,6 +202,31 @@ async def test_a_change_elsewhere_comes_and_a_change_here_goes(device: Device, r
         assert await engine.wait(20)
 
 
+async def test_the_log_names_what_was_moved_and_deleted_here(device: Device, remote: JournalRemote) -> None:
+    async with device.running() as engine:
+        node = remote.put("theirs")
+        assert await engine.wait(20)
+        remote.change(Change(op=Op.MOVE, node_id=node, name="elsewhere"))
+        assert await engine.wait(20)
+        remote.change(Change(op=Op.DELETE, node_id=node))
+        assert await engine.wait(20)
+        told = [(line.event, line.path, line.detail) for line in engine.parts.activity.latest(10)]
+        assert told == [("downloaded", "theirs", ""), ("moved", "elsewhere", "here, from theirs"), ("deleted", "elsewhere", "here")]
+
+
+async def test_what_somebody_removed_of_the_state_folder_holds_nothing_up(device: Device, remote: JournalRemote) -> None:
+    async with device.running() as engine:
+        kept, gone = remote.put("kept"), remote.put("gone")
+        assert await engine.wait(20)
+        for folder in ("tmp", "trash", "stage"):
+            shutil.rmtree(device.root / ".syncline" / folder)
+        remote.put("fresh")
+        remote.change(Change(op=Op.MOVE, node_id=kept, name="moved"))
+        remote.change(Change(op=Op.DELETE, node_id=gone))
+        assert await engine.wait(20)
+        assert {path.name for path in device.root.iterdir()} == {".syncline", "fresh", "moved"}
+
+
 async def test_paused_it_costs_nothing_whatever_happens(device: Device, remote: JournalRemote) -> None:
     async with device.running() as engine:
         assert await engine.wait(20)
@@ -316,7 +342,7 @@ async def test_blocks_that_never_arrive_end_in_a_problem_not_in_a_circle(device:
 
 
 async def test_an_unexpected_fault_is_told_and_survived(device: Device, remote: JournalRemote, monkeypatch: Any) -> None:
-    monkeypatch.setattr("syncline.client.engine.FAULT_REST_S", 0.1)
+    monkeypatch.setattr("syncline.client.crew.FAULT_REST_S", 0.1)
     monkeypatch.setattr("syncline.client.engine.ROUND_REST_S", 0.05)
     async with device.running() as engine:
         assert await engine.wait(20)
@@ -396,7 +422,7 @@ async def test_a_hint_ends_in_sync_until_its_scan(device: Device, remote: Journa
             await asyncio.sleep(0)
             async with asyncio.timeout(10):
                 while remote.nodes[next(iter(remote.nodes))].revision < number + 2:
-                    if engine._hints or engine.parts.observer.is_dirty:
+                    if engine._crew.hints or engine.parts.observer.is_dirty:
                         seen.add(engine.state())
                     await asyncio.sleep(0)
             assert State.IN_SYNC not in seen

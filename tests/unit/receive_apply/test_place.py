@@ -353,7 +353,7 @@ def test_a_forbidden_folder_is_told_with_its_path(desk: Any) -> None:
 
     desk.files.before["exchange"] = forbid
     outcome = desk.applier.place([step])
-    assert [(problem.code, problem.path) for problem in outcome.problems] == [("file.unreadable", "d/a.txt")]
+    assert [(problem.code, problem.path) for problem in outcome.problems] == [("file.unwritable", "d/a.txt")]
     assert desk.tree() == {"d": None, "d/a.txt": b"one"}
 
 

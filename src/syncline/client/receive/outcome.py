@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from syncline.client.status import Problem
-from syncline.model.errors import DiskFull, LocalIo, Unreadable
+from syncline.model.errors import DiskFull, LocalIo, Unwritable
 from syncline.model.ids import NodeId
 
 _MOVED_ON: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY, errno.ESTALE))
@@ -41,12 +41,12 @@ class Outcome(Struct, kw_only=True):
 
 
 def local_error(error: OSError, path: str) -> LocalIo:
-    """The error of a person's language for an error of the disk."""
+    """The error of a person's language for an error of the disk, which was asked to change something."""
     if error.errno in _FULL:
         return DiskFull(path=path)
     reason = error.strerror or str(error)
     if error.errno in (errno.EACCES, errno.EPERM):
-        return Unreadable(path=path, reason=reason)
+        return Unwritable(path=path, reason=reason)
     return LocalIo(path=path, reason=reason)
 
 
