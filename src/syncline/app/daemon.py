@@ -7,13 +7,13 @@ next start goes on. Its log is the home's `daemon.log` (standard error is redire
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
 
 import structlog
 
+from syncline.app import memory
 from syncline.app.control import ControlServer, handlers_for
 from syncline.app.device import Device
 from syncline.app.home import Home
@@ -52,11 +52,12 @@ async def serve(home: Home) -> None:
 def main() -> int:
     import uvloop
 
+    memory.settle()
     home = Home.from_environment()
     configure_logging(home.options().log_level)
     try:
         with home.lock():
-            gc.freeze()
+            memory.freeze()
             uvloop.run(serve(home))
     except SynclineError as error:
         print(f"syncline: {error}", file=sys.stderr)

@@ -21,6 +21,7 @@ from syncline.adapters.objects.disk import DiskObjects
 from syncline.adapters.objects.door import ObjectsDoor
 from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.stores import Stores, open_stores
+from syncline.app import memory
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
 from syncline.app.listener import Listener, base_url, bound
@@ -54,6 +55,7 @@ async def serve(config: ServerConfig, *, ready: Callable[[str], None] | None = N
     data = DataDirectory.open(config.data.resolve(), chance, Ids(clock, chance))
     with data.held(), _stopping(stop) as ending, bound(config) as listener:
         async with _built(config, data, clock, chance, ending) as (app, hub):
+            memory.freeze()
             url = base_url(config, listener)
             server = Listener(config, app, lambda: (ready or _announce)(url))
             running = asyncio.ensure_future(server.serve(sockets=[listener]))

@@ -22,11 +22,13 @@ def serve(data: Path, listen: str | None, config: Path | None) -> None:
 
     import uvloop
 
+    from syncline.app import memory
     from syncline.app.config import load
     from syncline.app.logs import to_stderr
     from syncline.app.server import serve as run
     from syncline.model.errors import InvalidRequest
 
+    memory.settle()
     try:
         settings = load(data, listen, config)
     except InvalidRequest as error:

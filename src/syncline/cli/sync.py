@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncline.app import memory
 from syncline.app.control import ControlClient, ControlServer, handlers_for
 from syncline.app.home import DaemonNotRunning, DaemonRunning, Home
 from syncline.cli import outcome, show
@@ -27,6 +28,7 @@ def sync(once: bool, yes: bool, as_json: bool) -> None:
     --once ends with 0 in sync (conflict copies it made are counted), 3 where a decision of yours is needed, 4 when the server
     cannot be reached. Where a background engine runs already, --once asks that one and waits for it.
     """
+    memory.settle()
     home = Home.from_environment()
     home.credentials()
     home.link()
