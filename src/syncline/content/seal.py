@@ -114,19 +114,33 @@ def open_frame(frame: Buffer, key: bytes, block: Digest, plain_size: int) -> byt
     `key` is the block's own key. Raises `CorruptBlock` if anything at all does not fit, without ever holding more than the frame,
     its payload and `plain_size` bytes.
     """
+    if not 0 < plain_size <= LARGE_BLOCK_MAX_BYTES:
+        raise CorruptBlock(reason=f"no block has {plain_size} bytes", block=block)
+    plain = bytearray(plain_size)
+    open_frame_into(frame, key, block, memoryview(plain))
+    return bytes(plain)
+
+
+def open_frame_into(frame: Buffer, key: bytes, block: Digest, into: memoryview) -> None:
+    """`open_frame` into a buffer as large as the block. After an error it holds anything."""
     codec, declared, nonce = read_header(frame)
+    plain_size = len(into)
     if declared != plain_size or not 0 < plain_size <= LARGE_BLOCK_MAX_BYTES:
         raise CorruptBlock(reason=f"its frame declares {declared} bytes where {plain_size} were expected", block=block)
     if len(key) != KEY_BYTES:
         raise CorruptBlock(reason=f"its key is of {len(key)} bytes", block=block)
+    sealed = memoryview(frame)[_HEADER.size :]
     try:
         bound = _BOUND.pack(FRAME_VERSION, CODEC_BYTES[codec], plain_size, name_bytes(block))
-        payload = AESGCM(key).decrypt(nonce, memoryview(frame)[_HEADER.size :], bound)
+        if codec is Codec.RAW:
+            if len(sealed) != plain_size + TAG_BYTES:
+                raise CorruptBlock(reason=f"{len(sealed) - TAG_BYTES} bytes where {plain_size} were declared", block=block)
+            AESGCM(key).decrypt_into(nonce, sealed, bound, into)
+        else:
+            into[:] = decode(codec, AESGCM(key).decrypt(nonce, sealed, bound), plain_size)
     except InvalidTag as error:
         raise CorruptBlock(reason="it was not sealed under this key and name", block=block) from error
     except InvalidId as error:
         raise CorruptBlock(reason="its name is no digest", block=block) from error
-    plain = decode(codec, payload, plain_size)
-    if digest(plain) != block:
+    if digest(into) != block:
         raise CorruptBlock(reason="its bytes are not those of its name", block=block)
-    return plain

@@ -51,6 +51,17 @@ class LocalFiles(Protocol):
         """A file of Syncline's own that exists already, for writing and reading back; what it holds stays."""
         ...
 
+    def read_once(self, file: BinaryIO, offset: int, into: memoryview) -> int:
+        """Reads from `offset`, as much as `into` takes and the file has; the count. For bytes nobody will want again soon: what had
+        to be brought into memory for this leaves it again, what was there stays."""
+        ...
+
+    def settle(self, file: BinaryIO, offset: int, length: int) -> None:
+        """These bytes, just written, are durable when this returns, and leave memory. A long file written in such pieces goes
+        through the same few pages again and again: fresh ones cost several times as much to fill as old ones, and thousands of
+        them, unwritten, would make the sync at the end long."""
+        ...
+
     def set_attributes(self, file: BinaryIO, *, executable: bool, mtime_us: int) -> None:
         """The mode (0644 or 0755 under the umask) and mtime of a file just written."""
         ...

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from tests.unit.send.kit import HOME, Device, running
 
+from syncline.client.receive import content as content_module
+from syncline.client.receive import receiver as receiver_module
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
 from syncline.client.receive.ranges import RANGE_MAX_BYTES
 from syncline.client.send.jobs import Prepared
@@ -167,9 +169,12 @@ def _gone_after_locating(device: Device) -> Any:
     return receiver
 
 
+@pytest.mark.parametrize("long", [False, True])
 async def test_blocks_on_this_device_are_copied_and_only_the_rest_fetched(
-    device: Device, other: Device, remote: ContentRemote
+    device: Device, other: Device, remote: ContentRemote, monkeypatch: pytest.MonkeyPatch, long: bool
 ) -> None:
+    if long:
+        monkeypatch.setattr(receiver_module, "SHORT_MAX_BYTES", 1 * MIB)
     data = bytearray(random_bytes(24 * MIB))
     [old] = await published(device, remote, {"film": bytes(data)})
     got = (await other.receive([old]))[old.node]
@@ -407,7 +412,9 @@ class FullFile:
 
 
 @pytest.mark.parametrize("size", [100, 20 * MIB])
-async def test_a_full_disk_is_told_leaves_its_room_to_others_and_is_tried_again(device: Device, other: Device, remote: ContentRemote, size: int) -> None:
+async def test_a_full_disk_is_told_leaves_its_room_to_others_and_is_tried_again(
+    device: Device, other: Device, remote: ContentRemote, size: int
+) -> None:
     data = random_bytes(size)
     [want] = await published(device, remote, {"film": data})
     real = other.files
@@ -460,3 +467,51 @@ async def test_block_names_match_sha256(device: Device, other: Device, remote: C
     for block in got.manifest.blocks:
         assert block == Block(Digest(hashlib.sha256(data[at : at + block.size]).hexdigest()), block.size)
         at += block.size
+
+
+async def test_a_long_file_grows_from_its_head_on_and_is_settled_behind(
+    device: Device, other: Device, remote: ContentRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver_module, "SHORT_MAX_BYTES", 1 * MIB)
+    monkeypatch.setattr(content_module, "SETTLE_ABOVE_BYTES", 10 * MIB)
+    data = random_bytes(3 * MIB) + bytes(2 * MIB) + random_bytes(17 * MIB)
+    wanted = await published(device, remote, {"short": data[: 9 * MIB], "film": data})
+    settled: list[tuple[int, int]] = []
+    settle = other.files.settle
+
+    def watched(file: Any, offset: int, length: int) -> None:
+        settled.append((offset, length))
+        settle(file, offset, length)
+
+    monkeypatch.setattr(other.files, "settle", watched)
+    read_back: list[int] = []
+    monkeypatch.setattr(content_module.Part, "_read", lambda self, index: read_back.append(index))
+    slow = remote.read_into
+
+    async def uneven(get: Any, offset: int, into: memoryview) -> None:
+        """The first read under way ends last."""
+        await asyncio.sleep(0.05 if len(remote.ranges) % 3 == 0 else 0)
+        await slow(get, offset, into)
+
+    monkeypatch.setattr(remote, "read_into", uneven)
+    results = await other.receive(wanted)
+    assert [other.bytes_of(results[want.node]) for want in wanted] == [data[: 9 * MIB], data]
+    assert read_back == []
+    assert settled == sorted(settled)
+    assert sum(length for _, length in settled) >= 12 * MIB
+    assert all(length >= content_module.SETTLE_EVERY_BYTES for _, length in settled)
+
+
+async def test_a_disk_that_cannot_keep_a_long_file_is_told(
+    device: Device, other: Device, remote: ContentRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content_module, "SETTLE_ABOVE_BYTES", 10 * MIB)
+    [want] = await published(device, remote, {"film": random_bytes(20 * MIB)})
+
+    def full(file: Any, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(other.files, "settle", full)
+    result = (await other.receive([want]))[want.node]
+    assert isinstance(result, FetchFailed)
+    assert isinstance(result.error, DiskFull)

@@ -28,6 +28,7 @@ SYNC_ONE_BY_ONE_MAX: Final = 16
 `syncfs` over 1,000 new small files."""
 SYNC_THREADS: Final = 4
 COPY_STEP_BYTES: Final = 1 * MIB
+_INT64_END: Final = 1 << 63
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 _PLACE: Final = os.O_PATH | os.O_DIRECTORY
 _NO_KERNEL_COPY: Final = frozenset(
@@ -104,6 +105,32 @@ class LinuxFiles:
 
     def open_write(self, path: str) -> BinaryIO:
         return _regular(linux.open_beneath(self._root, path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY), path, "rb+")
+
+    def read_once(self, file: BinaryIO, offset: int, into: memoryview) -> int:
+        fd, count = file.fileno(), 0
+        cold = False
+        while count < len(into):
+            rest, at = into[count:], offset + count
+            try:
+                # Only what is in memory already; the rest is then known to be brought in by us.
+                step = 0 if cold else os.preadv(fd, [rest], at, os.RWF_NOWAIT)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+                    raise
+                step = 0
+            if not step:
+                cold = True
+                step = os.preadv(fd, [rest], at)
+                if not step:
+                    break
+                os.posix_fadvise(fd, at, step, os.POSIX_FADV_DONTNEED)
+            count += step
+        return count
+
+    def settle(self, file: BinaryIO, offset: int, length: int) -> None:
+        fd = file.fileno()
+        os.fdatasync(fd)
+        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
 
     def set_attributes(self, file: BinaryIO, *, executable: bool, mtime_us: int) -> None:
         fd = file.fileno()
@@ -273,7 +300,18 @@ class _Two:
 
 
 def _signature(found: os.stat_result) -> Signature:
-    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    numbers = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    if -_INT64_END <= min(numbers) and max(numbers) < _INT64_END:
+        return Signature(*numbers)
+    # Inodes made of hashes fill all 64 bits, and a time may lie beyond the year 2262; no database takes either.
+    device, inode, size, *times = numbers
+    mtime_ns, ctime_ns = (max(-_INT64_END, min(time_ns, _INT64_END - 1)) for time_ns in times)
+    return Signature(_signed(device), _signed(inode), size, mtime_ns, ctime_ns)
+
+
+def _signed(number: int) -> int:
+    """The same 64 bits, read as a signed number."""
+    return number - 2 * _INT64_END if number >= _INT64_END else number
 
 
 def _regular(fd: int, path: str, mode: str) -> FileIO:

@@ -10,6 +10,7 @@ handed out and is not touched here again.
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from itertools import count
 from typing import BinaryIO, Final
@@ -26,8 +27,9 @@ from syncline.ports.local_files import LocalFiles
 
 PART_SUFFIX: Final = ".part"
 NEW_SUFFIX: Final = ".new"
-SYNC_EVERY_BYTES: Final = 16 * MIB
-"""A long file is synced as it grows, so that gigabytes of unwritten pages never pile up behind the last rename."""
+SETTLE_ABOVE_BYTES: Final = 32 * MIB
+SETTLE_EVERY_BYTES: Final = 8 * MIB
+"""A file longer than the one is settled piece by piece as it grows, each as long as the other (`LocalFiles.settle` says why)."""
 READ_BYTES: Final = 1 * MIB
 
 
@@ -92,7 +94,9 @@ class Part:
         self._left = 0
         self._whole = Digester()
         self._hashed = 0
-        self._unsynced = 0
+        self._settling: Executor | None = None
+        self._settled: Future[None] | None = None
+        self._unsettled = (0, 0)
         self.blocks: list[Block] = []
 
     # -- the manifest, as it comes ---------------------------------------------------------------------------------------------
@@ -136,9 +140,11 @@ class Part:
 
     # -- the file --------------------------------------------------------------------------------------------------------------
 
-    def reserve(self, since: int) -> None:
-        """Opens the file, and takes up what an earlier run left of the blocks from `since` on. Raises `OSError`."""
+    def reserve(self, since: int, settling: Executor) -> None:
+        """Opens the file, and takes up what an earlier run left of the blocks from `since` on. `settling` makes long files durable
+        as they grow. Raises `OSError`."""
         with self._lock:
+            self._settling = settling if self._content.size >= SETTLE_ABOVE_BYTES else None
             if self._file is None:
                 try:
                     self._file = self._files.create(self._path)
@@ -158,22 +164,49 @@ class Part:
                     if digest(data) == self.blocks[index].hash:
                         self._mark(index, data)
 
-    def write(self, index: int, data: bytes) -> None:
-        """Writes block `index`, verified by the caller. Raises `OSError`."""
-        sync: BinaryIO | None = None
+    def write(self, index: int, data: Buffer) -> None:
+        """Writes the blocks from `index` on of which `data` are the bytes, all verified by the caller. Raises `OSError`."""
         with self._lock:
-            if self._have[index] or self._file is None:
+            if self._file is None:
                 return
-            # Zeros are left as a hole where nothing was written before.
-            if not self._fresh or data.lstrip(b"\0"):
-                self._file.seek(self._offsets[index])
-                write_all(self._file, data)
-                self._unsynced += len(data)
-            self._mark(index, data)
-            if self._unsynced >= SYNC_EVERY_BYTES:
-                self._unsynced, sync = 0, self._file
-        if sync is not None:
-            self._files.sync_files([sync])
+            view = memoryview(data)
+            start = end = 0
+            marks: list[tuple[int, memoryview]] = []
+            while end < len(view):
+                number, after = index + len(marks), end + self.blocks[index + len(marks)].size
+                block = view[end:after]
+                marks.append((number, block))
+                # Zeros are left as a hole where nothing was written before.
+                if self._have[number] or (self._fresh and _is_zero(block)):
+                    self._write(index, view, start, end)
+                    start = after
+                end = after
+            self._write(index, view, start, end)
+            for number, block in marks:
+                if not self._have[number]:
+                    self._mark(number, block)
+
+    def _write(self, index: int, view: memoryview, start: int, end: int) -> None:
+        """Bytes `start` … `end` of `view`, which begins where block `index` does."""
+        if start == end:
+            return
+        assert self._file is not None
+        at = self._offsets[index] + start
+        self._file.seek(at)
+        write_all(self._file, view[start:end])
+        first, last = self._unsettled
+        self._unsettled = (min(first, at) if last else at, max(last, at + end - start))
+        if self._settling is not None and self._unsettled[1] - self._unsettled[0] >= SETTLE_EVERY_BYTES:
+            self._wait_settled()
+            first, last = self._unsettled
+            self._unsettled = (0, 0)
+            self._settled = self._settling.submit(self._files.settle, self._file, first, last - first)
+
+    def _wait_settled(self) -> None:
+        """No other thread uses the file when this returns. Raises `OSError`."""
+        settled, self._settled = self._settled, None
+        if settled is not None:
+            settled.result()
 
     def _mark(self, index: int, data: Buffer) -> None:
         """Block `index` is in the file. Hashes the whole as far as it is there without a gap; what came early is read back."""
@@ -199,6 +232,7 @@ class Part:
                 raise CorruptManifest(reason="its blocks do not add up to the content it names")
             self._file = None
             with file:
+                self._wait_settled()
                 file.truncate(self._content.size)
                 self._files.set_attributes(file, executable=taker.executable, mtime_us=taker.mtime_us)
             self._files.rename(self._path, path)
@@ -209,7 +243,8 @@ class Part:
         """Gives the file back; `remove` also its bytes, else they wait for a later try."""
         with self._lock:
             if self._file is not None:
-                self._file.close()
+                with suppress(OSError), self._file:
+                    self._wait_settled()
                 self._file = None
                 if remove:
                     self._files.remove_file(self._path)
@@ -224,6 +259,14 @@ def fetched(taker: Wanted, path: str, manifest: Manifest | None = None) -> Fetch
         size=taker.size,
         temp_path=path,
         manifest=manifest,
+    )
+
+
+def _is_zero(block: memoryview) -> bool:
+    return (
+        not block[0]
+        and not block[-1]
+        and not any(block[at : at + 4096].tobytes().strip(b"\0") for at in range(0, len(block), 4096))
     )
 
 

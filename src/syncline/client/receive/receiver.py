@@ -1,11 +1,9 @@
 """Receiving: from revisions wanted to verified files beside their places, as few bytes over the wire as can be.
 
-    submit → known on this device? → copy ───────────────────────────────────────────────▶ results (batches)
-                     └ no → manifests → blocks on this device? → copy ──────────────────▶
-                                              └ no → ranged reads → open, verify, write ─▶
+    submit → known on this device? → copy ───────────────────────────────────────────────▶ results, in batches
+                     └ no → manifests → blocks, from this disk where they are, else from packs (`pouring`) ──▶
 
-Two workers take batches of short files, one takes long files, so neither keeps the other waiting; each reads a few ranges at a
-time, which bounds the memory.
+Two workers take batches of short files, one takes long files, so neither keeps the other waiting.
 
 Laws: every node wanted gets exactly one result unless it is cancelled; a content is fetched once however many nodes want it;
 nothing on this device or from the server is believed before it hashed to its name; damage is met with one fresh manifest, then
@@ -22,11 +20,13 @@ from typing import Final
 import structlog
 
 from syncline.client.local_errors import writing_error
+from syncline.client.receive.buffers import Buffers
 from syncline.client.receive.content import Content, Part, TempNames
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
 from syncline.client.receive.manifests import Needs, accept, reference
 from syncline.client.receive.outbox import Outbox
-from syncline.client.receive.ranges import Need, Range, plan_ranges
+from syncline.client.receive.pouring import Pour
+from syncline.client.receive.ranges import Near, plan_in_order, plan_ranges
 from syncline.client.receive.root import TMP
 from syncline.client.receive.writing import Event, Writer
 from syncline.model.entries import Signature
@@ -44,8 +44,6 @@ log = structlog.get_logger(__name__)
 SHORT_MAX_BYTES: Final = 64 * MIB
 SHORT_WORKERS: Final = 2
 BATCH_BYTES: Final = 256 * MIB
-RANGES_EACH: Final = 2
-"""Ranges one worker reads at a time."""
 STRIKES_MAX: Final = 2
 ROUNDS_MAX: Final = 3
 """Fresh manifests in a row that bring no new block."""
@@ -64,6 +62,7 @@ class Receiver:
         self._clock = clock
         self._locate = locate
         self._writer = Writer(files, TempNames(chance))
+        self._buffers = Buffers()
         self._short: Lane = OrderedDict()
         self._long: Lane = OrderedDict()
         self._taking: dict[NodeId, Content] = {}
@@ -122,6 +121,8 @@ class Receiver:
     async def _work(self, lane: Lane, wake: asyncio.Event, count_max: int) -> None:
         while True:
             while not lane:
+                if not self._taking:
+                    self._buffers.rest()
                 wake.clear()
                 await wake.wait()
             await self._outbox.room()
@@ -193,8 +194,7 @@ class Receiver:
             await self._take(failed)
             answered = asked[: len(answer.manifests)]
             needs = await self._from_parts(needs, [(content, ref.from_block) for content, ref in answered])
-            needs = await self._from_known_blocks(needs)
-            await self._from_packs(needs, answer.packs)
+            await self._pour(needs, answer.packs)
             await self._count_rounds(answered, before)
 
     async def _with_room(self, batch: Sequence[Content]) -> list[Content]:
@@ -245,50 +245,34 @@ class Receiver:
             ]
         return {name: need for name, need in needs.items() if need.is_wanted}
 
-    async def _from_known_blocks(self, needs: Needs) -> Needs:
-        """Takes blocks of long contents from other files on this device, where the hints prove true."""
+    async def _known_blocks(self, needs: Needs) -> Near:
+        """Where blocks of long contents should lie in other files on this device. Hints: a block is believed once it was read."""
         hopeful = [name for name, need in needs.items() if any(content.part is not None for content, _ in need.targets)]
         if not hopeful:
-            return needs
+            return {}
         try:
             sources = await asyncio.to_thread(self._store.block_sources, hopeful)
         except SynclineError as error:
             log.warning("receive.no_hints", error=str(error))
-            return needs
-        by_path: dict[str, list[tuple[int, Need]]] = {}
+            return {}
+        near: dict[Digest, tuple[str, int]] = {}
         for name, source in sources.items():
             found = self._locate(source.content_hash)
             if found is not None and source.size == needs[name].block.size:
-                by_path.setdefault(found[0], []).append((source.offset, needs[name]))
-        taken: set[Digest] = set()
-        for path, wanted in by_path.items():
-            for start in range(0, len(wanted), BATCH_MAX):
-                some, events = await asyncio.to_thread(self._writer.copy_blocks, path, wanted[start : start + BATCH_MAX])
-                taken |= some
-                await self._take(events)
-        return {name: need for name, need in needs.items() if name not in taken and need.is_wanted}
+                near[name] = (found[0], source.offset)
+        return near
 
-    async def _from_packs(self, needs: Needs, packs: list[PackSource]) -> None:
-        """Reads what is left from the store, `RANGES_EACH` ranges at a time."""
-        ranges = plan_ranges(needs.values(), packs)
-
-        async def reader() -> None:
-            for span in ranges:
-                await self._read(span)
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(RANGES_EACH):
-                group.create_task(reader())
-
-    async def _read(self, span: Range) -> None:
-        if not any(need.is_wanted for need in span.needs):
-            return
-        try:
-            data = await self._remote.read_object(span.source.get, span.start, span.end - span.start)
-        except SynclineError as error:
-            await self._take([(content, error) for content in span.contents])
-            return
-        await self._take(await asyncio.to_thread(self._writer.write_range, data, span))
+    async def _pour(self, needs: Needs, packs: list[PackSource]) -> None:
+        """Reads blocks from this disk where they should be here, the others from the store. A long file's come in its own order,
+        short ones' in that of the packs, so that a few reads bring them."""
+        near = await self._known_blocks(needs)
+        pour = Pour(self._remote, self._writer, self._buffers, self._take)
+        if any(content.size > SHORT_MAX_BYTES for need in needs.values() for content, _ in need.targets):
+            absent = await pour.run(plan_in_order(needs.values(), packs, near))
+        else:
+            absent = await pour.run(plan_in_order([need for name, need in needs.items() if name in near], packs, near))
+            absent += [need for name, need in needs.items() if name not in near]
+        await pour.run(plan_ranges(absent, packs))
 
     # -- ends ------------------------------------------------------------------------------------------------------------------
 
