@@ -49,6 +49,23 @@ def test_whatever_is_done_to_one_folder_happens_to_the_other(world: World) -> No
     assert not (b.folder / "papers" / "note.txt").exists()
 
 
+def test_a_pause_outlives_the_engine_and_ends_with_resume(world: World) -> None:
+    a, b = world.devices
+    a.run("pause")
+    a.kill()
+    a.start()
+    (a.folder / "later.txt").write_text("later")
+    assert a.status()["state"] == "paused"
+    a.run("wait", "--timeout", "20", good=(3,))
+    b.wait()
+    assert not (b.folder / "later.txt").exists()
+    assert "paused" in a.run("start")
+    a.run("resume")
+    world.settle()
+    world.assert_equal()
+    assert (b.folder / "later.txt").exists()
+
+
 def test_both_edit_one_file_and_both_versions_are_kept_on_both(world: World) -> None:
     a, b = world.devices
     (a.folder / "plan.txt").write_text("base")

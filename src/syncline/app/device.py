@@ -37,8 +37,9 @@ from syncline.protocol.changes import to_time
 class Device:
     """An engine and everything it stands on. Make it with `open`, and `close` it."""
 
-    def __init__(self, engine: Engine, credentials: Credentials, link: Link) -> None:
+    def __init__(self, engine: Engine, home: Home, credentials: Credentials, link: Link) -> None:
         self._engine = engine
+        self._home = home
         self._credentials = credentials
         self._link = link
 
@@ -54,7 +55,9 @@ class Device:
         except BaseException:
             await remote.close()
             raise
-        return cls(Engine(parts, confirm_deletes=confirm_deletes, once=once), credentials, link)
+        engine = Engine(parts, confirm_deletes=confirm_deletes, once=once)
+        engine.paused = home.is_paused
+        return cls(engine, home, credentials, link)
 
     async def run(self) -> None:
         """Syncs until `stop`."""
@@ -102,9 +105,12 @@ class Device:
         return await self._engine.wait(timeout_s)
 
     def pause(self) -> None:
+        """Until `resume`, also across restarts. Raises `LocalIo`."""
+        self._home.remember_paused(True)
         self._engine.pause()
 
     def resume(self, *, confirm_deletes: bool = False) -> None:
+        self._home.remember_paused(False)
         self._engine.resume(confirm_deletes=confirm_deletes)
 
     async def refresh(self) -> None:

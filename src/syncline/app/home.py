@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from syncline.model.errors import Conflict, Corrupt, LocalIo, NeedsDecision, NotLinked, NotLoggedIn
+from syncline.model.errors import Conflict, LocalIo, NeedsDecision, NotLinked, NotLoggedIn
 from syncline.model.ids import DeviceId, NamespaceId, UserId
 from syncline.model.limits import SOCKET_PATH_MAX_BYTES
 from syncline.model.paths import STATE_FOLDER
@@ -123,6 +123,11 @@ class Home:
         return self.path / "config.json"
 
     @property
+    def pause_file(self) -> Path:
+        """Is there while syncing is paused."""
+        return self.path / "paused"
+
+    @property
     def lock_file(self) -> Path:
         return self.path / "lock"
 
@@ -179,6 +184,14 @@ class Home:
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         return HomeLock(file)
 
+    @property
+    def engine_pid(self) -> int | None:
+        """The process that took the lock last; it is the engine's while one answers."""
+        try:
+            return int(self.lock_file.read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
     def renewal_lock(self) -> HomeLock | None:
         """The right to trade the refresh token, or None while another process does: it works once, so only one may try."""
         self.make()
@@ -220,11 +233,24 @@ class Home:
     def forget_link(self) -> None:
         """Also drops the trees of the folder: they say nothing about any other one. The folder itself is untouched."""
         _remove(self.link_file)
+        _remove(self.pause_file)
         for suffix in ("", "-wal", "-shm"):
             _remove(self.state_db.with_name(self.state_db.name + suffix))
         if self.spool.is_dir():
             for file in self.spool.iterdir():
                 _remove(file)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a person paused syncing and has not resumed it, whatever ran, ended or was rebooted since."""
+        return self.pause_file.exists()
+
+    def remember_paused(self, paused: bool) -> None:
+        """Raises `LocalIo`."""
+        if paused:
+            write_private(self.pause_file, b"")
+        else:
+            _remove(self.pause_file)
 
     def options(self) -> Options:
         return _read(self.config_file, Options) or Options()
@@ -277,7 +303,8 @@ def _read(path: Path, kind: type[S]) -> S | None:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.DecodeError as error:
-        raise Corrupt(what=str(path), reason=str(error)) from error
+        reason = f"it is damaged ({error}); remove it, then sign in or link again: no file is lost"
+        raise LocalIo(path=str(path), reason=reason) from error
 
 
 def _remove(path: Path) -> None:

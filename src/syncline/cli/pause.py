@@ -12,7 +12,7 @@ from syncline.cli import show
 @click.command(epilog="Example: syncline pause")
 @show.json_option
 def pause(as_json: bool) -> None:
-    """Pause syncing until `syncline resume`. Nothing is lost: what changes meanwhile is synced then."""
+    """Pause syncing until `syncline resume`, also across restarts. Nothing is lost: what changes meanwhile is synced then."""
     answer = ControlClient(Home.from_environment().control_socket).ask("pause")
     if as_json:
         show.as_json(answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from syncline.app.control import ControlClient
-from syncline.app.home import Home
+from syncline.app.home import DaemonNotRunning, Home
 from syncline.cli import show
 
 
@@ -17,7 +17,12 @@ def resume(yes: bool, as_json: bool) -> None:
 
     With --yes, deletions that the guard against mass deletion held back are meant: look at them with `syncline plan` first.
     """
-    answer = ControlClient(Home.from_environment().control_socket).ask("resume", confirm_deletes=yes)
+    home = Home.from_environment()
+    try:
+        answer = ControlClient(home.control_socket).ask("resume", confirm_deletes=yes)
+    except DaemonNotRunning:
+        home.remember_paused(False)  # So that the next start goes on.
+        raise
     if as_json:
         show.as_json(answer)
     else:

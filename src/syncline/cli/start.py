@@ -28,11 +28,14 @@ def start(as_json: bool) -> None:
     home.credentials()
     home.link()
     client = ControlClient(home.control_socket)
-    pid = None if client.is_up() else _launch(home, client)
+    fresh = not client.is_up()
+    pid = _launch(home, client) if fresh else home.engine_pid
     if as_json:
-        show.as_json({"started": pid is not None, "pid": pid, "log": str(home.daemon_log)})
-    else:
-        click.echo("Syncing already." if pid is None else f"Syncing {home.link().folder} (process {pid}).")
+        show.as_json({"started": fresh, "pid": pid, "log": str(home.daemon_log)})
+        return
+    click.echo(f"Syncing {home.link().folder} (process {pid})." if fresh else "Syncing already.")
+    if home.is_paused:
+        click.echo("It is paused: `syncline resume` goes on.")
 
 
 def _launch(home: Home, client: ControlClient) -> int:
@@ -53,7 +56,8 @@ def _launch(home: Home, client: ControlClient) -> int:
     finally:
         os.close(log)
     _await_answer(home, client, engine, from_byte)
-    pid, engine.returncode = engine.pid, 0  # It outlives us on purpose: nothing to collect.
+    pid = home.engine_pid or engine.pid  # Another start may have been quicker.
+    engine.returncode = 0  # It outlives us on purpose: nothing to collect.
     return pid
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncline.app.home import Credentials, DaemonRunning, Home, Link, Options, make_private, write_private
-from syncline.model.errors import Corrupt, LocalIo, NotLinked, NotLoggedIn
+from syncline.model.errors import LocalIo, NotLinked, NotLoggedIn
 from syncline.model.ids import DeviceId, NamespaceId, UserId
 from syncline.model.limits import SOCKET_PATH_MAX_BYTES
 
@@ -71,8 +71,18 @@ def test_what_is_saved_is_read_back_and_forgotten(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named_and_never_guessed(tmp_path: Path) -> None:
     home = Home(tmp_path / "home").make()
     home.credentials_file.write_bytes(b'{"server": 5}')
-    with pytest.raises(Corrupt, match=r"credentials\.json"):
+    with pytest.raises(LocalIo, match=r"credentials\.json.*remove it, then sign in"):
         home.credentials()
+
+
+def test_a_pause_is_remembered_until_it_ends(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").make()
+    assert not home.is_paused
+    home.remember_paused(True)
+    assert Home(tmp_path / "home").is_paused
+    home.remember_paused(False)
+    home.remember_paused(False)
+    assert not home.is_paused
 
 
 def test_options_have_defaults(tmp_path: Path) -> None:
