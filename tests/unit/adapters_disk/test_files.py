@@ -7,7 +7,8 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -33,6 +34,17 @@ def files(tmp_path: Path, request: Any, monkeypatch: Any) -> Iterator[LinuxFiles
 def write(files: LinuxFiles, path: str, data: bytes = b"x") -> None:
     with files.create(path) as file:
         file.write(data)
+
+
+def test_signatures_fit_a_database(files: LinuxFiles) -> None:
+    """An inode may be a hash of 64 bits, and a time lie beyond 2262: one such file must not keep all others from being remembered."""
+    write(files, "far")
+    os.utime(files.root / "far", (1e11, 1e11))
+    odd = SimpleNamespace(st_dev=1, st_ino=(1 << 64) - 2, st_size=5, st_mtime_ns=10**20, st_ctime_ns=-(10**20))
+    for signature in (files.stat("far").signature, files_module._signature(cast(os.stat_result, odd))):
+        numbers = (signature.device, signature.inode, signature.mtime_ns, signature.ctime_ns)
+        assert all(-(1 << 63) <= number < 1 << 63 for number in numbers)
+    assert files_module._signature(cast(os.stat_result, odd)).inode == -2
 
 
 # -- looking ---------------------------------------------------------------------------------------------------------------------
