@@ -69,14 +69,18 @@ def every_check(home: Home) -> Iterator[Finding]:
     yield from device(home)
     try:
         link = home.link()
-    except (NotLinked, SynclineError) as error:
+    except NotLinked as error:
         yield warn("folder", str(error), "")
+    except SynclineError as error:
+        yield fail("folder", str(error), "")
     else:
         yield from folder(link)
     try:
         credentials = home.credentials()
-    except (NotLoggedIn, SynclineError) as error:
+    except NotLoggedIn as error:
         yield warn("server", str(error), "")
+    except SynclineError as error:
+        yield fail("server", str(error), "")
     else:
         yield from server(home, credentials)
 

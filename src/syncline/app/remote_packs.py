@@ -59,9 +59,12 @@ class Piece(Struct, frozen=True):
     size: int
 
 
-def sources(local: Path, remote: str) -> list[Source]:
-    """A file, or a folder and everything in it but symbolic links and special files, parents first. Raises `Unreadable`."""
+def sources(local: Path, remote: str, left_out: list[Path]) -> list[Source]:
+    """A file, or a folder and everything in it, parents first. Symbolic links and special files in it are added to `left_out`
+    instead. Raises `Unreadable`."""
     if not local.is_dir():
+        if not local.is_file():
+            raise Unreadable(path=str(local), reason="it is no regular file")
         return [Source(local, remote)]
     found = [Source(local, remote, is_folder=True)]
 
@@ -71,9 +74,12 @@ def sources(local: Path, remote: str) -> list[Source]:
     for at, folders, files in os.walk(local, onerror=refuse):
         inside = Path(at).relative_to(local).as_posix()
         base = remote if inside == "." else f"{remote}/{inside}"
-        folders[:] = sorted(name for name in folders if name != STATE_FOLDER and not (Path(at) / name).is_symlink())
+        linked = {name for name in folders if (Path(at) / name).is_symlink()}
+        special = {name for name in files if not _is_regular(Path(at) / name)}
+        left_out += [Path(at) / name for name in sorted(linked | special)]
+        folders[:] = sorted(name for name in folders if name != STATE_FOLDER and name not in linked)
         found += [Source(Path(at) / name, f"{base}/{name}", is_folder=True) for name in folders]
-        found += [Source(Path(at) / name, f"{base}/{name}") for name in sorted(files) if _is_regular(Path(at) / name)]
+        found += [Source(Path(at) / name, f"{base}/{name}") for name in sorted(files) if name not in special]
     return found
 
 

@@ -42,6 +42,8 @@ class Outcome(Struct, kw_only=True):
     unchanged: int = 0
     sent_blocks: int = 0
     known_blocks: int = 0
+    left_out: int = 0
+    """Symbolic links and special files: there is no remote kind for them."""
 
 
 class Uploader:

@@ -56,7 +56,7 @@ def add(
 @_config
 def list_users(as_json: bool, data: Path | None, config: Path | None) -> None:
     """List people."""
-    users = _with_people(data, config, lambda people: people.all())
+    users = _with_people(_existing(data, config), None, lambda people: people.all())
     if as_json:
         click.echo(json.dumps({"users": [_facts(one) for one in users]}))
         return
@@ -72,7 +72,7 @@ def list_users(as_json: bool, data: Path | None, config: Path | None) -> None:
 @_config
 def disable(email: str, undo: bool, data: Path | None, config: Path | None) -> None:
     """End a person's access at once; their files stay."""
-    changed = _with_people(data, config, lambda people: people.disable(email, disabled=not undo))
+    changed = _with_people(_existing(data, config), None, lambda people: people.disable(email, disabled=not undo))
     click.echo(f"{'enabled' if undo else 'disabled'} {changed.email}")
 
 
@@ -83,8 +83,9 @@ def disable(email: str, undo: bool, data: Path | None, config: Path | None) -> N
 @_config
 def passwd(email: str, password_stdin: bool, data: Path | None, config: Path | None) -> None:
     """Set a person's password; their linked devices stay linked."""
+    place = _existing(data, config)
     password = _read_password(password_stdin)
-    changed = _with_people(data, config, lambda people: people.set_password(email, password))
+    changed = _with_people(place, None, lambda people: people.set_password(email, password))
     click.echo(f"changed the password of {changed.email}")
 
 
@@ -118,6 +119,14 @@ def _with_people(data: Path | None, config: Path | None, work: Callable[[People]
     from syncline.app.accounts import with_people
 
     return asyncio.run(with_people(_data_of(data, config), work))
+
+
+def _existing(data: Path | None, config: Path | None) -> Path:
+    """The data directory of a server that was there before: only `serve` and the first account may make one."""
+    place = _data_of(data, config)
+    if not (place / "metadata.db").exists():
+        raise click.BadParameter(f"{place} holds no server's data.", param_hint="--data")
+    return place
 
 
 def _data_of(data: Path | None, config: Path | None) -> Path:

@@ -8,10 +8,11 @@ import sys
 import click
 
 from syncline.app.home import Home
+from syncline.cli.remote_path import remote_path
 
 
 @click.command(epilog="Example: syncline cat /notes.txt | grep milk")
-@click.argument("path")
+@click.argument("path", callback=remote_path)
 def cat(path: str) -> None:
     """Write a remote file to standard output, every block verified before it is written."""
     asyncio.run(_cat(Home.from_environment(), path))

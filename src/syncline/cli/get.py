@@ -10,6 +10,7 @@ import click
 
 from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.remote_path import remote_path
 from syncline.model.entries import Kind
 from syncline.model.errors import LocalIo
 from syncline.model.paths import check_name, name_of
@@ -27,7 +28,7 @@ Wanted = tuple["NamespaceId", "Entry", Path]
 
 
 @click.command(epilog="Example: syncline get /Documents/report.pdf .")
-@click.argument("remote")
+@click.argument("remote", callback=remote_path)
 @click.argument("local", default=".", type=click.Path(path_type=Path))
 @click.option("-f", "--force", is_flag=True, help="Replace files that are there already.")
 @show.json_option
@@ -61,7 +62,10 @@ async def _wanted(files: RemoteFiles, remote: str, local: Path) -> list[Wanted]:
     found = await files.find(remote)
     name = name_of(found.path) if found.entry is None else check_name(found.entry.name)
     if found.entry is not None and not found.is_folder:
-        return [(found.namespace, found.entry, local / name if local.is_dir() else local)]
+        target = local / name if local.is_dir() else local
+        if not target.parent.is_dir():
+            raise LocalIo(path=str(target.parent), reason="there is no such folder")
+        return [(found.namespace, found.entry, target)]
     # Always under its own name, whether LOCAL was there or not: so the same command may be run again.
     target = local / name
     _make_folder(target)

@@ -8,11 +8,12 @@ import click
 
 from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.remote_path import remote_path
 from syncline.protocol.changes import Entry
 
 
 @click.command(epilog="Example: syncline history /Documents/plan.txt")
-@click.argument("path")
+@click.argument("path", callback=remote_path)
 @show.json_option
 def history(path: str, as_json: bool) -> None:
     """List the versions of a remote file, newest first: revision, when, size, by which device, and its SHA-256."""

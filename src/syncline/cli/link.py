@@ -24,20 +24,22 @@ class UnfitFolder(NeedsDecision):
 
 
 @click.command(epilog="Example: syncline link ~/Syncline")
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False))
 @click.option("--remote", metavar="PATH", default="/", show_default=True, help="The remote folder it stands for.")
 @show.json_option
-def link(folder: Path, remote: str, as_json: bool) -> None:
+def link(folder: str, remote: str, as_json: bool) -> None:
     """Make DIR the folder this device keeps in sync. It is created where it does not exist.
 
     Files that are there already are adopted: equal ones cost nothing, others are uploaded, and none is ever deleted.
     """
+    if not folder:
+        raise click.BadParameter("it names no folder.", param_hint="DIR")
     home = Home.from_environment()
     home.credentials()
     if split_path(remote):
         raise click.BadParameter("This version syncs everything: only / can be linked.", param_hint="--remote")
     with home.lock():
-        made, fresh = _link(home, folder.expanduser())
+        made, fresh = _link(home, Path(folder).expanduser())
     if as_json:
         show.as_json(made)
     else:

@@ -9,12 +9,13 @@ import click
 
 from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.remote_path import remote_path
 from syncline.model.entries import Kind
 from syncline.protocol.changes import Entry
 
 
 @click.command(epilog="Example: syncline ls /Documents")
-@click.argument("path", default="/")
+@click.argument("path", default="/", callback=remote_path)
 @click.option("-r", "--recursive", is_flag=True, help="Everything below too.")
 @show.json_option
 def ls(path: str, recursive: bool, as_json: bool) -> None:

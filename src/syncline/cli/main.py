@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, str]] = {
     "refresh": "Look again: at every local folder and at the server.",
     "log": "Show what was synced lately.",
     "plan": "Show what would be synced now, and why.",
+    "ignore": "Say which rule keeps a path from being synced.",
     "ls": "List a remote folder.",
     "put": "Upload files without a synced folder.",
     "get": "Download a remote file or folder.",

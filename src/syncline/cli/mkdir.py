@@ -9,10 +9,11 @@ import click
 from syncline.app.home import Home
 from syncline.cli import show
 from syncline.cli.ls import facts
+from syncline.cli.remote_path import remote_path
 
 
 @click.command(epilog="Example: syncline mkdir --parents /Projects/2026/Plans")
-@click.argument("path")
+@click.argument("path", callback=remote_path)
 @click.option("-p", "--parents", is_flag=True, help="Make missing folders above it too; no complaint if it exists.")
 @show.json_option
 def mkdir(path: str, parents: bool, as_json: bool) -> None:

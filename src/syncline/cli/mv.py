@@ -9,11 +9,12 @@ import click
 from syncline.app.home import Home
 from syncline.cli import show
 from syncline.cli.ls import facts
+from syncline.cli.remote_path import remote_path
 
 
 @click.command(epilog="Example: syncline mv /draft.txt /Documents/final.txt")
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", callback=remote_path)
+@click.argument("target", callback=remote_path)
 @show.json_option
 def mv(source: str, target: str, as_json: bool) -> None:
     """Move or rename a remote file or folder; into TARGET where that is a folder. Nothing is replaced, no bytes travel."""

@@ -67,11 +67,18 @@ def exit_code(error: SynclineError) -> Exit:
 
 def line_of(error: SynclineError) -> str:
     """What went wrong, and what to do next, in one line."""
-    said = " ".join(str(error).split())
+    said = " ".join((_lost(error) if isinstance(error, errors.Unavailable) else str(error)).split())
     advice = next((text for kind, text in _NEXT if isinstance(error, kind)), "")
     if isinstance(error, errors.DiskFull):
         advice = ""  # Its own sentence says what to do.
     return f"{said} {advice}".strip() if said.endswith((".", "!", "?")) or not advice else f"{said}. {advice}"
+
+
+def _lost(error: SynclineError) -> str:
+    """A command tries a few times and ends: it does not promise to go on, as the engine does."""
+    what = str(error.fields.get("what") or "The server")
+    reason = f" ({error.fields['reason']})" if error.fields.get("reason") else ""
+    return f"{what[:1].upper()}{what[1:]} cannot be reached now{reason}."
 
 
 def of_status(status: Mapping[str, Any]) -> Exit:

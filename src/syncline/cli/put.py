@@ -11,6 +11,7 @@ import click
 
 from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.remote_path import remote_path
 from syncline.model.paths import check_name, split_path
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: syncline put photos/ report.pdf /Archive/")
 @click.argument("local", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.argument("remote")
+@click.argument("remote", callback=remote_path)
 @show.json_option
 def put(local: tuple[Path, ...], remote: str, as_json: bool) -> None:
     """Upload files and folders into the folder REMOTE; one file alone to the name REMOTE, if that is no folder and ends without /.
@@ -36,6 +37,9 @@ def put(local: tuple[Path, ...], remote: str, as_json: bool) -> None:
         f"{show.number(outcome.uploaded, 'file')} uploaded, {outcome.unchanged:,} unchanged; "
         f"{show.number(outcome.sent_blocks, 'block')} sent, {outcome.known_blocks:,} known to the server already."
     )
+    if outcome.left_out:
+        kinds = show.number(outcome.left_out, "symbolic link or special file", "symbolic links or special files")
+        click.echo(f"{kinds} left out.", err=True)
 
 
 async def _put(home: Home, local: tuple[Path, ...], remote: str, *, quiet: bool) -> Outcome:
@@ -45,13 +49,16 @@ async def _put(home: Home, local: tuple[Path, ...], remote: str, *, quiet: bool)
     from syncline.cli.transfer import bar
 
     async with remote_files(home) as files:
-        chosen = await _sources(files, local, remote)
+        left_out: list[Path] = []
+        chosen = await _sources(files, local, remote, left_out)
         total = sum(source.local.stat().st_size for source in chosen if not source.is_folder)
         with bar(f"Uploading {show.number(len(chosen), 'item')}", total, quiet=quiet) as progress:
-            return await Uploader(files, home.make().put_spool, MachineChance(), progress).put(chosen)
+            outcome = await Uploader(files, home.make().put_spool, MachineChance(), progress).put(chosen)
+    outcome.left_out = len(left_out)
+    return outcome
 
 
-async def _sources(files: RemoteFiles, local: tuple[Path, ...], remote: str) -> list[Source]:
+async def _sources(files: RemoteFiles, local: tuple[Path, ...], remote: str, left_out: list[Path]) -> list[Source]:
     from syncline.app.remote_packs import sources
 
     base = "/" + "/".join(split_path(remote))
@@ -61,5 +68,5 @@ async def _sources(files: RemoteFiles, local: tuple[Path, ...], remote: str) -> 
     for path in local:
         name = check_name(Path(os.path.abspath(path)).name)
         # A folder always keeps its name, whether REMOTE was there or not: so the same command may be run again.
-        found += sources(path, f"{base.rstrip('/')}/{name}" if into or path.is_dir() else base)
+        found += sources(path, f"{base.rstrip('/')}/{name}" if into or path.is_dir() else base, left_out)
     return found

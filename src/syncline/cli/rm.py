@@ -9,10 +9,11 @@ import click
 from syncline.app.home import Home
 from syncline.cli import show
 from syncline.cli.ls import facts
+from syncline.cli.remote_path import remote_path
 
 
 @click.command(epilog="Example: syncline rm --recursive /Old")
-@click.argument("path")
+@click.argument("path", callback=remote_path)
 @click.option("-r", "--recursive", is_flag=True, help="A folder with everything in it.")
 @show.json_option
 def rm(path: str, recursive: bool, as_json: bool) -> None:

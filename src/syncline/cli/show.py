@@ -97,6 +97,11 @@ def printable(name: str) -> str:
     )
 
 
+def shortened(path: str, most: int = 160) -> str:
+    """A path for a line: of a very long one both ends."""
+    return path if len(path) <= most else f"{path[: most // 2]} … {path[-most // 2 :]}"
+
+
 def table(rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
     """Columns two spaces apart, those numbered in `right` flush right; the last as long as it likes."""
     lines = [tuple(row) for row in rows]
@@ -114,7 +119,7 @@ def problem_lines(problems: Iterable[Mapping[str, Any]]) -> list[str]:
     ordered = sorted(problems, key=lambda problem: not problem.get("blocking"))
     return [
         f"{'!' if problem.get('blocking') else '-'} {problem['code']}: "
-        + (f"{printable(problem['path'])}: " if problem.get("path") else "")
+        + (f"{shortened(printable(problem['path']))}: " if problem.get("path") else "")
         + str(problem["message"])
         for problem in ordered
     ]
@@ -125,7 +130,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     word, colour = STATE_WORDS.get(str(status["state"]), (str(status["state"]), "white"))
     lines = [f"state     {click.style(word, fg=colour, bold=True)}", f"folder    {printable(status['folder'])}"]
     lines.append(f"server    {status['server']} as {printable(status['device'])}")
-    lines.append(f"pending   {_pending(status['pending'])}")
+    lines.append(f"pending   {_pending(status)}")
     for space in status["namespaces"]:
         proof = f"root {space['root'][:12]} at sequence {space['sequence']:,}, verified {ago(space.get('verified_at'))}"
         lines.append(f"tree      {printable(space['name'] or '/')}: {proof}" + _not_here(space))
@@ -134,8 +139,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _pending(pending: Mapping[str, int]) -> str:
-    parts = []
+def _pending(status: Mapping[str, Any]) -> str:
+    pending, parts = status["pending"], []
     if pending["uploads"]:
         parts.append(f"{number(pending['uploads'], 'upload')} ({size(pending['upload_bytes'])})")
     if pending["downloads"]:
@@ -144,7 +149,11 @@ def _pending(pending: Mapping[str, int]) -> str:
         parts.append(number(pending["other"], "other change"))
     if pending["unquiet"]:
         parts.append(f"{number(pending['unquiet'], 'file')} still being written")
-    return ", ".join(parts) or "nothing"
+    if not status["namespaces"]:
+        nothing = "not known"
+    else:
+        nothing = "not looked at while paused" if status["state"] == "paused" else "nothing"
+    return ", ".join(parts) or nothing
 
 
 def _not_here(space: Mapping[str, Any]) -> str:

@@ -34,15 +34,15 @@ def sync(once: bool, yes: bool, as_json: bool) -> None:
     home.link()
     try:
         with home.lock():
-            final = show.plain(_run_here(home, once=once, yes=yes, quiet=as_json))
+            final, here = show.plain(_run_here(home, once=once, yes=yes, quiet=as_json)), True
     except DaemonRunning:
         if not once:
             raise
-        final = _ask_engine(home, yes=yes)
+        final, here = _ask_engine(home, yes=yes), False
     if as_json:
         show.as_json(final)
     else:
-        _say(final, once=once)
+        _say(final, once=once, here=here)
     if once:
         code = outcome.of_status(final)
         if code is not outcome.Exit.DONE:
@@ -95,7 +95,7 @@ def _ask_engine(home: Home, *, yes: bool) -> dict[str, Any]:
     return dict(answer["status"])
 
 
-def _say(status: dict[str, Any], *, once: bool) -> None:
+def _say(status: dict[str, Any], *, once: bool, here: bool) -> None:
     progress, traffic = status["progress"], status["traffic"]
     done = (
         f"{show.number(progress['uploaded_files'], 'file')} up ({show.size(progress['uploaded_bytes'])}), "
@@ -109,5 +109,5 @@ def _say(status: dict[str, Any], *, once: bool) -> None:
         click.echo(f"{kept} made: both versions are kept, side by side.")
     for line in show.problem_lines(status["problems"]):
         click.echo(line, err=True)
-    if once and any(problem["code"] == "delete.guard" for problem in status["problems"]):
+    if once and here and any(problem["code"] == "delete.guard" for problem in status["problems"]):
         click.echo("Here, without a background engine, that is `syncline sync --once --yes`.", err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from syncline.app.control import ControlClient
@@ -20,6 +22,10 @@ def wait(timeout: float | None, as_json: bool) -> None:
 
     Ends with 0 once in sync, 3 where a decision of yours is needed, 4 when the server cannot be reached, 1 when the time is up.
     """
+    if timeout is not None and not math.isfinite(timeout):
+        raise click.BadParameter(
+            "a number of seconds is wanted; without --timeout it waits as long as it takes.", param_hint="--timeout"
+        )
     home = Home.from_environment()
     home.credentials()
     home.link()

@@ -55,6 +55,8 @@ def from_problem(document: dict[str, Any]) -> SynclineError:
     """The typed error of a problem document; an unknown code keeps its detail as a `Refused` or `Retryable`."""
     fields = {key: value for key, value in document.items() if key not in _RESERVED or key == "retry_after"}
     kind = _BY_CODE.get(str(document.get("code", "")))
+    if kind is errors.Retryable:
+        return errors.Unavailable(**{"what": "The server"} | fields)
     if kind is not None:
         return kind(**fields)
     detail = str(document.get("detail") or document.get("title") or "unknown error")

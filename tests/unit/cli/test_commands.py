@@ -34,11 +34,76 @@ def test_help_and_version(run: Run) -> None:
 
 
 def test_wrong_usage_is_2(run: Run, home: Home) -> None:
-    for arguments in (("nonsense",), ("status", "--nonsense"), ("link",), ("wait", "--timeout", "-1"), ("log", "-n", "0")):
+    for arguments in (
+        ("nonsense",),
+        ("status", "--nonsense"),
+        ("link",),
+        ("wait", "--timeout", "-1"),
+        ("log", "-n", "0"),
+        ("link", ""),
+    ):
         ran = run(*arguments)
         assert ran.code == 2, arguments
         assert ran.err
     assert "Did you mean 'status'?" in run("statsu").err
+
+
+@pytest.mark.parametrize("endless", ["nan", "inf"])
+def test_a_time_that_never_ends_is_wrong_usage(run: Run, engine: FakeEngine, endless: str) -> None:
+    assert run("wait", "--timeout", endless).code == 2
+    assert engine.asked == []
+
+
+def test_remote_paths_start_with_a_slash(run: Run, signed_in: Home, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    commands = (("ls",), ("cat",), ("mkdir",), ("rm",), ("history",), ("get",), ("mv", "/a"), ("put", str(tmp_path / "a.txt")))
+    for command in commands:
+        for path in ("b.txt", ""):
+            ran = run(*command, path)
+            assert ran.code == 2, command
+            assert "start with /" in ran.err
+
+
+def test_an_unreachable_server_is_named_with_its_reason_and_nothing_is_promised(run: Run, signed_in: Home) -> None:
+    ran = run("ls")
+    assert ran.code == 4
+    assert "The server cannot be reached now (the connection was refused)." in ran.err
+    assert "tried again" not in ran.err
+
+
+def test_admin_makes_no_data_where_there_is_none(run: Run, tmp_path: Path) -> None:
+    for command in (("list",), ("disable", "a@example.org"), ("passwd", "a@example.org")):
+        ran = run("admin", "user", *command, "--data", str(tmp_path / "typo"))
+        assert ran.code == 2, command
+        assert "holds no server's data" in ran.err
+    assert not (tmp_path / "typo").exists()
+
+
+def test_ignore_check_names_the_line(run: Run, linked: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(linked.link().folder)
+    (folder / "sub").mkdir()
+    (folder / ".synclineignore").write_text("# rules\nbuild/\n*.log\n")
+    (folder / "sub" / ".synclineignore").write_text("!keep.log\n")
+    monkeypatch.chdir(folder / "sub")
+    paths = ("../a.log", "keep.log", "build/", "build/x", "build", str(folder / "x.swp"), "../.syncline/tmp")
+    found = {one["path"]: one["rule"] for one in run("ignore", "check", *paths, "--json").json}
+    assert found == {
+        "../a.log": ".synclineignore:3: *.log",
+        "keep.log": None,
+        "build/": ".synclineignore:2: build/",
+        "build/x": ".synclineignore:2: build/",
+        "build": None,
+        str(folder / "x.swp"): "built in: *.swp",
+        "../.syncline/tmp": ".syncline: Syncline's own",
+    }
+    assert run("ignore", "check", "a.log").out == "a.log: ignored by .synclineignore:3: *.log\n"
+    assert run("ignore", "check", "/etc/passwd").code == 2
+
+
+def test_resume_without_an_engine_ends_the_pause_for_the_next_one(run: Run, linked: Home) -> None:
+    linked.remember_paused(True)
+    assert run("resume").code == 3
+    assert not linked.is_paused
 
 
 def test_who_is_not_signed_in_or_linked_is_told_so(run: Run, home: Home) -> None:
