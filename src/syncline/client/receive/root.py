@@ -20,6 +20,9 @@ from syncline.ports.local_files import LocalFiles
 TMP: Final = f"{STATE_FOLDER}/tmp"
 TRASH: Final = f"{STATE_FOLDER}/trash"
 STAGE: Final = f"{STATE_FOLDER}/stage"
+LANES: Final = tuple(f"{STATE_FOLDER}/new-{number}" for number in range(4))
+"""Where short files lie between being fetched and being placed. Several, since a folder in which files are made while others are
+renamed out of it keeps both waiting for each other, at several times the cost of the work itself."""
 _WORKING: Final = (TMP, TRASH, STAGE)
 MARKER: Final = f"{STATE_FOLDER}/root-id"
 _MARKER_READ_BYTES: Final = 64
@@ -52,9 +55,9 @@ def prepare_root(files: LocalFiles, ids: Ids, expect_id: str | None) -> str:
 
 
 def check_root(files: LocalFiles, expect_id: str) -> None:
-    """The folder at the root's path is the one that was linked. What somebody removed of its state folder while the engine runs (its
-    trash, to have the room back) is made again, or nothing could be put in place any more. Raises `RootMissing`, `RootChanged`,
-    `LocalIo`."""
+    """The folder at the root's path is the one that was linked. What somebody removed of its state folder while the engine runs
+    (its trash, to have the room back) is made again, or nothing could be put in place any more. Raises `RootMissing`,
+    `RootChanged`, `LocalIo`."""
     try:
         files.root_stat()
         found = _marker(files)
