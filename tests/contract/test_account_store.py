@@ -107,11 +107,29 @@ async def test_a_refresh_token_is_rotated_by_one_of_many(stores: Stores) -> None
     await stores.accounts.add_user(user)
     device = a_device(user)
     await stores.accounts.add_device(device)
-    won = await asyncio.gather(*(stores.accounts.rotate_refresh(device.id, "first", f"next {number}") for number in range(5)))
+    won = await asyncio.gather(*(rotate(stores, device.id, "first", f"next {number}", grace_us=0) for number in range(5)))
     assert sum(won) == 1
     stored = await stores.accounts.device(device.id)
     assert stored is not None
     assert stored.refresh_hash == f"next {won.index(True)}"
+
+
+async def rotate(stores: Stores, device: DeviceId, old: str, new: str, now_us: int = 100, grace_us: int = 60) -> bool:
+    return await stores.accounts.rotate_refresh(device, old, new, now_us=now_us, grace_us=grace_us)
+
+
+async def test_the_hash_that_was_just_replaced_counts_once_more(stores: Stores) -> None:
+    user = a_user("a@x")
+    await stores.accounts.add_user(user)
+    device = a_device(user)
+    await stores.accounts.add_device(device)
+    assert await rotate(stores, device.id, "first", "second", now_us=100)
+    assert not await rotate(stores, device.id, "first", "late", now_us=160)
+    assert await rotate(stores, device.id, "first", "third", now_us=159)
+    assert not await rotate(stores, device.id, "first", "fourth", now_us=159)
+    stored = await stores.accounts.device(device.id)
+    assert stored is not None
+    assert (stored.refresh_hash, stored.previous_refresh_hash, stored.rotated_us) == ("third", "second", 159)
 
 
 async def test_the_server_id_outlives_the_process(stores: Stores, tmp_path: Path) -> None:

@@ -134,11 +134,9 @@ async def test_strangers_learn_nothing(ada: Member) -> None:
 async def test_condemned_blocks_revive_when_named(ada: Member, tmp_path: Path) -> None:
     await ada.put(b"x")
     database = Database(tmp_path / "metadata.db")
-    async with database.write() as connection:
-        await connection.execute(update(namespace_blocks).values(state="condemned"))
+    await database.write(lambda connection: connection.execute(update(namespace_blocks).values(state="condemned")))
     await ada.commit(ada.create("f", data=b"x"))
-    async with database.read() as connection:
-        assert (await connection.execute(namespace_blocks.select())).one().state == "held"
+    assert (await database.read(lambda connection: connection.execute(namespace_blocks.select()).one())).state == "held"
     await database.close()
 
 
@@ -173,7 +171,6 @@ async def test_long_lists_of_hashes_and_ids(ada: Member) -> None:
 
 async def _set_member(tmp_path: Path, namespace: str, user: str) -> None:
     database = Database(tmp_path / "metadata.db")
-    async with database.write() as connection:
-        row = {"namespace_id": namespace, "user_id": user, "access": "read", "since_us": 1}
-        await connection.execute(insert(members).values(**row))
+    row = {"namespace_id": namespace, "user_id": user, "access": "read", "since_us": 1}
+    await database.write(lambda connection: connection.execute(insert(members).values(**row)))
     await database.close()

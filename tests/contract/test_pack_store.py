@@ -58,8 +58,8 @@ def entries(*pieces: bytes) -> list[PackEntry]:
 async def verify(tmp_path: Path, name: str) -> None:
     """What the ingest worker will say of a pack it has read."""
     database = Database(tmp_path / "metadata.db")
-    async with database.write() as connection:
-        await connection.execute(update(block_copies).where(block_copies.c.pack_id == name).values(state="verified"))
+    verified = update(block_copies).where(block_copies.c.pack_id == name).values(state="verified")
+    await database.write(lambda connection: connection.execute(verified))
     await database.close()
 
 
@@ -167,6 +167,5 @@ async def join(tmp_path: Path, member: Member, owner: Member) -> None:
     """Makes someone a reader of another's namespace, as sharing will."""
     database = Database(tmp_path / "metadata.db")
     row = {"namespace_id": owner.namespace, "user_id": member.caller.user_id, "access": "read", "since_us": 1}
-    async with database.write() as connection:
-        await connection.execute(insert(members).values(**row))
+    await database.write(lambda connection: connection.execute(insert(members).values(**row)))
     await database.close()

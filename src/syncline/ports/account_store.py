@@ -28,6 +28,9 @@ class DeviceRow(Struct, frozen=True, kw_only=True):
     created_us: int
     refresh_hash: str
     last_seen_us: int | None = None
+    previous_refresh_hash: str | None = None
+    rotated_us: int | None = None
+    """When `refresh_hash` took the place of `previous_refresh_hash`."""
 
 
 class AccountStore(Protocol):
@@ -52,8 +55,9 @@ class AccountStore(Protocol):
 
     async def devices(self, user_id: UserId) -> list[DeviceRow]: ...
 
-    async def rotate_refresh(self, device_id: DeviceId, old_hash: str, new_hash: str) -> bool:
-        """Replaces the refresh hash if it is still `old_hash`; whether it was."""
+    async def rotate_refresh(self, device_id: DeviceId, old_hash: str, new_hash: str, *, now_us: int, grace_us: int) -> bool:
+        """Puts `new_hash` in the refresh hash's place, and that in the previous one's, if `old_hash` is the present one, or the
+        previous one that was replaced less than `grace_us` before `now_us`; whether it was."""
         ...
 
     async def remove_device(self, user_id: UserId, device_id: DeviceId) -> bool: ...

@@ -24,6 +24,7 @@ from syncline.adapters.sql.migrate import HEAD, MIGRATIONS, migrate
 from syncline.adapters.sql.schema import metadata
 from syncline.adapters.sql.stores import open_stores
 from syncline.model.errors import Corrupt, InvalidRequest
+from syncline.model.ids import DeviceId
 from syncline.protocol.blocks import RevisionRef
 
 GLOBAL = {"server", "users", "devices", "audit", "leases", "packs", "block_copies"}
@@ -43,6 +44,23 @@ def test_migrations_make_the_schema(tmp_path: Path) -> None:
 
 def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
+
+
+async def test_devices_of_an_older_schema_stay_signed_in(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.db"
+    migrate(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO users VALUES ('u', 'a@x', '', '', 'n', NULL, 0, 1)")
+        connection.execute(
+            "INSERT INTO devices (device_id, user_id, name, refresh_hash, created_us) VALUES ('d', 'u', '', 'old', 1)"
+        )
+        connection.execute("ALTER TABLE devices DROP COLUMN rotated_us")
+        connection.execute("ALTER TABLE devices DROP COLUMN previous_refresh_hash")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.close()
+    stores = await open_stores(path)
+    assert await stores.accounts.rotate_refresh(DeviceId("d"), "old", "new", now_us=1, grace_us=1)
+    await stores.close()
 
 
 def test_every_namespaced_table_leads_with_its_namespace() -> None:

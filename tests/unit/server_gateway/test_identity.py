@@ -13,6 +13,7 @@ from joserfc.jwk import KeySet
 from tests.server import PASSWORD, RunningServer, SignedIn
 
 from syncline.app.accounts import with_people
+from syncline.server.accounts import sessions
 from syncline.server.accounts.attempts import ATTEMPTS_AT_ONCE
 
 SIGN_IN = "/v1/auth/token"
@@ -80,28 +81,46 @@ async def test_what_is_no_address_is_refused(server: RunningServer, email: str) 
     assert (status, problem["code"]) == (400, "request.invalid")
 
 
-async def test_refresh_tokens_rotate_and_work_once(server: RunningServer, ann: SignedIn) -> None:
-    async def refresh(token: str) -> tuple[int, dict[str, str]]:
-        async with server.http.post(server.url + "/v1/auth/refresh", json={"refresh_token": token}) as answer:
-            return answer.status, await answer.json(content_type=None)
+async def _refresh(server: RunningServer, token: str) -> tuple[int, dict[str, str]]:
+    async with server.http.post(server.url + "/v1/auth/refresh", json={"refresh_token": token}) as answer:
+        return answer.status, await answer.json(content_type=None)
 
-    status, second = await refresh(ann.refresh_token)
+
+async def test_refresh_tokens_rotate(server: RunningServer, ann: SignedIn) -> None:
+    status, second = await _refresh(server, ann.refresh_token)
     assert status == 200
     assert second["device_id"] == ann.device_id
     assert second["refresh_token"] != ann.refresh_token
-    status, problem = await refresh(ann.refresh_token)
+    assert (await _refresh(server, second["refresh_token"]))[0] == 200
+    status, problem = await _refresh(server, ann.refresh_token)
     assert (status, problem["code"]) == (401, "auth.invalid")
-    assert (await refresh(second["refresh_token"]))[0] == 200
     for token in ("", "x", f"{ann.device_id}.", f"{ann.device_id}.AAAA", "x" * 10_000):
-        assert (await refresh(token))[0] == 401
+        assert (await _refresh(server, token))[0] == 401
 
 
-async def test_of_two_refreshes_at_once_one_wins(server: RunningServer, ann: SignedIn) -> None:
-    async def refresh() -> int:
-        async with server.http.post(server.url + "/v1/auth/refresh", json={"refresh_token": ann.refresh_token}) as answer:
-            return answer.status
+async def test_a_lost_answer_signs_nobody_out(server: RunningServer, ann: SignedIn) -> None:
+    lost = (await _refresh(server, ann.refresh_token))[1]
+    status, again = await _refresh(server, ann.refresh_token)
+    assert status == 200
+    assert len({ann.refresh_token, lost["refresh_token"], again["refresh_token"]}) == 3
+    assert (await _refresh(server, ann.refresh_token))[0] == 401
+    assert (await _refresh(server, again["refresh_token"]))[0] == 200
+    assert (await _refresh(server, lost["refresh_token"]))[0] == 401
 
-    assert sorted(await asyncio.gather(*(refresh() for _ in range(5)))) == [200, 401, 401, 401, 401]
+
+async def test_a_token_replaced_long_ago_is_refused(server: RunningServer, ann: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, second = await _refresh(server, ann.refresh_token)
+    assert status == 200
+    monkeypatch.setattr(sessions, "REFRESH_GRACE_US", 0)
+    assert (await _refresh(server, ann.refresh_token))[0] == 401
+    assert (await _refresh(server, second["refresh_token"]))[0] == 200
+
+
+async def test_of_many_refreshes_at_once_one_wins_and_one_is_given_the_benefit_of_the_doubt(
+    server: RunningServer, ann: SignedIn
+) -> None:
+    answers = await asyncio.gather(*(_refresh(server, ann.refresh_token) for _ in range(5)))
+    assert sorted(status for status, _ in answers) == [200, 200, 401, 401, 401]
 
 
 async def test_nothing_is_said_without_a_token(server: RunningServer) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncline.adapters.sql.database import Database, Stored, whole
+from syncline.adapters.sql.database import Database, Stored
 from syncline.adapters.sql.schema import audit, devices, members, namespaces, users
 from syncline.model.entries import Access
 from syncline.model.errors import AlreadyExists
@@ -36,6 +35,8 @@ _DEVICE: Final = (
     devices.c.created_us,
     devices.c.refresh_hash,
     devices.c.last_seen_us,
+    devices.c.previous_refresh_hash,
+    devices.c.rotated_us,
 )
 
 
@@ -49,18 +50,16 @@ class SqlAccounts(Stored):
     async def server_id(self) -> str:
         return self._server_id
 
-    @whole
     async def add_user(self, user: User) -> None:
         try:
-            async with self._database.write() as connection:
-                await self._add_user(connection, user)
+            await self._database.write(lambda connection: self._add_user(connection, user))
         except IntegrityError as error:
             if "email" not in str(error.orig):
                 raise
             raise AlreadyExists(what=user.email) from error
 
-    async def _add_user(self, connection: AsyncConnection, user: User) -> None:
-        await connection.execute(
+    def _add_user(self, connection: Connection, user: User) -> None:
+        connection.execute(
             insert(users).values(
                 user_id=user.id,
                 email=user.email,
@@ -72,7 +71,7 @@ class SqlAccounts(Stored):
                 created_us=user.created_us,
             )
         )
-        await connection.execute(
+        connection.execute(
             insert(namespaces).values(
                 namespace_id=user.root_namespace,
                 owner_id=user.id,
@@ -89,37 +88,31 @@ class SqlAccounts(Stored):
                 created_us=user.created_us,
             )
         )
-        await connection.execute(
+        connection.execute(
             insert(members).values(
                 namespace_id=user.root_namespace, user_id=user.id, access=Access.OWNER.value, since_us=user.created_us
             )
         )
-        await self._audit(connection, "user.added", user.id)
+        self._audit(connection, "user.added", user.id)
 
-    @whole
     async def user(self, user_id: UserId) -> User | None:
         return await self._one_user(users.c.user_id == user_id)
 
-    @whole
     async def user_by_email(self, email: str) -> User | None:
         return await self._one_user(users.c.email == email.lower())
 
-    @whole
     async def users(self) -> list[User]:
         return [_user(row) for row in await self._rows(select(*_USER).order_by(users.c.email))]
 
-    @whole
     async def set_password(self, user_id: UserId, password_hash: str) -> None:
         await self._change_user(user_id, "user.password_set", password_hash=password_hash)
 
-    @whole
     async def set_disabled(self, user_id: UserId, disabled: bool) -> None:
         await self._change_user(user_id, "user.disabled" if disabled else "user.enabled", disabled=disabled)
 
-    @whole
     async def add_device(self, device: DeviceRow) -> None:
-        async with self._database.write() as connection:
-            await connection.execute(
+        def add(connection: Connection) -> None:
+            connection.execute(
                 insert(devices).values(
                     device_id=device.id,
                     user_id=device.user_id,
@@ -129,53 +122,58 @@ class SqlAccounts(Stored):
                     last_seen_us=device.last_seen_us,
                 )
             )
-            await self._audit(connection, "device.added", device.user_id, device.id)
+            self._audit(connection, "device.added", device.user_id, device.id)
 
-    @whole
+        await self._database.write(add)
+
     async def device(self, device_id: DeviceId) -> DeviceRow | None:
         rows = await self._rows(select(*_DEVICE).where(devices.c.device_id == device_id))
         return _device(rows[0]) if rows else None
 
-    @whole
     async def devices(self, user_id: UserId) -> list[DeviceRow]:
         rows = await self._rows(select(*_DEVICE).where(devices.c.user_id == user_id).order_by(devices.c.device_id))
         return [_device(row) for row in rows]
 
-    @whole
-    async def rotate_refresh(self, device_id: DeviceId, old_hash: str, new_hash: str) -> bool:
-        held = (devices.c.device_id == device_id, devices.c.refresh_hash == old_hash)
-        async with self._database.write() as connection:
-            return (await connection.execute(update(devices).where(*held).values(refresh_hash=new_hash))).rowcount == 1
+    async def rotate_refresh(self, device_id: DeviceId, old_hash: str, new_hash: str, *, now_us: int, grace_us: int) -> bool:
+        table = devices.c
+        lately = and_(table.previous_refresh_hash == old_hash, table.rotated_us > now_us - grace_us)
+        rotated = (
+            update(devices)
+            .where(table.device_id == device_id, or_(table.refresh_hash == old_hash, lately))
+            .values(refresh_hash=new_hash, previous_refresh_hash=table.refresh_hash, rotated_us=now_us)
+        )
+        return await self._database.write(lambda connection: connection.execute(rotated).rowcount == 1)
 
-    @whole
     async def remove_device(self, user_id: UserId, device_id: DeviceId) -> bool:
-        own = (devices.c.device_id == device_id, devices.c.user_id == user_id)
-        async with self._database.write() as connection:
-            removed = (await connection.execute(delete(devices).where(*own))).rowcount == 1
+        def remove(connection: Connection) -> bool:
+            own = (devices.c.device_id == device_id, devices.c.user_id == user_id)
+            removed = connection.execute(delete(devices).where(*own)).rowcount == 1
             if removed:
-                await self._audit(connection, "device.removed", user_id, device_id)
-        return removed
+                self._audit(connection, "device.removed", user_id, device_id)
+            return removed
 
-    @whole
+        return await self._database.write(remove)
+
     async def touch_device(self, device_id: DeviceId, seen_us: int) -> None:
-        async with self._database.write() as connection:
-            await connection.execute(update(devices).where(devices.c.device_id == device_id).values(last_seen_us=seen_us))
+        seen = update(devices).where(devices.c.device_id == device_id).values(last_seen_us=seen_us)
+        await self._database.write(lambda connection: connection.execute(seen))
 
     async def _change_user(self, user_id: UserId, action: str, **values: Any) -> None:
-        async with self._database.write() as connection:
-            await connection.execute(update(users).where(users.c.user_id == user_id).values(**values))
-            await self._audit(connection, action, user_id)
+        def change(connection: Connection) -> None:
+            connection.execute(update(users).where(users.c.user_id == user_id).values(**values))
+            self._audit(connection, action, user_id)
 
-    async def _audit(self, connection: AsyncConnection, action: str, user: UserId, device: DeviceId | None = None) -> None:
-        await connection.execute(insert(audit).values(time_us=self._clock.now_us(), action=action, user_id=user, device_id=device))
+        await self._database.write(change)
+
+    def _audit(self, connection: Connection, action: str, user: UserId, device: DeviceId | None = None) -> None:
+        connection.execute(insert(audit).values(time_us=self._clock.now_us(), action=action, user_id=user, device_id=device))
 
     async def _one_user(self, condition: Any) -> User | None:
         rows = await self._rows(select(*_USER).where(condition))
         return _user(rows[0]) if rows else None
 
     async def _rows(self, statement: Any) -> Sequence[Any]:
-        async with self._database.read() as connection:
-            return (await connection.execute(statement)).all()
+        return await self._database.read(lambda connection: connection.execute(statement).all())
 
 
 def _user(row: Any) -> User:
@@ -193,5 +191,12 @@ def _user(row: Any) -> User:
 
 def _device(row: Any) -> DeviceRow:
     return DeviceRow(
-        id=DeviceId(row[0]), user_id=UserId(row[1]), name=row[2], created_us=row[3], refresh_hash=row[4], last_seen_us=row[5]
+        id=DeviceId(row[0]),
+        user_id=UserId(row[1]),
+        name=row[2],
+        created_us=row[3],
+        refresh_hash=row[4],
+        last_seen_us=row[5],
+        previous_refresh_hash=row[6],
+        rotated_us=row[7],
     )

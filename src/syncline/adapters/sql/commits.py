@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, and_, bindparam, exists, func, insert, null, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BigInteger, Connection, and_, bindparam, exists, func, insert, null, select, update
 
 from syncline.adapters.sql import trees
+from syncline.adapters.sql.database import Transaction
 from syncline.adapters.sql.heads import head_of, head_query, usage_of
-from syncline.adapters.sql.rows import Row, as_json, blobs, entry_of, execute_many, insert_rows, row_of
+from syncline.adapters.sql.rows import Row, as_json, blobs, entry_of, execute, execute_many, fetch, insert_rows, row_of
 from syncline.adapters.sql.schema import (
     PLACED_STATE,
     block_copies,
@@ -54,6 +54,11 @@ _STORED: Final = select(idempotency.c.body_hash, idempotency.c.answer).where(
     idempotency.c.key == bindparam("key"),
 )
 
+_ADVANCE: Final = (
+    update(namespaces)
+    .where(namespaces.c.namespace_id == bindparam("of_namespace"))
+    .values(head_sequence=bindparam("sequence"), chain=bindparam("new_chain"), root=bindparam("new_root"))
+)
 _THIS_NODE: Final = and_(nodes.c.namespace_id == bindparam("of_namespace"), nodes.c.node_id == bindparam("of_node"))
 _VACATE: Final = update(nodes).where(_THIS_NODE).values(name_key=null())
 _CHANGED: Final = tuple(name for name in PLACED_STATE if name not in ("node_id", "kind"))
@@ -109,29 +114,28 @@ _TAKES_CUT: Final = ("base_namespace", "base_node", "base_revision", "of_namespa
 class SqlCommit:
     """`ports.metadata_store.CommitTransaction`; made by `begin`."""
 
-    def __init__(self, connection: AsyncConnection, head: Head) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction, dialect: str, head: Head) -> None:
+        self._transaction = transaction
         self._head = head
-        self._dialect = connection.dialect.name
+        self._dialect = dialect
         self._namespace: NamespaceId = head.namespace
 
     @classmethod
-    async def begin(cls, connection: AsyncConnection, namespace: NamespaceId, user: UserId) -> SqlCommit:
+    async def begin(cls, transaction: Transaction, dialect: str, namespace: NamespaceId, user: UserId) -> SqlCommit:
         """Locks the namespace's row. Raises `NotFound` unless the user is a member."""
-        rows = await connection.execute(head_query().with_for_update(of=namespaces), {"namespace": namespace, "user": user})
-        row = rows.first()
-        if row is None:
+        query = head_query(locking=True)
+        rows = await transaction.run(lambda connection: fetch(connection, query, namespace=namespace, user=user))
+        if not rows:
             raise NotFound(what="The namespace")
-        return cls(connection, head_of(row))
+        return cls(transaction, dialect, head_of(rows[0]))
 
     @property
     def head(self) -> Head:
         return self._head
 
     async def stored_answer(self, device: DeviceId, key: str) -> StoredAnswer | None:
-        rows = await self._connection.execute(_STORED, {"namespace": self._namespace, "device": device, "key": key})
-        row = rows.first()
-        return None if row is None else StoredAnswer(body_hash=row[0], answer=row[1])
+        rows = await self._rows(_STORED, device=device, key=key)
+        return StoredAnswer(body_hash=rows[0][0], answer=rows[0][1]) if rows else None
 
     async def nodes(self, ids: Sequence[NodeId]) -> list[JournalEntry]:
         return await self._entries(trees.nodes_by_id(self._dialect), ids=as_json(ids)) if ids else []
@@ -171,51 +175,53 @@ class SqlCommit:
         return found
 
     async def usage(self) -> Usage:
-        usage = await usage_of(self._connection, self._head.owner)
+        usage = await self._transaction.run(lambda connection: usage_of(connection, self._head.owner))
         if usage is None:
             raise NotFound(what="The owner")
         return usage
 
     async def write(self, written: Written) -> None:
-        if written.rows:
-            await self._write_nodes(written)
-            await self._write_revisions(written.revisions)
-            await self._write_journal(written)
-        await self._write_possession(written)
-        stored = written.stored
-        answer = (self._namespace, written.device, written.key, stored.body_hash, stored.answer, written.time_us)
-        await insert_rows(
-            self._connection, idempotency, ("namespace_id", "device_id", "key", "body_hash", "answer", "time_us"), [answer]
-        )
+        await self._transaction.run(lambda connection: self._write(connection, written))
 
     # -- Parts of a write -------------------------------------------------------------------------------------------------
 
-    async def _write_nodes(self, written: Written) -> None:
+    def _write(self, connection: Connection, written: Written) -> None:
+        if written.rows:
+            states = {row.entry.node_id: row_of(row.entry) for row in written.rows}
+            self._write_nodes(connection, written, states)
+            self._write_revisions(connection, written.revisions, states)
+            self._write_journal(connection, written, states)
+        self._write_possession(connection, written)
+        stored = written.stored
+        answer = (self._namespace, written.device, written.key, stored.body_hash, stored.answer, written.time_us)
+        insert_rows(connection, idempotency, ("namespace_id", "device_id", "key", "body_hash", "answer", "time_us"), [answer])
+
+    def _write_nodes(self, connection: Connection, written: Written, states: dict[NodeId, Row]) -> None:
         here = self._namespace
-        await execute_many(self._connection, _VACATE, ("of_namespace", "of_node"), [(here, node) for node in written.vacated])
+        execute_many(connection, _VACATE, ("of_namespace", "of_node"), [(here, node) for node in written.vacated])
         new: list[Row] = []
         changed: list[Row] = []
         for row, key in zip(written.rows, written.keys, strict=True):
-            values = row_of(row.entry)
+            values = states[row.entry.node_id]
             if row.entry.node_id in written.fresh:
                 new.append((here, *values, key, None, None))
             else:
                 changed.append((*values[:3], values[4], values[5], *values[7:], key, here, row.entry.node_id))
-        await execute_many(self._connection, _CHANGE, (*_CHANGED, "name_key", "of_namespace", "of_node"), changed)
-        await insert_rows(self._connection, nodes, ("namespace_id", *PLACED_STATE, "name_key", "mime_type", "description"), new)
+        execute_many(connection, _CHANGE, (*_CHANGED, "name_key", "of_namespace", "of_node"), changed)
+        insert_rows(connection, nodes, ("namespace_id", *PLACED_STATE, "name_key", "mime_type", "description"), new)
         described = [(text.mime_type, text.description, here, text.node_id) for text in written.texts]
-        await execute_many(self._connection, _DESCRIBE, ("mime_type", "description", "of_namespace", "of_node"), described)
+        execute_many(connection, _DESCRIBE, ("mime_type", "description", "of_namespace", "of_node"), described)
 
-    async def _write_revisions(self, born: list[NewRevision]) -> None:
+    def _write_revisions(self, connection: Connection, born: list[NewRevision], states: dict[NodeId, Row]) -> None:
         here = self._namespace
-        await insert_rows(
-            self._connection,
+        insert_rows(
+            connection,
             revisions,
             ("namespace_id", *PLACED_STATE, "cut"),
-            [(here, *row_of(revision.entry), revision.cut) for revision in born],
+            [(here, *states[revision.entry.node_id], revision.cut) for revision in born],
         )
-        await insert_rows(
-            self._connection,
+        insert_rows(
+            connection,
             revision_blocks,
             ("namespace_id", "node_id", "revision", "block_index", "hash", "size"),
             [
@@ -228,25 +234,24 @@ class SqlCommit:
             (revision.entry.node_id, revision.entry.revision, revision.based_on) for revision in born if revision.blocks is None
         ]
         blocks = [(number, here, node, base) for node, number, base in based]
-        await execute_many(self._connection, _TAKE_BLOCKS, _TAKES_BLOCKS, blocks)
+        execute_many(connection, _TAKE_BLOCKS, _TAKES_BLOCKS, blocks)
         cuts = [(here, node, base, here, node, number) for node, number, base in based]
-        await execute_many(self._connection, _TAKE_CUT, _TAKES_CUT, cuts)
+        execute_many(connection, _TAKE_CUT, _TAKES_CUT, cuts)
 
-    async def _write_journal(self, written: Written) -> None:
-        rows = [(self._namespace, *row_of(row.entry), bytes.fromhex(row.chain), bytes.fromhex(row.root)) for row in written.rows]
-        await insert_rows(self._connection, journal, ("namespace_id", *PLACED_STATE, "chain", "root"), rows)
+    def _write_journal(self, connection: Connection, written: Written, states: dict[NodeId, Row]) -> None:
+        rows = [
+            (self._namespace, *states[row.entry.node_id], bytes.fromhex(row.chain), bytes.fromhex(row.root)) for row in written.rows
+        ]
+        insert_rows(connection, journal, ("namespace_id", *PLACED_STATE, "chain", "root"), rows)
         last = written.rows[-1]
-        await self._connection.execute(
-            update(namespaces)
-            .where(namespaces.c.namespace_id == self._namespace)
-            .values(head_sequence=last.entry.sequence, chain=bytes.fromhex(last.chain), root=bytes.fromhex(last.root))
-        )
+        head = {"sequence": last.entry.sequence, "new_chain": bytes.fromhex(last.chain), "new_root": bytes.fromhex(last.root)}
+        execute(connection, _ADVANCE, of_namespace=self._namespace, **head)
 
-    async def _write_possession(self, written: Written) -> None:
+    def _write_possession(self, connection: Connection, written: Written) -> None:
         acquired = [(self._namespace, bytes.fromhex(block.hash), block.size, "held", written.time_us) for block in written.acquired]
-        await insert_rows(self._connection, namespace_blocks, ("namespace_id", "hash", "size", "state", "since_us"), acquired)
+        insert_rows(connection, namespace_blocks, ("namespace_id", "hash", "size", "state", "since_us"), acquired)
         if acquired:
-            await self._connection.execute(
+            connection.execute(
                 update(namespaces)
                 .where(namespaces.c.namespace_id == self._namespace)
                 .values(used_bytes=namespaces.c.used_bytes + sum(block.size for block in written.acquired))
@@ -254,14 +259,14 @@ class SqlCommit:
         table = namespace_blocks.c
         for start in range(0, len(written.revived), HASHES_AT_ONCE):
             hashes = blobs(written.revived[start : start + HASHES_AT_ONCE])
-            await self._connection.execute(
+            connection.execute(
                 update(namespace_blocks)
                 .where(table.namespace_id == self._namespace, table.hash.in_(hashes))
                 .values(state="held", since_us=written.time_us)
             )
 
     async def _rows(self, statement: Any, **parameters: Any) -> Sequence[Any]:
-        return (await self._connection.execute(statement, {"namespace": self._namespace, **parameters})).all()
+        return await self._transaction.run(lambda connection: fetch(connection, statement, namespace=self._namespace, **parameters))
 
     async def _entries(self, statement: Any, **parameters: Any) -> list[JournalEntry]:
         return [entry_of(row) for row in await self._rows(statement, **parameters) if row[0] is not None]

@@ -1,56 +1,103 @@
-"""The database's connections: one that writes, a few that read, and what each must be told when it opens.
+"""The database's connections: one that writes, a few that read, each in a thread of its own, and what they are told first.
 
-SQLite: WAL, `synchronous=FULL`, foreign keys, and a busy timeout, so that another process (`syncline admin`) may write in between.
-Transactions are ours to begin: a writer's with `BEGIN IMMEDIATE`, so it never fails half-way for want of the lock; readers are
-in autocommit, where each statement sees one snapshot. Database errors leave here as `Unavailable` or `Corrupt`.
+A statement takes microseconds and a hop to a thread fifty, so whole questions go there as closures: `read(work)` and
+`write(work)`, one hop each. A commit's rules run between its statements, so it holds a `transaction()`, a hop for each question.
+What was begun is finished even if its caller goes away: no connection is ever torn out of a statement.
+
+SQLite: WAL, `synchronous=FULL` (one fsync a transaction), foreign keys, and a busy timeout, so that another process
+(`syncline admin`) may write in between. Writers begin with `BEGIN IMMEDIATE`, so they never fail half-way for want of the lock;
+readers are in autocommit, where each statement sees one snapshot. Database errors leave here as `Unavailable` or `Corrupt`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, event, exc
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc
 
+from syncline.adapters.threads import Threads
 from syncline.model.errors import Corrupt, TooBusy, Unavailable
 
-P = ParamSpec("P")
 T = TypeVar("T")
-S = TypeVar("S", bound="Stored")
 
 READERS: Final = 4
 BUSY_TIMEOUT_S: Final = 15.0
 WRITERS_WAITING_MAX: Final = 1000
+WRITER_CACHE_KIB: Final = 8192
+READER_CACHE_KIB: Final = 2048
+CHECKPOINT_PAGES: Final = 8192
+"""The log is written back at 32 MiB: a burst of commits does not pay for it every time."""
+LOG_KEPT_BYTES: Final = 64 << 20
 _DAMAGE: Final = ("malformed", "not a database", "disk image")
 
 
 class Database:
-    """An opened database; `write()` and `read()` lend connections."""
+    """An opened database."""
 
     def __init__(self, path: Path) -> None:
         create_private(path)
-        url = URL.create("sqlite+aiosqlite", database=str(path))
-        self._writer = _engine(url, pool_size=1)
-        event.listen(self._writer.sync_engine, "begin", _begin_immediate)
-        self._readers = _engine(url, pool_size=READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        url = URL.create("sqlite", database=str(path))
+        self._engine = _engine(url, WRITER_CACHE_KIB)
+        event.listen(self._engine, "begin", _begin_immediate)
+        self._reading = _engine(url, READER_CACHE_KIB, isolation_level="AUTOCOMMIT")
+        self._writer = Threads(1, "writer")
+        self._readers = Threads(READERS, "reader")
+        self._mine = threading.local()
+        self._opened: list[Connection] = []
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._closed = False
-        self._running: set[asyncio.Task[Any]] = set()
 
     @property
     def dialect(self) -> str:
-        return self._writer.dialect.name
+        return self._engine.dialect.name
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """What `work` reads."""
+        self._check_open()
+        return await self._readers.run(lambda: self._with(self._reading, work))
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """What `work` gives, in a transaction: committed when it returns, undone when it raises. Raises `TooBusy` beyond the
+        queue's bound."""
+        async with self._queued():
+            return await self._writer.run(lambda: self._with(self._engine, lambda connection: _transacted(connection, work)))
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed when the block ends, undone when it raises. Raises `TooBusy` beyond the queue's bound."""
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction in several questions: committed when the block ends, undone when it raises."""
+        async with self._queued():
+            transaction = Transaction(lambda work: self._writer.run(lambda: self._with(self._engine, work)))
+            try:
+                yield transaction
+            except BaseException:
+                await asyncio.shield(transaction.undo())
+                raise
+            await transaction.commit()
+
+    async def close(self) -> None:
+        """Waits for what is under way; whatever comes after is refused."""
+        self._closed = True
+        async with self._turn:
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writer.close()
+        self._readers.close()
+        for connection in self._opened:
+            connection.close()
+        self._engine.dispose()
+        self._reading.dispose()
+
+    @asynccontextmanager
+    async def _queued(self) -> AsyncIterator[None]:
+        """The writer's turn."""
         self._check_open()
         if self._waiting >= WRITERS_WAITING_MAX:
             raise TooBusy(retry_after=1)
@@ -58,62 +105,47 @@ class Database:
         try:
             async with self._turn:
                 self._check_open()
-                with translated():
-                    async with self._writer.begin() as connection:
-                        yield connection
+                yield
         finally:
             self._waiting -= 1
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        self._check_open()
+    def _with(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        """`work` with this thread's own connection, opened at its first use."""
         with translated():
-            async with self._readers.connect() as connection:
-                yield connection
-
-    async def finished(self, work: Coroutine[Any, Any, T]) -> T:
-        """Does `work` to its end even if the caller goes away: a connection torn out of a statement must be thrown away."""
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        """Forgets a task, and looks at its error, so that one nobody waits for any more is not complained about."""
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()
+            connection: Connection | None = getattr(self._mine, "connection", None)
+            if connection is None:
+                connection = self._mine.connection = engine.connect()
+                self._opened.append(connection)
+            return work(connection)
 
     def _check_open(self) -> None:
         if self._closed:
             raise Unavailable(what="The metadata database", reason="it was closed")
 
-    async def close(self) -> None:
-        """Waits for what is under way; whatever comes after is refused."""
-        self._closed = True
-        await asyncio.gather(*self._running, return_exceptions=True)
-        async with self._turn:
-            await self._writer.dispose()
-            await self._readers.dispose()
+
+class Transaction:
+    """The writer's connection, until the block that lent it ends; begun at its first use."""
+
+    def __init__(self, hop: Callable[[Callable[[Connection], Any]], Any]) -> None:
+        self._hop = hop
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """What `work` gives, within the transaction."""
+        given: T = await self._hop(lambda connection: work(_begun(connection)))
+        return given
+
+    async def commit(self) -> None:
+        await self._hop(Connection.commit)
+
+    async def undo(self) -> None:
+        await self._hop(Connection.rollback)
 
 
 class Stored:
-    """What the stores share: their database. Their public calls are marked `whole`."""
+    """What the stores share: their database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-
-def whole(
-    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
-    """Lets a store's call go on to its end even if its caller goes away."""
-
-    @wraps(method)
-    async def call(self: S, /, *args: P.args, **options: P.kwargs) -> T:
-        return await self._database.finished(method(self, *args, **options))
-
-    return call
 
 
 @contextmanager
@@ -128,11 +160,9 @@ def translated() -> Iterator[None]:
         if any(word in reason for word in _DAMAGE):
             raise Corrupt(what="The metadata database", reason=reason) from error
         raise Unavailable(what="The metadata database", reason=reason) from error
-    except exc.TimeoutError as error:
-        raise Unavailable(what="The metadata database", reason="every connection is in use") from error
 
 
-def tune(connection: Any, _record: Any) -> None:
+def tune(connection: Any, cache_kib: int = READER_CACHE_KIB) -> None:
     """What every SQLite connection is told first; `connection` is the driver's."""
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -141,17 +171,30 @@ def tune(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA temp_store = MEMORY")
-    cursor.execute("PRAGMA cache_size = -8000")
+    cursor.execute(f"PRAGMA cache_size = -{cache_kib}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    cursor.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
     cursor.close()
+
+
+def _transacted(connection: Connection, work: Callable[[Connection], T]) -> T:
+    with connection.begin():
+        return work(connection)
+
+
+def _begun(connection: Connection) -> Connection:
+    if not connection.in_transaction():
+        connection.begin()
+    return connection
 
 
 def _begin_immediate(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _engine(url: URL, **options: Any) -> AsyncEngine:
-    engine = create_async_engine(url, max_overflow=0, pool_timeout=BUSY_TIMEOUT_S, **options)
-    event.listen(engine.sync_engine, "connect", tune)
+def _engine(url: URL, cache_kib: int, **options: Any) -> Engine:
+    engine = create_engine(url, poolclass=NullPool, connect_args={"check_same_thread": False}, **options)
+    event.listen(engine, "connect", lambda connection, _record: tune(connection, cache_kib))
     return engine
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
+from syncline.adapters.sql.rows import fetch
 from syncline.adapters.sql.schema import block_copies, members, namespaces, packs, users
 from syncline.model.entries import Access
 from syncline.model.ids import Digest, NamespaceId, UserId
@@ -37,9 +37,10 @@ def member_heads() -> Select[Any]:
 
 
 @cache
-def head_query() -> Select[Any]:
-    """`namespace`, `user` → the one row, or none."""
-    return member_heads().where(members.c.namespace_id == bindparam("namespace"))
+def head_query(*, locking: bool = False) -> Select[Any]:
+    """`namespace`, `user` → the one row, or none; `locking` it until the transaction ends."""
+    query = member_heads().where(members.c.namespace_id == bindparam("namespace"))
+    return query.with_for_update(of=namespaces) if locking else query
 
 
 def head_of(row: Any) -> Head:
@@ -48,7 +49,7 @@ def head_of(row: Any) -> Head:
         name=row[1],
         owner=UserId(row[2]),
         access=Access(row[3]),
-        is_root=row[4],
+        is_root=row[4] == 1,
         epoch=row[5],
         sequence=row[6],
         chain=Digest(row[7].hex()),
@@ -72,7 +73,7 @@ def _usage() -> Select[Any]:
     )
 
 
-async def usage_of(connection: AsyncConnection, user: UserId) -> Usage | None:
+def usage_of(connection: Connection, user: UserId) -> Usage | None:
     """None for an unknown user."""
-    row = (await connection.execute(_usage(), {"user": user})).first()
-    return None if row is None else Usage(used_bytes=int(row[1]) + int(row[2]), quota_bytes=row[0])
+    rows = fetch(connection, _usage(), user=user)
+    return Usage(used_bytes=int(rows[0][1]) + int(rows[0][2]), quota_bytes=rows[0][0]) if rows else None

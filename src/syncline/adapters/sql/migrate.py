@@ -15,7 +15,7 @@ from typing import Final
 from syncline.adapters.sql.database import BUSY_TIMEOUT_S, create_private, translated
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest migration; a test compares it with the folder."""
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -52,7 +52,7 @@ def _upgrade(path: Path) -> None:
     from syncline.adapters.sql.database import tune
 
     engine = create_engine(URL.create("sqlite", database=str(path)))
-    event.listen(engine, "connect", tune)
+    event.listen(engine, "connect", lambda connection, _record: tune(connection))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN EXCLUSIVE"))
     config = Config(attributes={})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

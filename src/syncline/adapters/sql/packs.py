@@ -10,11 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, case, delete, exists, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BigInteger, Connection, and_, bindparam, case, delete, exists, or_, select, update
 
-from syncline.adapters.sql.database import Stored, whole
-from syncline.adapters.sql.rows import Row, blobs, execute_many, insert_rows
+from syncline.adapters.sql.database import Stored
+from syncline.adapters.sql.rows import Row, blobs, execute, execute_many, fetch, insert_rows
 from syncline.adapters.sql.schema import block_copies, namespace_blocks, namespaces, packs
 from syncline.model.blocks import Codec, PackEntry
 from syncline.model.ids import Digest, NamespaceId, PackId, UserId
@@ -68,17 +67,46 @@ _COPIES: Final = (
 )
 
 
+_THESE: Final = packs.c.pack_id.in_(bindparam("ids", expanding=True))
+_PACK: Final = select(*(packs.c[name] for name in _COLUMNS))
+_BY_ID: Final = _PACK.where(_THESE)
+_BY_OBJECT: Final = _PACK.where(packs.c.object_key == bindparam("object_key"))
+_EXPIRED: Final = (
+    _PACK.where(packs.c.state == "granted", packs.c.expires_us < bindparam("now_us"))
+    .order_by(packs.c.expires_us)
+    .limit(bindparam("limit"))
+)
+_FORGET: Final = delete(packs).where(_THESE, packs.c.state == "granted")
+_GRANTED: Final = select(packs.c.pack_id, packs.c.namespace_id).where(_THESE, packs.c.state == "granted").with_for_update()
+_DONE: Final = update(packs).where(_THESE).values(state="done")
+_HERE: Final = namespaces.c.namespace_id == bindparam("of_namespace")
+_LOCK: Final = select(namespaces.c.namespace_id).where(_HERE).with_for_update()
+_DECLARED: Final = select(block_copies.c.hash, block_copies.c.plain_size).where(
+    block_copies.c.pack_id.in_(bindparam("ids", expanding=True))
+)
+_KNOWN: Final = select(namespace_blocks.c.hash, namespace_blocks.c.state).where(
+    namespace_blocks.c.namespace_id == bindparam("of_namespace"),
+    namespace_blocks.c.hash.in_(bindparam("hashes", expanding=True)),
+)
+_REVIVE: Final = (
+    update(namespace_blocks)
+    .where(namespace_blocks.c.namespace_id == bindparam("of_namespace"), namespace_blocks.c.hash == bindparam("of_hash"))
+    .values(state=bindparam("state"), since_us=bindparam("since_us"))
+)
+_USE: Final = update(namespaces).where(_HERE).values(used_bytes=namespaces.c.used_bytes + bindparam("added", type_=BigInteger))
+
+
 class SqlPacks(Stored):
-    @whole
     async def missing(self, namespace: NamespaceId, user: UserId, hashes: Sequence[Digest]) -> list[Digest]:
-        found: set[bytes] = set()
         wanted = blobs(hashes)
-        for part in _parts(wanted):
-            rows = await self._rows(_POSSESSED, namespace=namespace, user=user, hashes=part)
-            found.update(row[0] for row in rows)
+
+        def possessed(connection: Connection) -> set[bytes]:
+            asked = {"namespace": namespace, "user": user}
+            return {row[0] for part in _parts(wanted) for row in fetch(connection, _POSSESSED, **asked, hashes=part)}
+
+        found = await self._database.read(possessed)
         return [text for text, blob in zip(hashes, wanted, strict=True) if blob not in found]
 
-    @whole
     async def add_packs(self, offers: Sequence[tuple[PackRow, Sequence[PackEntry]]]) -> None:
         rows = [_values(row) for row, _ in offers]
         copies: list[Row] = []
@@ -86,89 +114,68 @@ class SqlPacks(Stored):
             for entry in {entry.hash: entry for entry in reversed(entries)}.values():
                 place = (entry.offset, entry.length, entry.plain_size, entry.codec.value)
                 copies.append((bytes.fromhex(entry.hash), row.id, *place, "claimed"))
-        async with self._database.write() as connection:
-            await insert_rows(connection, packs, _COLUMNS, rows)
-            await insert_rows(connection, block_copies, _COPY_COLUMNS, copies)
 
-    @whole
+        def write(connection: Connection) -> None:
+            insert_rows(connection, packs, _COLUMNS, rows)
+            insert_rows(connection, block_copies, _COPY_COLUMNS, copies)
+
+        await self._database.write(write)
+
     async def packs(self, pack_ids: Sequence[PackId]) -> list[PackRow]:
-        return await self._packs(packs.c.pack_id.in_(pack_ids))
+        return await self._packs(_BY_ID, ids=list(pack_ids))
 
-    @whole
     async def pack_by_object(self, object_key: str) -> PackRow | None:
-        found = await self._packs(packs.c.object_key == object_key)
+        found = await self._packs(_BY_OBJECT, object_key=object_key)
         return found[0] if found else None
 
-    @whole
     async def finish(self, pack_ids: Sequence[PackId], now_us: int) -> None:
-        granted = select(packs.c.pack_id, packs.c.namespace_id).where(packs.c.pack_id.in_(pack_ids), packs.c.state == "granted")
-        async with self._database.write() as connection:
-            rows = (await connection.execute(granted.with_for_update())).all()
-            if not rows:
-                return
-            by_namespace: dict[str, list[str]] = defaultdict(list)
-            for pack, namespace in rows:
-                by_namespace[namespace].append(pack)
-            await connection.execute(update(packs).where(packs.c.pack_id.in_([row[0] for row in rows])).values(state="done"))
-            for namespace in sorted(by_namespace):
-                await _possess(connection, NamespaceId(namespace), by_namespace[namespace], now_us)
+        await self._database.write(lambda connection: _finish(connection, list(pack_ids), now_us))
 
-    @whole
     async def copies(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> list[Copy]:
-        best: dict[bytes, Copy] = {}
-        for part in _parts(blobs(hashes)):
-            for row in await self._rows(_COPIES, namespace=namespace, hashes=part):
-                if row[0] not in best:
-                    best[row[0]] = _copy(row)
-        return list(best.values())
+        def best(connection: Connection) -> dict[bytes, Any]:
+            found: dict[bytes, Any] = {}
+            for part in _parts(blobs(hashes)):
+                for row in fetch(connection, _COPIES, namespace=namespace, hashes=part):
+                    found.setdefault(row[0], row)
+            return found
 
-    @whole
+        return [_copy(row) for row in (await self._database.read(best)).values()]
+
     async def expired(self, now_us: int, limit: int) -> list[PackRow]:
-        return await self._packs(packs.c.state == "granted", packs.c.expires_us < now_us, limit=limit)
+        return await self._packs(_EXPIRED, now_us=now_us, limit=limit)
 
-    @whole
     async def forget(self, pack_ids: Sequence[PackId]) -> None:
-        never_done = (packs.c.pack_id.in_(pack_ids), packs.c.state == "granted")
-        async with self._database.write() as connection:
-            await connection.execute(delete(packs).where(*never_done))
+        await self._database.write(lambda connection: execute(connection, _FORGET, ids=list(pack_ids)))
 
-    async def _packs(self, *conditions: Any, limit: int | None = None) -> list[PackRow]:
-        statement = select(*(packs.c[name] for name in _COLUMNS)).where(*conditions)
-        if limit is not None:
-            statement = statement.order_by(packs.c.expires_us).limit(limit)
-        async with self._database.read() as connection:
-            return [_pack(row) for row in (await connection.execute(statement)).all()]
-
-    async def _rows(self, statement: Any, **parameters: Any) -> Sequence[Any]:
-        async with self._database.read() as connection:
-            return (await connection.execute(statement, parameters)).all()
+    async def _packs(self, statement: Any, **parameters: Any) -> list[PackRow]:
+        rows = await self._database.read(lambda connection: fetch(connection, statement, **parameters))
+        return [_pack(row) for row in rows]
 
 
-async def _possess(connection: AsyncConnection, namespace: NamespaceId, pack_ids: list[str], now_us: int) -> None:
+def _finish(connection: Connection, pack_ids: list[PackId], now_us: int) -> None:
+    rows = fetch(connection, _GRANTED, ids=pack_ids)
+    if not rows:
+        return
+    by_namespace: dict[str, list[str]] = defaultdict(list)
+    for pack, namespace in rows:
+        by_namespace[namespace].append(pack)
+    execute(connection, _DONE, ids=[row[0] for row in rows])
+    for namespace in sorted(by_namespace):
+        _possess(connection, NamespaceId(namespace), by_namespace[namespace], now_us)
+
+
+def _possess(connection: Connection, namespace: NamespaceId, pack_ids: list[str], now_us: int) -> None:
     """Records possession of the packs' blocks: new ones are counted, condemned ones revive."""
-    here = namespaces.c.namespace_id == namespace
-    await connection.execute(select(namespaces.c.namespace_id).where(here).with_for_update())
-    declared = select(block_copies.c.hash, block_copies.c.plain_size).where(block_copies.c.pack_id.in_(pack_ids))
-    sizes = {row[0]: row[1] for row in (await connection.execute(declared)).all()}
-    table = namespace_blocks.c
-    held: set[bytes] = set()
-    condemned: list[Row] = []
+    fetch(connection, _LOCK, of_namespace=namespace)
+    sizes: dict[bytes, int] = {row[0]: row[1] for row in fetch(connection, _DECLARED, ids=pack_ids)}
+    states: dict[bytes, str] = {}
     for part in _parts(list(sizes)):
-        known = select(table.hash, table.state).where(table.namespace_id == namespace, table.hash.in_(part))
-        for row in (await connection.execute(known)).all():
-            held.add(row[0])
-            if row[1] == "condemned":
-                condemned.append(("held", now_us, namespace, row[0]))
-    revive = (
-        update(namespace_blocks)
-        .where(table.namespace_id == bindparam("of_namespace"), table.hash == bindparam("of_hash"))
-        .values(state=bindparam("state"), since_us=bindparam("since_us"))
-    )
-    await execute_many(connection, revive, ("state", "since_us", "of_namespace", "of_hash"), condemned)
-    new = [(namespace, block, size, "held", now_us) for block, size in sizes.items() if block not in held]
-    await insert_rows(connection, namespace_blocks, ("namespace_id", "hash", "size", "state", "since_us"), new)
-    used = namespaces.c.used_bytes + sum(row[2] for row in new)
-    await connection.execute(update(namespaces).where(here).values(used_bytes=used))
+        states.update((row[0], row[1]) for row in fetch(connection, _KNOWN, of_namespace=namespace, hashes=part))
+    condemned: list[Row] = [("held", now_us, namespace, block) for block, state in states.items() if state == "condemned"]
+    execute_many(connection, _REVIVE, ("state", "since_us", "of_namespace", "of_hash"), condemned)
+    new: list[Row] = [(namespace, block, size, "held", now_us) for block, size in sizes.items() if block not in states]
+    insert_rows(connection, namespace_blocks, ("namespace_id", "hash", "size", "state", "since_us"), new)
+    execute(connection, _USE, of_namespace=namespace, added=sum(row[2] for row in new))
 
 
 def _parts(hashes: list[bytes]) -> Iterator[list[bytes]]:

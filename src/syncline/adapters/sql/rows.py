@@ -1,7 +1,7 @@
 """Between rows and values: hashes are blobs in the tables and hexadecimal outside; bulk statements take plain tuples.
 
-Bulk writes go to the driver as one `executemany` of tuples (a thousand rows: 3 ms; 7 ms as dictionaries through Core).
-Their text is compiled once from the table, so it fits the dialect.
+Bulk writes go to the driver as one `executemany` of tuples (a thousand rows: 3 ms; 7 ms as dictionaries through Core), and what
+is asked often goes there as text and values. Text is compiled once from tables and statements, so it fits the dialect.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Executable, Select, Table, Text, bindparam, column, insert, select, text
+from sqlalchemy import BigInteger, Connection, Executable, Select, Table, Text, bindparam, column, insert, select, text
 from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.expression import CTE
 
 from syncline.adapters.sql.schema import PLACED_STATE
@@ -45,10 +44,11 @@ def entry_of(row: Sequence[Any]) -> JournalEntry:
         revision=row[7],
         content_hash=None if content_hash is None else Digest(content_hash.hex()),
         size=row[9],
-        executable=row[10],
+        # The driver's own rows have numbers for truths.
+        executable=row[10] == 1,
         mtime_us=row[11],
-        deleted=row[12],
-        mount=row[13],
+        deleted=row[12] == 1,
+        mount=row[13] == 1,
         actor=None if row[14] is None else UserId(row[14]),
         device=None if row[15] is None else DeviceId(row[15]),
         time_us=row[16],
@@ -89,28 +89,58 @@ def insert_text(table: Table, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
     return str(insert(table).values({name: bindparam(name) for name in names}).compile(dialect=dialect)), names
 
 
-async def insert_rows(connection: AsyncConnection, table: Table, names: tuple[str, ...], rows: list[Row]) -> None:
+def insert_rows(connection: Connection, table: Table, names: tuple[str, ...], rows: list[Row]) -> None:
     """Inserts tuples whose values stand in the order of `names`, which must be the table's own order."""
     if not rows:
         return
     statement, order = insert_text(table, connection.dialect)
     assert names == order, f"{table.name} takes {order}"
-    await connection.exec_driver_sql(statement, rows)
+    connection.exec_driver_sql(statement, rows)
 
 
-async def execute_many(connection: AsyncConnection, statement: Executable, order: tuple[str, ...], rows: list[Row]) -> None:
+def execute_many(connection: Connection, statement: Executable, order: tuple[str, ...], rows: list[Row]) -> None:
     """Runs a statement for each tuple; `order` names its bind parameters as they stand in the text."""
     if not rows:
         return
     compiled = _compiled(statement, connection.dialect)
-    assert compiled[1] == order, f"the statement takes {compiled[1]}"
-    await connection.exec_driver_sql(compiled[0], rows)
+    assert compiled.order == order, f"the statement takes {compiled.order}"
+    connection.exec_driver_sql(compiled.text, rows)
+
+
+def fetch(connection: Connection, statement: Executable, **parameters: Any) -> Sequence[Any]:
+    """All rows of a statement that is made once and kept, as the driver gives them: truths are numbers. A list fills an expanding
+    parameter."""
+    return connection.exec_driver_sql(*_filled(statement, connection.dialect, parameters)).all()
+
+
+def execute(connection: Connection, statement: Executable, **parameters: Any) -> None:
+    """Runs such a statement that gives no rows."""
+    connection.exec_driver_sql(*_filled(statement, connection.dialect, parameters))
+
+
+def _filled(statement: Executable, dialect: Dialect, parameters: dict[str, Any]) -> tuple[str, Row]:
+    text, order, preset = _compiled(statement, dialect)
+    values: list[Any] = []
+    for name in order:
+        value = parameters[name] if name in parameters else preset[name]
+        if isinstance(value, list):
+            text = text.replace(f"(__[POSTCOMPILE_{name}])", f"({', '.join('?' * len(value)) or 'NULL'})")
+            values += value
+        else:
+            values.append(value)
+    return text, tuple(values)
+
+
+class _Compiled(NamedTuple):
+    text: str
+    order: tuple[str, ...]
+    preset: dict[str, Any]
 
 
 @lru_cache(maxsize=64)
-def _compiled(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+def _compiled(statement: Executable, dialect: Dialect) -> _Compiled:
     compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-    return str(compiled), tuple(compiled.positiontup or ())
+    return _Compiled(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
 
 
 # -- Lists as tables: one parameter however long, where a list of placeholders has a bound and a row-value IN finds no index ----

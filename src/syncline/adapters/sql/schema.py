@@ -68,6 +68,8 @@ devices = Table(
     _text("refresh_hash"),
     _number("created_us"),
     _number("last_seen_us", nullable=True),
+    _text("previous_refresh_hash", nullable=True),
+    _number("rotated_us", nullable=True),
 )
 Index("devices_by_user", devices.c.user_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.sql.accounts import SqlAccounts
@@ -50,14 +50,16 @@ async def open_stores(path: Path, *, clock: Clock | None = None, ids: Ids | None
 
 async def _server_id(database: Database, ids: Ids) -> str:
     """The ULID drawn when the database was created."""
-    known = select(server.c.value).where(server.c.key == "server_id")
-    async with database.read() as connection:
-        value = await connection.scalar(known)
-    if value is not None:
-        return str(value)
-    async with database.write() as connection:
-        value = await connection.scalar(known)
+
+    def known(connection: Connection) -> str | None:
+        return connection.scalar(select(server.c.value).where(server.c.key == "server_id"))
+
+    def drawn(connection: Connection) -> str:
+        value = known(connection)
         if value is None:
             value = ids.fresh()
-            await connection.execute(insert(server).values(key="server_id", value=value))
-    return str(value)
+            connection.execute(insert(server).values(key="server_id", value=value))
+        return value
+
+    value = await database.read(known)
+    return await database.write(drawn) if value is None else value

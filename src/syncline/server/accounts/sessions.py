@@ -1,7 +1,8 @@
 """Sessions: signing in, renewing, and the live check behind every request.
 
 Laws: a request counts only while its device exists and its user is enabled, looked up at most `LIVE_S` ago; unlinking forgets
-the look-up at once and tells whoever holds open connections. A refresh token works once.
+the look-up at once and tells whoever holds open connections. A refresh token works once, and once more for a short while after
+it was replaced: the answer that brought the next one may have been lost on its way.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from syncline.server.accounts.tokens import AccessTokens, fresh_refresh_token, r
 from syncline.server.caller import Caller
 
 LIVE_S: Final = 2.0
+REFRESH_GRACE_US: Final = 60_000_000
+"""For so long a refresh token that was just replaced still gets a new pair."""
 SEEN_EVERY_US: Final = 60_000_000
 DEVICES_MAX: Final = 1000
 DEVICE_NAME_MAX_CHARS: Final = 100
@@ -91,14 +94,14 @@ class Accounts:
         return self._answer(user, device_id, refresh)
 
     async def refresh(self, token: str) -> TokenAnswer:
-        """A fresh pair for a refresh token, which ends with it. Raises `Unauthenticated`."""
+        """A fresh pair for a refresh token, which ends with it but for `REFRESH_GRACE_US`. Raises `Unauthenticated`."""
         device_id, old = refresh_device(token), refresh_hash(token)
         device = await self._store.device(device_id)
         user = await self._store.user(device.user_id) if device else None
-        if device is None or user is None or user.disabled or not same_hash(device.refresh_hash, old):
+        if device is None or user is None or user.disabled or not _may_refresh(device, old):
             raise Unauthenticated(reason="the refresh token is not valid any more")
-        fresh = fresh_refresh_token(device_id, self._chance)
-        if not await self._store.rotate_refresh(device_id, old, refresh_hash(fresh)):
+        fresh, now_us = fresh_refresh_token(device_id, self._chance), self._clock.now_us()
+        if not await self._store.rotate_refresh(device_id, old, refresh_hash(fresh), now_us=now_us, grace_us=REFRESH_GRACE_US):
             raise Unauthenticated(reason="the refresh token is not valid any more")
         return self._answer(user, device_id, fresh)
 
@@ -173,6 +176,11 @@ def normal_email(text: str) -> str:
     if not (local and at and domain) or not clean or len(email.encode(errors="replace")) > EMAIL_MAX_BYTES:
         raise InvalidRequest(message="This is not an e-mail address")
     return email
+
+
+def _may_refresh(device: DeviceRow, token_hash: str) -> bool:
+    """Whether the token is the device's last or the one before it; how old that may be, the store knows."""
+    return any(same_hash(known, token_hash) for known in (device.refresh_hash, device.previous_refresh_hash) if known)
 
 
 def _device_name(text: str) -> str:
