@@ -46,7 +46,7 @@ _NEXT: Final[tuple[tuple[type[SynclineError], str], ...]] = (
     (errors.Unavailable, "Check the network and the server, or run `syncline doctor`."),
     (errors.WrongPassword, "Check both and try again."),
     (errors.Unauthenticated, "Run `syncline login URL --email YOU`."),
-    (errors.QuotaExceeded, "Delete something, or ask whoever runs the server for more."),
+    (errors.QuotaExceeded, "Ask whoever runs the server for more: deleted files and old versions count while they are kept."),
     (errors.LocalIo, "Mend that and run the command again."),
     (errors.Corrupt, "Run the command again; if it stays, tell whoever runs the server."),
 )

@@ -570,5 +570,18 @@ def test_too_deep_is_told(world: World) -> None:
     at.mkdir(parents=True)
     observed = world.full()
     assert len(world.trees.local) == DEPTH_MAX
-    assert [problem.code for problem in observed.problems] == ["name.invalid"]
+    assert [problem.code for problem in observed.problems] == ["limit.exceeded"]
     assert "deeper" in observed.problems[0].message
+
+
+def test_a_path_too_long_for_the_system_is_told(world: World) -> None:
+    held = os.open(world.at, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir("L" * 250, dir_fd=held)
+        inner = os.open("L" * 250, os.O_RDONLY, dir_fd=held)
+        os.close(held)
+        held = inner
+    os.close(held)
+    observed = world.full()
+    assert len(world.trees.local) == 16
+    assert [problem.code for problem in observed.problems] == ["limit.exceeded"]

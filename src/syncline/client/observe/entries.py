@@ -68,8 +68,10 @@ class Entries:
             return
         problem = name_problem(name)
         path = join(visit.path, name)
-        if problem is None and path.count("/") >= DEPTH_MAX:
-            problem = f"it lies deeper than {DEPTH_MAX} folders"
+        if path.count("/") >= DEPTH_MAX:
+            message = f"It lies deeper than {DEPTH_MAX} folders, which cannot be synced. Move it up to sync it."
+            self._memory.notes.add(visit.id, name, "limit.exceeded", message)
+            return
         if problem is not None:
             self._memory.notes.add(visit.id, name, "name.invalid", f"This name cannot be synced: {problem}. Rename it to sync it.")
             return

@@ -116,8 +116,10 @@ class Settler:
             if error.errno not in _GONE and not isinstance(error, FileNotFoundError | NotADirectoryError):
                 reason = error.strerror or str(error)
                 self._scene.unreadable.append(arrival.path)
-                message = f"This folder cannot be read ({reason}): it is not synced until it can."
-                self._scene.memory.notes.add(arrival.parent, name_of(arrival.path), "folder.unreadable", message)
+                code, message = "folder.unreadable", f"This folder cannot be read ({reason}): it is not synced until it can."
+                if error.errno == errno.ENAMETOOLONG:
+                    code, message = "limit.exceeded", "Its path is longer than this system allows. Move it up to sync it."
+                self._scene.memory.notes.add(arrival.parent, name_of(arrival.path), code, message)
             return None
 
     def _is_root_of_its_own(self, arrival: Arrival, listing: Sequence[Stat]) -> bool:
