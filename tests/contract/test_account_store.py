@@ -83,6 +83,9 @@ async def test_passwords_and_disabling(stores: Stores) -> None:
     await stores.accounts.set_disabled(user.id, True)
     assert await stores.accounts.user(user.id) == msgspec.structs.replace(user, password_hash="other", disabled=True)
     await stores.accounts.set_disabled(user.id, False)
+    await stores.accounts.set_quota(user.id, 5)
+    assert await stores.accounts.user(user.id) == msgspec.structs.replace(user, password_hash="other", quota_bytes=5)
+    await stores.accounts.set_quota(user.id, user.quota_bytes)
     assert await stores.accounts.user(user.id) == msgspec.structs.replace(user, password_hash="other")
 
 

@@ -257,6 +257,9 @@ def test_a_full_account_is_refused(world: World, tmp_path: Path) -> None:
     (tmp_path / "two-mib").write_bytes(os.urandom(2 << 20))
     assert "quota" in said(poor, "put", str(tmp_path / "two-mib"), "/", code=5)
     assert "of 977 KiB used" in said(poor, "whoami", code=0)
+    more = [*world_run[:5], "quota", "poor@example.org", "4000000", "--data", str(world.server.data)]
+    subprocess.run(more, check=True, stdout=subprocess.DEVNULL)
+    said(poor, "put", str(tmp_path / "two-mib"), "/", code=0)
 
 
 # -- syncing -------------------------------------------------------------------------------------------------------------------

@@ -76,6 +76,20 @@ def disable(email: str, undo: bool, data: Path | None, config: Path | None) -> N
     click.echo(f"{'enabled' if undo else 'disabled'} {changed.email}")
 
 
+@user.command(epilog="Example: syncline admin user quota ann@example.org 50000000000 --data /srv/syncline")
+@click.argument("email")
+@click.argument("quota_bytes", metavar="BYTES", type=click.IntRange(min=0), required=False)
+@click.option("--none", "unbounded", is_flag=True, help="No bound at all, instead of BYTES.")
+@_data
+@_config
+def quota(email: str, quota_bytes: int | None, unbounded: bool, data: Path | None, config: Path | None) -> None:
+    """Set how many BYTES a person may store, from the next upload on."""
+    if (quota_bytes is None) is not unbounded:
+        raise click.UsageError("Give either BYTES or --none.")
+    changed = _with_people(_existing(data, config), None, lambda people: people.set_quota(email, quota_bytes))
+    click.echo(f"{changed.email} may store {'without bound' if quota_bytes is None else f'{quota_bytes:,} bytes'}")
+
+
 @user.command(epilog="Example: echo PASSWORD | syncline admin user passwd ann@example.org --password-stdin --data /srv/syncline")
 @click.argument("email")
 @_password

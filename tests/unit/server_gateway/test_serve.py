@@ -128,6 +128,9 @@ def test_admin_lists_and_refuses_clearly(tmp_path: Path) -> None:
         (("add", "bob@example.org", "--password-stdin"), "\n", 1, "empty"),
         (("add", "bob@example.org"), "", 2, "--password-stdin"),
         (("disable", "eve@example.org"), "", 1, "not found"),
+        (("quota", "eve@example.org", "--none"), "", 1, "not found"),
+        (("quota", "ann@example.org"), "", 2, "either BYTES or --none"),
+        (("quota", "ann@example.org", "-5"), "", 2, "No such option"),
     ):
         done = _admin(data, *arguments, stdin=stdin)
         assert done.returncode == code, (arguments, done.stderr)

@@ -110,6 +110,9 @@ class SqlAccounts(Stored):
     async def set_disabled(self, user_id: UserId, disabled: bool) -> None:
         await self._change_user(user_id, "user.disabled" if disabled else "user.enabled", disabled=disabled)
 
+    async def set_quota(self, user_id: UserId, quota_bytes: int | None) -> None:
+        await self._change_user(user_id, "user.quota", quota_bytes=quota_bytes)
+
     async def add_device(self, device: DeviceRow) -> None:
         def add(connection: Connection) -> None:
             connection.execute(

@@ -24,8 +24,7 @@ class People:
     async def add(self, email: str, password: str, *, name: str = "", quota_bytes: int | None = None) -> User:
         """A new account with an empty root. Raises `AlreadyExists`, `InvalidRequest`, `LimitExceeded`."""
         address = normal_email(email)
-        if quota_bytes is not None and quota_bytes < 0:
-            raise InvalidRequest(message="A quota cannot be negative")
+        _check_quota(quota_bytes)
         user = User(
             id=UserId(self._ids.fresh()),
             email=address,
@@ -47,6 +46,13 @@ class People:
         await self._store.set_disabled(user.id, disabled)
         return user
 
+    async def set_quota(self, email: str, quota_bytes: int | None) -> User:
+        """What they may store, from the next upload on; None is no bound. Raises `NotFound`, `InvalidRequest`."""
+        _check_quota(quota_bytes)
+        user = await self._find(email)
+        await self._store.set_quota(user.id, quota_bytes)
+        return user
+
     async def set_password(self, email: str, password: str) -> User:
         """Raises `NotFound`, `InvalidRequest`. Linked devices stay linked."""
         user = await self._find(email)
@@ -58,3 +64,8 @@ class People:
         if user is None:
             raise NotFound(what=f"An account for {email}")
         return user
+
+
+def _check_quota(quota_bytes: int | None) -> None:
+    if quota_bytes is not None and quota_bytes < 0:
+        raise InvalidRequest(message="A quota cannot be negative")
