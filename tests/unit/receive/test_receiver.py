@@ -18,7 +18,6 @@ from syncline.client.receive import content as content_module
 from syncline.client.receive import receiver as receiver_module
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
 from syncline.client.receive.ranges import RANGE_MAX_BYTES
-from syncline.client.receive.root import LANES
 from syncline.client.send.jobs import Prepared
 from syncline.model.blocks import Block, Manifest
 from syncline.model.entries import Kind, LocalNode
@@ -47,7 +46,7 @@ async def published(device: Device, remote: ContentRemote, contents: dict[str, b
 
 
 def parts(device: Device, suffix: str = ".part") -> list[Path]:
-    return sorted((device.root / ".syncline").glob(f"*/*{suffix}"))
+    return sorted((device.root / ".syncline/tmp").glob(f"*{suffix}"))
 
 
 async def test_a_small_file_comes_in_two_round_trips(device: Device, other: Device, remote: ContentRemote) -> None:
@@ -456,26 +455,6 @@ async def test_leftovers_of_earlier_runs_go_and_fresh_parts_stay(other: Device) 
         while (tmp / "feedbeef-0.new").exists():
             await asyncio.sleep(0.001)
     assert sorted(entry.name for entry in tmp.iterdir()) == ["a" * 64 + ".part", "somebody-elses"]
-
-
-async def test_lanes_are_cleared_at_the_start_and_made_again_when_removed(
-    device: Device, other: Device, remote: ContentRemote
-) -> None:
-    contents = {f"f{number}": b"%d" % number * 50 for number in range(30)}
-    wanted = await published(device, remote, contents)
-    lanes = [other.root / lane for lane in LANES]
-    for lane in lanes:
-        lane.mkdir(parents=True)
-        (lane / "feedbeef-0.new").write_bytes(b"left")
-    receiver = other.receiver()
-    async with running(receiver.run):
-        while any((lane / "feedbeef-0.new").exists() for lane in lanes):
-            await asyncio.sleep(0.001)
-        for lane in lanes:
-            lane.rmdir()
-        await receiver.submit(wanted)
-        batch = await asyncio.wait_for(receiver.results.get(), 10)
-    assert sorted(other.bytes_of(got) for got in batch) == sorted(contents.values())
 
 
 async def test_block_names_match_sha256(device: Device, other: Device, remote: ContentRemote) -> None:

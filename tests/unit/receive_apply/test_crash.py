@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
-from syncline.client.receive.root import LANES
 from syncline.client.trees.trees import Trees
 from syncline.model.ids import NodeId
 from syncline.testing.faulty import Countdown, Crash, Faulty
@@ -209,14 +208,10 @@ def test_a_start_clears_what_nobody_claims(desk: Any) -> None:
     tmp = desk.root / ".syncline/tmp"
     for name in ("abc.part", "old.part", "01ABC"):
         (tmp / name).write_bytes(b"x")
-    lane = desk.root / LANES[0]
-    lane.mkdir()
-    (lane / "fetched.new").write_bytes(b"x")
     stage = desk.root / ".syncline/stage/lost~name.txt"
     stage.write_bytes(b"the user's")
     told = desk.recover()
     assert sorted(path.name for path in tmp.iterdir()) == ["abc.part", "old.part"]
-    assert list(lane.iterdir()) == []
     assert list(desk.tree().values()) == [b"the user's"]
     assert len(told) == 1
     desk.clock.ahead_s = 25 * 3600

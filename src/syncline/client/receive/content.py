@@ -16,12 +16,12 @@ from itertools import count
 from typing import BinaryIO, Final
 
 from syncline.client.receive.fetched import Fetched, Wanted
-from syncline.client.receive.root import LANES, TMP
+from syncline.client.receive.root import TMP
 from syncline.content.digest import Buffer, Digester, digest
 from syncline.model.blocks import Block, Manifest
 from syncline.model.errors import CorruptManifest, InvalidId, SynclineError
 from syncline.model.ids import Digest, NamespaceId, NodeId, is_digest
-from syncline.model.limits import BATCH_MAX, FILE_MAX_BYTES, MIB
+from syncline.model.limits import FILE_MAX_BYTES, MIB
 from syncline.ports.clock import Chance
 from syncline.ports.local_files import LocalFiles
 
@@ -43,13 +43,8 @@ class TempNames:
     def fresh(self) -> str:
         return f"{TMP}/{self._run}{next(self._numbers):x}{NEW_SUFFIX}"
 
-    def fresh_short(self) -> str:
-        """For one of many: in a lane that others are hardly being placed from."""
-        number = next(self._numbers)
-        return f"{LANES[number // BATCH_MAX % len(LANES)]}/{self._run}{number:x}{NEW_SUFFIX}"
-
     def is_stray(self, name: str) -> bool:
-        """Whether an earlier run made the file of this name, and cannot have use for it any more."""
+        """Whether an earlier run made the file of this name in `TMP`, and cannot have use for it any more."""
         return name.endswith(NEW_SUFFIX) and not name.startswith(self._run)
 
 

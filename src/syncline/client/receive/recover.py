@@ -25,7 +25,7 @@ from syncline.client.receive.inflight import (
 )
 from syncline.client.receive.moves import Mover
 from syncline.client.receive.outcome import local_error
-from syncline.client.receive.root import LANES, STAGE, TMP
+from syncline.client.receive.root import STAGE, TMP
 from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind
@@ -207,17 +207,13 @@ class Recovery:
     def _clear_tmp(self) -> None:
         """Downloads that had not been placed go, but for young partial ones, which resume."""
         now_ns = self._clock.now_us() * 1000
-        for folder in (TMP, *LANES):
-            try:
-                entries = self._files.list_folder(folder)
-            except FileNotFoundError:
-                # A lane is made when the first file is fetched.
+        for entry in self._files.list_folder(TMP):
+            if entry.kind is Kind.DIR:
                 continue
-            for entry in entries:
-                age_s = (now_ns - entry.signature.ctime_ns) / 1e9
-                young = entry.name.endswith(PARTIAL) and age_s < PARTIAL_KEPT_S
-                if entry.kind is not Kind.DIR and not young:
-                    self._files.remove_file(join(folder, entry.name))
+            age_s = (now_ns - entry.signature.ctime_ns) / 1e9
+            if entry.name.endswith(PARTIAL) and age_s < PARTIAL_KEPT_S:
+                continue
+            self._files.remove_file(join(TMP, entry.name))
 
     def _look(self, path: str) -> Stat | None:
         try:

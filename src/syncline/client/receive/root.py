@@ -20,9 +20,6 @@ from syncline.ports.local_files import LocalFiles
 TMP: Final = f"{STATE_FOLDER}/tmp"
 TRASH: Final = f"{STATE_FOLDER}/trash"
 STAGE: Final = f"{STATE_FOLDER}/stage"
-LANES: Final = tuple(f"{STATE_FOLDER}/new-{number}" for number in range(4))
-"""Where short files lie between being fetched and being placed. Several, since a folder in which files are made while others are
-renamed out of it keeps both waiting for each other, at several times the cost of the work itself."""
 _WORKING: Final = (TMP, TRASH, STAGE)
 MARKER: Final = f"{STATE_FOLDER}/root-id"
 _MARKER_READ_BYTES: Final = 64

@@ -24,12 +24,12 @@ from syncline.client.receive.content import (
 )
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
 from syncline.client.receive.ranges import WHOLE, Need, Range, Run
-from syncline.client.receive.root import LANES, TMP
+from syncline.client.receive.root import TMP
 from syncline.content.digest import Buffer, Digester, digest
 from syncline.content.seal import open_frame_into
 from syncline.model.errors import Corrupt, CorruptManifest, DiskFull, SynclineError
 from syncline.model.ids import EMPTY_DIGEST, Digest
-from syncline.model.paths import STATE_FOLDER, parent_of
+from syncline.model.paths import STATE_FOLDER
 from syncline.ports.local_files import LocalFiles
 
 Event = tuple[Content, Fetched | SynclineError]
@@ -51,14 +51,13 @@ class Writer:
 
     def prepare(self, now_ns: int) -> None:
         """The folder for temporary files is there, without what earlier runs left and nobody can want. Raises `OSError`."""
-        for folder in (STATE_FOLDER, TMP, *LANES):
+        for folder in (STATE_FOLDER, TMP):
             with suppress(FileExistsError):
                 self._files.make_folder(folder)
-        for folder in (TMP, *LANES):
-            for entry in self._files.list_folder(folder):
-                old = entry.name.endswith(PART_SUFFIX) and entry.signature.mtime_ns < now_ns - PART_KEPT_NS
-                if old or self._names.is_stray(entry.name):
-                    self._files.remove_file(f"{folder}/{entry.name}")
+        for entry in self._files.list_folder(TMP):
+            old = entry.name.endswith(PART_SUFFIX) and entry.signature.mtime_ns < now_ns - PART_KEPT_NS
+            if old or self._names.is_stray(entry.name):
+                self._files.remove_file(f"{TMP}/{entry.name}")
 
     def open_range(self, sealed: memoryview, span: Range, into: Plain) -> tuple[list[Opened], list[Event]]:
         """Opens the blocks wanted in a range's bytes, one behind the other in `into`; those that are sound, and the damage."""
@@ -133,9 +132,9 @@ class Writer:
 
     def write_new(self, taker: Wanted, plain: Buffer) -> Fetched:
         """A temporary file with these bytes."""
-        path = self._names.fresh_short()
+        path = self._names.fresh()
         try:
-            with self._create(path) as file:
+            with self._files.create(path) as file:
                 if plain:
                     write_all(file, plain)
                 self._files.set_attributes(file, executable=taker.executable, mtime_us=taker.mtime_us)
@@ -143,14 +142,6 @@ class Writer:
             self.remove([path])
             raise
         return fetched(taker, path)
-
-    def _create(self, path: str) -> BinaryIO:
-        try:
-            return self._files.create(path)
-        except FileNotFoundError:
-            # Somebody emptied our folder under the running engine.
-            self._files.make_folder(parent_of(path))
-            return self._files.create(path)
 
     def copy(self, source_path: str, taker: Wanted) -> Fetched | None:
         """A temporary file with the bytes of the file at `source_path`, if it can be read and they hash to what `taker` wants.
