@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from mmap import mmap
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from syncline.client.local_errors import reading_error
 from syncline.client.send.upload import Piece, Upload, Window
@@ -64,7 +64,7 @@ class Reader:
     def read(self, uploads: Sequence[Upload]) -> Window:
         """A window over `uploads`, all of one namespace; only the last may be longer than a window, and is then left open."""
         window = Window(uploads[0].job.namespace)
-        if any(upload.job.signature.size > BLOCK_MIN_BYTES for upload in uploads):
+        if any(upload.job.signature.size for upload in uploads):
             window.buffer = self._lend()
         for upload in uploads:
             if upload.dropped:
@@ -121,19 +121,20 @@ class Reader:
             if self._open is None or self._open[1] is not file:
                 file.close()
 
-    def _take_small(self, upload: Upload, file: BinaryIO, window: Window) -> None:
+    def _take_small(self, upload: Upload, file: Any, window: Window) -> None:
         """A file at or under the smallest block is one block, whatever its cut."""
         size = upload.job.signature.size
-        data = file.read(size + 1)
-        while len(data) < size:
-            more = file.read(size - len(data))
-            if not more:
-                break
-            data += more
-        if len(data) != size:
+        if not size:
+            if file.read(1):
+                raise ChangedWhileRead(path=upload.job.path)
+            return
+        place = window.room(size + 1)
+        count = 0
+        while count < size and (more := file.readinto(place[count:])):
+            count += more
+        if count != size:
             raise ChangedWhileRead(path=upload.job.path)
-        if data:
-            window.pieces.append(Piece(upload, data))
+        window.add(upload, place[:size])
 
     def _take(self, upload: Upload, blocks: Iterator[memoryview], window: Window) -> bool:
         """Moves blocks into the window until it is full; whether the file has ended. A file that grew ends as changed."""

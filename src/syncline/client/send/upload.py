@@ -56,7 +56,7 @@ class Piece:
 
     __slots__ = ("data", "hash", "upload")
 
-    def __init__(self, upload: Upload, data: bytes | memoryview) -> None:
+    def __init__(self, upload: Upload, data: memoryview) -> None:
         self.upload = upload
         self.data = data
         self.hash = EMPTY_DIGEST
@@ -71,16 +71,23 @@ class Window:
     ended: list[Upload] = field(default_factory=list)
     failed: list[tuple[Upload, SynclineError]] = field(default_factory=list)
     buffer: mmap | None = None
-    """Where the pieces of long files lie."""
+    """Where the pieces lie."""
     used_bytes: int = 0
+
+    def room(self, size: int) -> memoryview:
+        """A place for so many bytes."""
+        end = self.used_bytes + size
+        if self.buffer is None or end > len(self.buffer):
+            return memoryview(bytearray(size))
+        return memoryview(self.buffer)[self.used_bytes : end]
+
+    def add(self, upload: Upload, data: memoryview) -> None:
+        """Takes a piece that lies in its `room`."""
+        self.used_bytes += len(data)
+        self.pieces.append(Piece(upload, data))
 
     def keep(self, upload: Upload, block: memoryview) -> None:
         """Takes a copy of a block that its maker is about to overwrite."""
-        end = self.used_bytes + len(block)
-        if self.buffer is None or end > len(self.buffer):
-            self.pieces.append(Piece(upload, bytes(block)))
-            return
-        place = memoryview(self.buffer)[self.used_bytes : end]
+        place = self.room(len(block))
         place[:] = block
-        self.used_bytes = end
-        self.pieces.append(Piece(upload, place))
+        self.add(upload, place)
