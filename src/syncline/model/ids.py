@@ -6,6 +6,7 @@ milliseconds, 80 bits of chance), so ids made by clients sort by birth and never
 
 from __future__ import annotations
 
+import re
 from typing import Final, NewType, TypeVar
 
 from syncline.model.errors import InvalidId
@@ -23,9 +24,9 @@ Digest = NewType("Digest", str)
 
 ULID_CHARS: Final = 26
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_VALID: Final = frozenset(_ALPHABET)
+_ULID: Final = re.compile(f"[0-7][{_ALPHABET}]{{25}}")
 _PAIRS: Final = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
-_HEX: Final = frozenset("0123456789abcdef")
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 EMPTY_DIGEST: Final = Digest("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 """The SHA-256 of no bytes: the empty file has a content hash too."""
@@ -51,7 +52,7 @@ def ulid_time_ms(text: str) -> int:
 
 
 def is_ulid(text: str) -> bool:
-    return len(text) == ULID_CHARS and text[0] <= "7" and _VALID.issuperset(text)
+    return _ULID.fullmatch(text) is not None
 
 
 def parse_ulid(kind: type[Id] | object, text: str) -> str:
@@ -62,7 +63,7 @@ def parse_ulid(kind: type[Id] | object, text: str) -> str:
 
 
 def is_digest(text: str) -> bool:
-    return len(text) == 64 and _HEX.issuperset(text)
+    return _DIGEST.fullmatch(text) is not None
 
 
 def parse_digest(text: str) -> Digest:

@@ -19,7 +19,8 @@ from syncline.model.ids import ChangesetId, DeviceId, Digest, NodeId, UserId
 EMPTY_CHAIN: Final = Digest("0" * 64)
 """The chain before the first row."""
 MODULUS: Final = 1 << 256
-_NUMBERS: Final = struct.Struct(">QQQqB")
+_LENGTHS: Final = struct.Struct(">9H")
+_NUMBERS: Final = struct.Struct(">QQQqBq")
 
 
 class JournalEntry(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -57,11 +58,14 @@ def row_bytes(entry: JournalEntry) -> bytes:
         entry.actor or "",
         entry.device or "",
     )
-    encoded = [text.encode() for text in texts]
-    lengths = struct.pack(">9H", *map(len, encoded))
+    body = "".join(texts)
+    if body.isascii():
+        lengths = _LENGTHS.pack(*map(len, texts))
+    else:
+        lengths = _LENGTHS.pack(*(len(text.encode()) for text in texts))
     flags = entry.executable | entry.deleted << 1 | entry.mount << 2
-    numbers = _NUMBERS.pack(entry.sequence, entry.revision, entry.size, entry.mtime_us, flags)
-    return b"".join((lengths, *encoded, numbers, entry.time_us.to_bytes(8, "big", signed=True)))
+    numbers = _NUMBERS.pack(entry.sequence, entry.revision, entry.size, entry.mtime_us, flags, entry.time_us)
+    return lengths + body.encode() + numbers
 
 
 def chain_after(chain: Digest, entry: JournalEntry) -> Digest:

@@ -64,7 +64,7 @@ class DoneAnswer(Struct, kw_only=True):
     packs: list[PackDone]
 
 
-class RevisionRef(Struct, kw_only=True, omit_defaults=True):
+class RevisionRef(Struct, kw_only=True, omit_defaults=True, gc=False):
     """One revision of one node; `from_block` continues a manifest that did not fit a page."""
 
     node_id: NodeId
@@ -79,7 +79,7 @@ class ManifestsRequest(Struct, kw_only=True):
     revisions: list[RevisionRef]
 
 
-class StoredBlock(Struct, kw_only=True, array_like=True):
+class StoredBlock(Struct, kw_only=True, array_like=True, gc=False):
     """A block of a manifest and where to read it: `pack` is an index into the answer's packs, `key` the block's own key."""
 
     hash: Digest
@@ -91,7 +91,7 @@ class StoredBlock(Struct, kw_only=True, array_like=True):
     key: bytes
 
 
-class RevisionManifest(Struct, kw_only=True, omit_defaults=True):
+class RevisionManifest(Struct, kw_only=True, omit_defaults=True, gc=False):
     """`next_block` says where to go on when the page ended inside this manifest. `error` is a problem code instead of blocks."""
 
     node_id: NodeId

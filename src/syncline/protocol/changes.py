@@ -26,7 +26,7 @@ def to_us(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
-class Entry(Struct, kw_only=True, omit_defaults=True):
+class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
     """A journal row on the wire: the whole placed state of a node after a change."""
 
     sequence: int

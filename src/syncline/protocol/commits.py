@@ -19,7 +19,7 @@ class Op(StrEnum):
     UNDELETE = "undelete"
 
 
-class Change(Struct, kw_only=True, frozen=True, omit_defaults=True):
+class Change(Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
     """One change. What each op takes:
 
     - create: node_id, parent_id, name, kind; files: content_hash, size, mtime, executable, blocks, cut
@@ -62,7 +62,7 @@ class CommitRequest(Struct, kw_only=True):
     expected: Expected | None = None
 
 
-class ChangeResult(Struct, kw_only=True, omit_defaults=True):
+class ChangeResult(Struct, kw_only=True, omit_defaults=True, gc=False):
     """What became of one change: the node's revision and the sequence of its last journal row.
 
     `adopted` says that an equal node with this id (create) was there already.

@@ -3,6 +3,7 @@
 Laws: every metadata table leads with `namespace_id`, its primary key too (the distribution column when a deployment shards).
 Hashes, chains and roots are 32-byte blobs, times microseconds since 1970. A node's name key is NULL while it is deleted, and its
 uniqueness is a partial index over the rows that have one, so names can swap inside a transaction. A change here is a migration.
+Migrations give partial indexes their condition on PostgreSQL too; naming that dialect here would load it into every process.
 """
 
 from __future__ import annotations
@@ -115,7 +116,6 @@ Index(
     "namespaces_unpublished",
     namespaces.c.namespace_id,
     sqlite_where=namespaces.c.head_sequence > namespaces.c.published_sequence,
-    postgresql_where=namespaces.c.head_sequence > namespaces.c.published_sequence,
 )
 
 _NAMESPACE: Final = "namespaces.namespace_id"
@@ -182,14 +182,12 @@ Index(
     nodes.c.name_key,
     unique=True,
     sqlite_where=nodes.c.name_key.is_not(None),
-    postgresql_where=nodes.c.name_key.is_not(None),
 )
 Index(
     "nodes_deleted",
     nodes.c.namespace_id,
     nodes.c.parent_id,
     sqlite_where=nodes.c.name_key.is_(None),
-    postgresql_where=nodes.c.name_key.is_(None),
 )
 
 journal = _per_namespace("journal", *_placed_state(), _blob("chain"), _blob("root"), key=("sequence",))
@@ -248,7 +246,6 @@ Index(
     "packs_granted",
     packs.c.expires_us,
     sqlite_where=packs.c.state == "granted",
-    postgresql_where=packs.c.state == "granted",
 )
 
 block_copies = Table(

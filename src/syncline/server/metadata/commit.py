@@ -77,7 +77,7 @@ class Commits:
         if settled.failures:
             raise CommitRefused(failures=[msgspec.to_builtins(failure) for failure in settled.failures])
         stamp = Stamp(caller, ChangesetId(self._ids.fresh()), now_us)
-        recorded = record(head, settled.overlay, request.changes, stamp, key=key, body_hash=body_hash)
+        recorded = record(head, settled, request.changes, stamp, key=key, body_hash=body_hash)
         await _check_quota(transaction, recorded)
         recorded.answer.cursor = self._cursor(caller, head, recorded.answer)
         answer = _encoder.encode(recorded.answer)

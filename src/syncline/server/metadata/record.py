@@ -18,7 +18,7 @@ from syncline.protocol.changes import to_time
 from syncline.protocol.commits import Change, ChangeResult, CommitAnswer
 from syncline.server.caller import Caller
 from syncline.server.metadata.drafts import Draft, Overlay
-from syncline.server.metadata.settle import Standing
+from syncline.server.metadata.settle import Settled, Standing
 
 
 class Stamp(Struct, frozen=True):
@@ -36,12 +36,13 @@ class Recorded(Struct):
     written: Written
 
 
-def record(head: Head, overlay: Overlay, changes: Sequence[Change], stamp: Stamp, *, key: str, body_hash: bytes) -> Recorded:
+def record(head: Head, settled: Settled, changes: Sequence[Change], stamp: Stamp, *, key: str, body_hash: bytes) -> Recorded:
+    overlay = settled.overlay
     rows: list[ChainedRow] = []
     keys: list[str | None] = []
     revisions: list[NewRevision] = []
     sequence, chain, root = head.sequence, head.chain, int(head.root, 16)
-    for draft in _ordered(overlay):
+    for draft in _ordered(overlay, settled.standing):
         sequence += 1
         entry = _entry(draft, sequence, stamp)
         chain = chain_after(chain, entry)
@@ -76,8 +77,7 @@ def record(head: Head, overlay: Overlay, changes: Sequence[Change], stamp: Stamp
     return Recorded(answer, written)
 
 
-def _ordered(overlay: Overlay) -> list[Draft]:
-    standing = Standing(overlay)
+def _ordered(overlay: Overlay, standing: Standing) -> list[Draft]:
     placed = [draft for draft in overlay.drafts.values() if not draft.deleted]
     deleted = [draft for draft in overlay.drafts.values() if draft.deleted]
     placed.sort(key=lambda draft: standing.of(draft.node_id) if draft.placed else 0)

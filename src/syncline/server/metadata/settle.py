@@ -27,24 +27,25 @@ ATTEMPTS_MAX: Final = 64
 
 @dataclass(slots=True)
 class Settled:
-    """Either the overlay to write, or why not."""
+    """Either the overlay to write, with how deep its nodes lie, or why not."""
 
     overlay: Overlay
+    standing: Standing
     failures: list[Failure]
 
 
 def settle(facts: Facts, changes: Sequence[Change]) -> Settled:
     failed = {index: _failure(index, changes[index], refusal) for index, refusal in _repeated(changes)}
     for _ in range(ATTEMPTS_MAX):
-        overlay, refusals = _attempt(facts, changes, failed)
+        overlay, standing, refusals = _attempt(facts, changes, failed)
         if not refusals:
             break
         failed |= {index: _failure(index, changes[index], refusal) for index, refusal in refusals.items()}
-    return Settled(overlay, [failed[index] for index in sorted(failed)])
+    return Settled(overlay, standing, [failed[index] for index in sorted(failed)])
 
 
-def _attempt(facts: Facts, changes: Sequence[Change], failed: dict[int, Failure]) -> tuple[Overlay, dict[int, Refusal]]:
-    """The overlay of the changes that have not failed yet, and those of them that fail now."""
+def _attempt(facts: Facts, changes: Sequence[Change], failed: dict[int, Failure]) -> tuple[Overlay, Standing, dict[int, Refusal]]:
+    """The overlay of the changes that have not failed yet, how deep its nodes lie, and those of the changes that fail now."""
     tried = [(index, change) for index, change in enumerate(changes) if index not in failed]
     overlay = Overlay(facts, frozenset(change.node_id for _, change in tried if change.op is Op.UNDELETE))
     refusals: dict[int, Refusal] = {}
@@ -55,9 +56,10 @@ def _attempt(facts: Facts, changes: Sequence[Change], failed: dict[int, Failure]
                     apply(overlay, index, change)
                 except Refusal as refusal:
                     refusals[index] = refusal
-    for index, judged in _judge(overlay, changes):
+    standing = Standing(overlay)
+    for index, judged in _judge(overlay, standing, changes):
         refusals.setdefault(index, judged)
-    return overlay, refusals
+    return overlay, standing, refusals
 
 
 def _repeated(changes: Sequence[Change]) -> Iterable[tuple[int, Refusal]]:
@@ -87,9 +89,8 @@ def _failure(index: int, change: Change, refusal: Refusal) -> Failure:
 # -- The final state ---------------------------------------------------------------------------------------------------------------
 
 
-def _judge(overlay: Overlay, changes: Sequence[Change]) -> Iterable[tuple[int, Refusal]]:
+def _judge(overlay: Overlay, standing: Standing, changes: Sequence[Change]) -> Iterable[tuple[int, Refusal]]:
     yield from _judge_names(overlay)
-    standing = Standing(overlay)
     for draft in overlay.drafts.values():
         if not draft.deleted:
             refusal = _judge_parent(overlay, standing, draft)
@@ -167,6 +168,9 @@ class Standing:
 
     def of(self, node_id: NodeId) -> int:
         known = self._known
+        if node_id in known:
+            found = known[node_id]
+            return 0 if found == ABOVE_CYCLE else found
         path: dict[NodeId, None] = {}
         at = node_id
         while at not in known and at not in path:
