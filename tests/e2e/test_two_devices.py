@@ -119,3 +119,23 @@ def test_sync_once_carries_a_folder_without_daemons(tmp_path: Path) -> None:
         b.run("sync", "--once")
         a.run("sync", "--once")
         assert tree(a.folder) == {}
+
+
+def test_names_that_differ_only_in_case_are_two_files_and_two_spellings_of_one_are_told(world: World) -> None:
+    a, b = world.devices
+    (a.folder / "net").mkdir()
+    (a.folder / "net" / "xt_MARK.h").write_text("target")
+    (a.folder / "net" / "xt_mark.h").write_text("match")
+    (a.folder / "Net").mkdir()
+    (a.folder / "Net" / "inside").write_text("another folder")
+    world.settle()
+    world.assert_equal()
+    assert sorted(path.name for path in (b.folder / "net").iterdir()) == ["xt_MARK.h", "xt_mark.h"]
+    (b.folder / "net" / "xt_mark.h").rename(b.folder / "net" / "XT_MARK.h")
+    world.settle()
+    world.assert_equal()
+    (a.folder / "caf\u00e9").write_text("composed")
+    (a.folder / "cafe\u0301").write_text("decomposed")
+    world.settle()
+    world.assert_equal()
+    assert {path.read_text() for path in b.folder.glob("caf*")} == {"composed", "decomposed"}

@@ -18,7 +18,7 @@ from syncline.client.commits import Committer
 from syncline.client.engine import Engine, Parts
 from syncline.client.execute import Executor
 from syncline.client.hashing import Hasher, hash_file
-from syncline.client.observe.pull import Puller
+from syncline.client.observe.pull import NAME_KEYS, Puller
 from syncline.client.observe.scan import Observer
 from syncline.client.parking import Parking
 from syncline.client.plan.describe import describe
@@ -29,6 +29,7 @@ from syncline.client.status import NamespaceStatus, Pending, PlannedStep, Status
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind, Signature
 from syncline.model.ids import Digest
+from syncline.model.paths import EXACT_KEYS, key_rule
 from syncline.ports.clock import Ids
 from syncline.ports.remote import Remote
 from syncline.protocol.changes import to_time
@@ -156,7 +157,8 @@ def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> P
     store = SqliteTreeStore(home.state_db)
     remembered = store.load()
     access = {row.namespace: row.access for row in remembered.cursors}
-    trees = Trees(credentials.root_namespace, access or None)
+    rule = key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS)))
+    trees = Trees(credentials.root_namespace, access or None, key=rule)
     trees.load(remembered.remote, remembered.local, remembered.synced)
     files = LinuxFiles(Path(link.folder))
     whereabouts = _Whereabouts(trees)

@@ -21,7 +21,7 @@ from syncline.model.entries import Kind
 from syncline.model.errors import Forbidden, Unavailable
 from syncline.model.ids import Digest, NamespaceId, NodeId, PackId
 from syncline.model.limits import BATCH_MAX, GIB, PACKS_IN_FLIGHT
-from syncline.model.paths import check_name, name_key, parent_of
+from syncline.model.paths import check_name, exact_key, parent_of
 from syncline.ports.clock import Chance
 from syncline.protocol.changes import to_time
 from syncline.protocol.commits import Change, Op
@@ -101,7 +101,7 @@ class Uploader:
     async def _change(self, read: Cut, made: dict[NamespaceId, list[Change]]) -> tuple[NamespaceId, Change | None]:
         folder_path, name = parent_of(read.source.remote), check_name(read.source.remote.rpartition("/")[2])
         namespace, parent = await self._folder(folder_path, made)
-        there = self._present.get(folder_path, {}).get(name_key(name))
+        there = self._present.get(folder_path, {}).get(exact_key(name))
         common: dict[str, Any] = {
             "content_hash": read.content_hash,
             "size": read.size,
@@ -141,7 +141,7 @@ class Uploader:
         """Asks the server only where what is known of the parent does not say it already."""
         siblings = self._present.get(parent_of(path)) if path else None
         if siblings is not None:
-            found = siblings.get(name_key(path.rpartition("/")[2]))
+            found = siblings.get(exact_key(path.rpartition("/")[2]))
         else:
             found = await self._files.find_or_none(path or "/")
         if found is not None and not found.is_folder:
@@ -149,7 +149,7 @@ class Uploader:
         return found
 
     async def _listed(self, folder: Found) -> dict[str, Found]:
-        return {name_key(entry.name): inside(folder, entry) for entry in await self._files.children(folder)}
+        return {exact_key(entry.name): inside(folder, entry) for entry in await self._files.children(folder)}
 
     # -- how it gets there ---------------------------------------------------------------------------------------------
 

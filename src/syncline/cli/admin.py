@@ -37,16 +37,27 @@ def user() -> None:
 @click.argument("email")
 @click.option("--name", default="", help="How others see them (default: the part before the @).")
 @click.option("--quota", type=click.IntRange(min=0), metavar="BYTES", help="What they may store; unlimited without it.")
+@click.option("--fold-names", is_flag=True, help="Let names that differ only in case collide, as on macOS and Windows.")
 @click.option("--json", "as_json", is_flag=True, help="Print the new account as JSON.")
 @_password
 @_data
 @_config
 def add(
-    email: str, name: str, quota: int | None, as_json: bool, password_stdin: bool, data: Path | None, config: Path | None
+    email: str,
+    name: str,
+    quota: int | None,
+    fold_names: bool,
+    as_json: bool,
+    password_stdin: bool,
+    data: Path | None,
+    config: Path | None,
 ) -> None:
     """Add a person."""
     password = _read_password(password_stdin)
-    added = _with_people(data, config, lambda people: people.add(email, password, name=name, quota_bytes=quota))
+    from syncline.model.paths import EXACT_KEYS, FOLDED_KEYS
+
+    rule = FOLDED_KEYS if fold_names else EXACT_KEYS
+    added = _with_people(data, config, lambda people: people.add(email, password, name=name, quota_bytes=quota, name_keys=rule))
     click.echo(json.dumps(_facts(added)) if as_json else f"added {added.email} ({added.id})")
 
 

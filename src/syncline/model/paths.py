@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
-from syncline.model.errors import InvalidName
+from syncline.model.errors import InvalidName, InvalidRequest
 from syncline.model.limits import NAME_MAX_BYTES
 from syncline.model.unicode14 import unassigned_in_unicode_14
 
-NAME_KEY_VERSION: Final = 1
+FOLDED_KEYS: Final = 1
+EXACT_KEYS: Final = 2
+NAME_KEY_VERSION: Final = EXACT_KEYS
+"""Which rule a new namespace takes. With exact keys `Makefile` and `makefile` are two files, as on the disks of Linux; with folded
+keys they collide everywhere, as on those of macOS and Windows."""
 STATE_FOLDER: Final = ".syncline"
 """Syncline's own folder in a synced root: never synced, never writable from remote."""
 
@@ -26,21 +31,41 @@ _IGNORABLE: Final = re.compile(
 _NATIVE_TABLES: Final = unicodedata.unidata_version == "14.0.0"
 
 
+def key_rule(version: int) -> Callable[[str], str]:
+    """The rule of a namespace's key version: names collide where their keys are equal. Raises `InvalidRequest` for an unknown
+    one."""
+    rule = {FOLDED_KEYS: name_key, EXACT_KEYS: exact_key}.get(version)
+    if rule is None:
+        raise InvalidRequest(message=f"This version of Syncline does not know rule {version} for names; bring it up to date")
+    return rule
+
+
+def exact_key(name: str) -> str:
+    """NFC(name), so that only spellings of one name collide, over code points assigned in Unicode 14."""
+    return name if name.isascii() else _by_known_parts(name, _compose)
+
+
 def name_key(name: str) -> str:
     """NFC(casefold(NFD(name))) over code points assigned in Unicode 14; others stay as they are."""
-    if name.isascii():
-        return name.lower()
+    return name.lower() if name.isascii() else _by_known_parts(name, _fold)
+
+
+def _by_known_parts(name: str, rule: Callable[[str], str]) -> str:
     if _NATIVE_TABLES:
-        return _fold(name)
+        return rule(name)
     parts: list[str] = []
     known: list[str] = []
     for char in name:
         if unassigned_in_unicode_14(ord(char)):
-            parts += (_fold("".join(known)), char)
+            parts += (rule("".join(known)), char)
             known.clear()
         else:
             known.append(char)
-    return "".join((*parts, _fold("".join(known))))
+    return "".join((*parts, rule("".join(known))))
+
+
+def _compose(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _fold(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from syncline.model.ids import DeviceId, NamespaceId, UserId
+from syncline.model.paths import NAME_KEY_VERSION
 
 
 class User(Struct, frozen=True, kw_only=True):
@@ -34,9 +35,9 @@ class DeviceRow(Struct, frozen=True, kw_only=True):
 
 
 class AccountStore(Protocol):
-    async def add_user(self, user: User) -> None:
+    async def add_user(self, user: User, *, name_keys: int = NAME_KEY_VERSION) -> None:
         """Adds the user, their root namespace (fresh epoch, sequence 0, empty chain and root) and OWNER membership, in one
-        transaction. Raises `AlreadyExists` when the e-mail address is taken."""
+        transaction; `name_keys` is its rule for colliding names. Raises `AlreadyExists` when the e-mail address is taken."""
         ...
 
     async def user(self, user_id: UserId) -> User | None: ...

@@ -40,6 +40,7 @@ class Head(Struct, frozen=True, kw_only=True):
     chain: Digest
     root: str
     pruned_sequence: int = 0
+    name_key_version: int = 1
 
 
 class ChainedRow(Struct, frozen=True, gc=False):

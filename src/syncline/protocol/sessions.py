@@ -71,6 +71,8 @@ class Namespace(Struct, kw_only=True):
     sequence: int
     chain: Digest
     root: str
+    name_key_version: int = 1
+    """The rule by which names collide in it (`model.paths.key_rule`)."""
 
 
 class Namespaces(Struct, kw_only=True):

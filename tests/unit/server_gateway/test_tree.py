@@ -117,7 +117,7 @@ async def test_commits_need_a_key_and_are_done_once(ann: SignedIn) -> None:
 
 async def test_a_refusal_names_the_change_and_whoever_is_in_the_way(ann: SignedIn) -> None:
     await commit(ann, create_folder(ann.root, "Folder"))
-    status, problem = await commit(ann, create_folder(ann.root, "folder"))
+    status, problem = await commit(ann, create_folder(ann.root, "Folder"))
     assert (status, problem["code"]) == (409, "commit.refused")
     assert (problem["failures"][0]["code"], problem["failures"][0]["by"]["name"]) == ("name.taken", "Folder")
 

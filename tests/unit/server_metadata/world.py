@@ -19,6 +19,7 @@ from syncline.model.entries import Kind
 from syncline.model.errors import CommitRefused
 from syncline.model.ids import EMPTY_DIGEST, DeviceId, Digest, NamespaceId, NodeId, PackId, UserId, ulid
 from syncline.model.journal import EMPTY_CHAIN, JournalEntry, chain_over, node_term, root_text
+from syncline.model.paths import FOLDED_KEYS
 from syncline.ports.account_store import User
 from syncline.ports.clock import Ids
 from syncline.ports.pack_store import PackRow
@@ -100,7 +101,7 @@ class World:
             self.named[name] = NodeId(ulid(START_US // 1000, hashlib.sha256(name.encode()).digest()[:10]))
         return self.named[name]
 
-    async def person(self, name: str, quota_bytes: int | None = None) -> Member:
+    async def person(self, name: str, quota_bytes: int | None = None, *, name_keys: int = FOLDED_KEYS) -> Member:
         user = UserId(self.ids.fresh())
         namespace = NamespaceId(self.ids.fresh())
         await self.stores.accounts.add_user(
@@ -112,7 +113,8 @@ class World:
                 root_namespace=namespace,
                 created_us=self.machine.now_us(),
                 quota_bytes=quota_bytes,
-            )
+            ),
+            name_keys=name_keys,
         )
         return Member(self, Caller(user, DeviceId(self.ids.fresh())), namespace)
 

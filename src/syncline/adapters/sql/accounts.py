@@ -50,15 +50,15 @@ class SqlAccounts(Stored):
     async def server_id(self) -> str:
         return self._server_id
 
-    async def add_user(self, user: User) -> None:
+    async def add_user(self, user: User, *, name_keys: int = NAME_KEY_VERSION) -> None:
         try:
-            await self._database.write(lambda connection: self._add_user(connection, user))
+            await self._database.write(lambda connection: self._add_user(connection, user, name_keys))
         except IntegrityError as error:
             if "email" not in str(error.orig):
                 raise
             raise AlreadyExists(what=user.email) from error
 
-    def _add_user(self, connection: Connection, user: User) -> None:
+    def _add_user(self, connection: Connection, user: User, name_keys: int) -> None:
         connection.execute(
             insert(users).values(
                 user_id=user.id,
@@ -83,7 +83,7 @@ class SqlAccounts(Stored):
                 pruned_sequence=0,
                 chain=_ZERO,
                 root=_ZERO,
-                name_key_version=NAME_KEY_VERSION,
+                name_key_version=name_keys,
                 used_bytes=0,
                 created_us=user.created_us,
             )

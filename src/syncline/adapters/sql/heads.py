@@ -30,6 +30,7 @@ def member_heads() -> Select[Any]:
             namespaces.c.chain,
             namespaces.c.root,
             namespaces.c.pruned_sequence,
+            namespaces.c.name_key_version,
         )
         .select_from(joined)
         .where(members.c.user_id == bindparam("user"))
@@ -55,6 +56,7 @@ def head_of(row: Any) -> Head:
         chain=Digest(row[7].hex()),
         root=row[8].hex(),
         pruned_sequence=row[9],
+        name_key_version=row[10],
     )
 
 

@@ -12,7 +12,7 @@ from syncline.model.entries import Kind, LocalNode, Signature
 from syncline.model.errors import SynclineError
 from syncline.model.ids import Digest, NodeId
 from syncline.model.limits import BLOCK_MAX_BYTES, CLOSED_QUIET_S, DEPTH_MAX
-from syncline.model.paths import join, name_key, name_problem
+from syncline.model.paths import join, name_problem
 from syncline.ports.local_files import Stat
 
 _FRESH_NS = int(CLOSED_QUIET_S * 1e9)
@@ -122,7 +122,7 @@ class Entries:
 
     def _is_tracked(self, folder: NodeId, name: str) -> bool:
         """Whether the synced or the remote tree has something at this place, even if its folder is not yet known to be theirs."""
-        trees, key = self._trees, name_key(name)
+        trees, key = self._trees, self._trees.key(name)
         if trees.synced.keyed(folder, key) or trees.remote.keyed(folder, key):
             return True
         if folder == trees.root or folder in trees.remote:
@@ -133,7 +133,7 @@ class Entries:
             node = trees.local.get(at)
             if node is None:
                 return False
-            names.append(name_key(node.name))
+            names.append(trees.key(node.name))
             at = node.parent
         for each in (*reversed(names), key):
             found = trees.remote.keyed(at, each)

@@ -28,14 +28,17 @@ from syncline.model.entries import RemoteNode
 from syncline.model.errors import Corrupt, CorruptCursor, CursorReset, HistoryExpired
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry, chain_over
+from syncline.model.paths import key_rule
 from syncline.ports.remote import Remote
-from syncline.ports.tree_store import CursorRow, TreeStore
+from syncline.ports.tree_store import Changes, CursorRow, TreeStore
 from syncline.protocol.sessions import Namespace
 
 log = structlog.get_logger(__name__)
 
 SNAPSHOT_PAGES_MAX: Final = 100_000
 REPLAY_PAGES_MAX: Final = 1_000_000
+NAME_KEYS: Final = "name_key_version"
+"""Where the store remembers by which rule names collide."""
 _LOST_MEMORY: Final = frozenset(("history_diverged", "epoch_changed"))
 
 
@@ -78,6 +81,11 @@ class Puller:
             if known is not None and (known.access, known.name) != (space.access, space.name):
                 self.cursors[space.id] = replace(known, name=space.name, access=space.access)
         self._spaces = {space.id: space for space in answer.namespaces}
+        own = self._spaces[NamespaceId(self._trees.root)]
+        rule = key_rule(own.name_key_version)
+        if rule is not self._trees.key:
+            await asyncio.to_thread(self._store.write, Changes(meta_put={NAME_KEYS: str(own.name_key_version)}))
+            self._trees.use_key(rule)
 
     def expect(self, booking: Booking) -> None:
         """A changeset of this device is, or will be, in the journal."""

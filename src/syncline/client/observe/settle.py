@@ -11,7 +11,7 @@ from syncline.client.observe.scene import Scene, Visit, file_node, folder_node
 from syncline.model.entries import Kind, LocalNode
 from syncline.model.ids import NodeId
 from syncline.model.limits import LIMBO_S
-from syncline.model.paths import STATE_FOLDER, join, name_key, name_of
+from syncline.model.paths import STATE_FOLDER, join, name_of
 from syncline.ports.local_files import Stat
 
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
@@ -165,7 +165,7 @@ class Settler:
 
     def _is_certain(self, node: LocalNode) -> bool:
         """Whether there is nothing to wait for: its very name is taken, or everything was just listed and its folder rested."""
-        for twin in self._trees.local.keyed(node.parent, name_key(node.name)):
+        for twin in self._trees.local.keyed(node.parent, self._trees.key(node.name)):
             if twin not in self._scene.missing.roots:
                 return True
         if not self._scene.full:

@@ -15,7 +15,7 @@ from syncline.client.plan.steps import Adopt, Forget, Hash, MakeFolder, Relocate
 from syncline.client.plan.view import View
 from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
-from syncline.model.paths import name_key, name_problem
+from syncline.model.paths import name_problem
 
 Rule = Callable[[View, NodeId, RemoteNode | None, LocalNode | None, SyncedNode | None], None]
 
@@ -246,7 +246,7 @@ def _make_way(view: View, decision: Decision, here: LocalNode) -> None:
     below = view.local.descendants(here.id)
     if any(node.id in view.busy for node in below):
         view.waiting += 1
-    elif view.remote.keyed(here.parent, name_key(here.name)):
+    elif view.remote.keyed(here.parent, view.trees.key(here.name)):
         name = view.take_name(here.parent, here.name, "conflict")
         view.aside.append(Relocate(node=here.id, parent=here.parent, name=name, why=f"makes way, {decision.why}"))
 
@@ -259,7 +259,7 @@ def _kept_folder(view: View, namespace: NamespaceId, decision: Decision) -> Node
     mount = view.remote.get(NodeId(namespace)) or view.synced.get(NodeId(namespace)) or view.local.get(NodeId(namespace))
     name = view.context.kept_names.get(namespace) or (mount.name if mount is not None else "a shared folder")
     wanted = f"Kept from {name}"
-    key = name_key(wanted)
+    key = view.trees.key(wanted)
     for node_id in view.local.keyed(view.root, key):
         if view.local[node_id].kind is Kind.DIR and not view.is_absent(node_id):
             view.kept_folders[namespace] = node_id

@@ -11,7 +11,6 @@ from syncline.client.plan.steps import Hash, Link
 from syncline.client.plan.view import View
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
-from syncline.model.paths import name_key
 
 
 def settle_names(view: View) -> None:
@@ -25,7 +24,7 @@ def settle_names(view: View) -> None:
                 continue
             assert decision.here is not None
             decision.parent, decision.name = decision.here.parent, decision.here.name
-        decision.key = key = name_key(decision.name)
+        decision.key = key = view.trees.key(decision.name)
         spot = (decision.parent, key)
         other = spots.get(spot)
         if other is None:
@@ -57,7 +56,7 @@ def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> Non
             else:
                 _rename(view, rival, _is_twin(view, rival, resting))
         return
-    rivals.sort(key=lambda rival: _claim(rival, spot))
+    rivals.sort(key=lambda rival: _claim(view, rival, spot))
     keeper = rivals[0]
     for rival in rivals[1:]:
         if not _is_same(view, rival, keeper):
@@ -72,11 +71,11 @@ def _resting(view: View, spot: tuple[NodeId, str]) -> NodeId | None:
     return None
 
 
-def _claim(rival: Decision, spot: tuple[NodeId, str]) -> tuple[int, int, str]:
+def _claim(view: View, rival: Decision, spot: tuple[NodeId, str]) -> tuple[int, int, str]:
     """Sorts the keeper first: on the server at this place, then at its last agreed place, then the eldest."""
     there, base = rival.there, rival.base
-    on_server = there is not None and (there.parent, name_key(there.name)) == spot
-    agreed = base is not None and (base.parent, name_key(base.name)) == spot
+    on_server = there is not None and (there.parent, view.trees.key(there.name)) == spot
+    agreed = base is not None and (base.parent, view.trees.key(base.name)) == spot
     return (not on_server, not agreed, rival.id)
 
 
@@ -87,7 +86,7 @@ def _is_twin(view: View, rival: Decision, keeper: NodeId) -> bool:
         rival.here is not None
         and other is not None
         and other.parent == rival.here.parent
-        and name_key(other.name) == name_key(rival.here.name)
+        and view.trees.key(other.name) == view.trees.key(rival.here.name)
     )
 
 
@@ -132,7 +131,7 @@ def _rename(view: View, rival: Decision, twin: bool) -> None:
         return
     mark = "case" if twin else "selective" if _meets_excluded(view, rival) else "conflict"
     rival.name = view.take_name(rival.parent, rival.name, mark)
-    rival.key = name_key(rival.name)
+    rival.key = view.trees.key(rival.name)
     rival.place = Place.CONFLICT
     rival.why = {"case": "case conflict", "selective": "selective sync conflict", "conflict": f"name taken, {rival.why}"}[mark]
 

@@ -133,7 +133,7 @@ class Disk:
             inside = self._way_out(op)
             if inside is not None:
                 return inside
-        key = op.key or name_key(op.name)
+        key = op.key or self.view.trees.key(op.name)
         occupant = self._occupant(parent, key, op.id)
         if occupant is not None:
             if not self.view.is_absent(occupant):
@@ -163,7 +163,7 @@ class Disk:
         if self.view.context.case_sensitive_disk or op.id in self._staged:
             return
         assert op.here is not None
-        if op.here.parent == parent and name_key(op.here.name) == key:
+        if op.here.parent == parent and name_key(op.here.name) == name_key(op.name):
             self.structure.append(Stage(node=op.id, why=op.why))
 
     def _can_take(self, folder: NodeId) -> bool:

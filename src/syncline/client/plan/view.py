@@ -14,7 +14,7 @@ from syncline.client.plan.steps import Report, Step
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind
 from syncline.model.ids import Digest, NamespaceId, NodeId
-from syncline.model.paths import case_conflict_name, conflict_name, name_key, name_problem
+from syncline.model.paths import case_conflict_name, conflict_name, name_problem
 
 COPY_MARK: Final = "'s conflicted copy "
 NAMES_TRIED_MAX: Final = 10_000
@@ -198,7 +198,7 @@ class View:
                 tried = _selective_name(name, number + 1)
             else:
                 tried = conflict_name(name, self.context.device, self.context.today, number + (mark != "plain"))
-            key = name_key(tried)
+            key = self.trees.key(tried)
             if self._is_free(folder, key):
                 break
         self._named.setdefault(folder, set()).add(key)

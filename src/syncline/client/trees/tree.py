@@ -7,7 +7,7 @@ page may bring a child and its parent in one breath (`problems` checks a tree wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
@@ -21,7 +21,8 @@ N = TypeVar("N", RemoteNode, LocalNode, SyncedNode)
 class Tree(Generic[N]):
     """A mutable tree of frozen nodes. Iteration is in order of insertion unless said otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Callable[[str], str] = name_key) -> None:
+        self._key = key
         self._nodes: dict[NodeId, N] = {}
         self._children: dict[NodeId, dict[str, NodeId | tuple[NodeId, ...]]] = {}
         self._by_content: dict[Digest, NodeId | tuple[NodeId, ...]] = {}
@@ -50,7 +51,7 @@ class Tree(Generic[N]):
             self._unindex(old, node)
         self._nodes[node.id] = node
         if old is None or old.parent != node.parent or old.name != node.name:
-            _add(self._children.setdefault(node.parent, {}), name_key(node.name), node.id)
+            _add(self._children.setdefault(node.parent, {}), self._key(node.name), node.id)
         if node.content_hash is not None and (old is None or old.content_hash != node.content_hash):
             _add(self._by_content, node.content_hash, node.id)
 
@@ -60,6 +61,13 @@ class Tree(Generic[N]):
         if old is not None:
             self._unindex(old, None)
         return old
+
+    def use_key(self, key: Callable[[str], str]) -> None:
+        """Finds children by another rule from now on."""
+        self._key = key
+        self._children.clear()
+        for node in self._nodes.values():
+            _add(self._children.setdefault(node.parent, {}), key(node.name), node.id)
 
     def clear(self) -> None:
         self._nodes.clear()
@@ -72,7 +80,7 @@ class Tree(Generic[N]):
 
     def child(self, parent: NodeId, name: str) -> N | None:
         """The child with exactly this name."""
-        for node_id in self.keyed(parent, name_key(name)):
+        for node_id in self.keyed(parent, self._key(name)):
             node = self._nodes[node_id]
             if node.name == name:
                 return node
@@ -138,7 +146,7 @@ class Tree(Generic[N]):
     def _unindex(self, old: N, new: N | None) -> None:
         if new is None or new.parent != old.parent or new.name != old.name:
             siblings = self._children[old.parent]
-            _drop(siblings, name_key(old.name), old.id)
+            _drop(siblings, self._key(old.name), old.id)
             if not siblings:
                 del self._children[old.parent]
         if old.content_hash is not None and (new is None or new.content_hash != old.content_hash):

@@ -6,27 +6,42 @@ changed since the last `drain` can be written to the store in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from syncline.client.trees.tree import N, Tree
 from syncline.model.entries import Access, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.paths import name_key
 from syncline.ports.tree_store import Changes
 
 
 class Trees:
     """Remote, local and synced trees below one root namespace, and the access held in each namespace."""
 
-    def __init__(self, root: NamespaceId, access: Mapping[NamespaceId, Access] | None = None) -> None:
+    def __init__(
+        self, root: NamespaceId, access: Mapping[NamespaceId, Access] | None = None, *, key: Callable[[str], str] = name_key
+    ) -> None:
+        """`key` is the rule by which names collide (`model.paths.key_rule`)."""
         self.root = NodeId(root)
-        self.remote: Tree[RemoteNode] = Tree()
-        self.local: Tree[LocalNode] = Tree()
-        self.synced: Tree[SyncedNode] = Tree()
+        self.key = key
+        self.remote: Tree[RemoteNode] = Tree(key)
+        self.local: Tree[LocalNode] = Tree(key)
+        self.synced: Tree[SyncedNode] = Tree(key)
         self.access: dict[NamespaceId, Access] = dict(access or {root: Access.OWNER})
         """Namespaces this device may see. One that is missing here was lost: its absence is no delete."""
         self.open: set[NodeId] = set()
         """Nodes that may differ between the trees. The planner closes those it finds in agreement."""
         self._touched: tuple[set[NodeId], set[NodeId], set[NodeId]] = (set(), set(), set())
+
+    def use_key(self, key: Callable[[str], str]) -> None:
+        """Another rule for names; what was settled under the old one is looked at again."""
+        if key is self.key:
+            return
+        self.key = key
+        self.remote.use_key(key)
+        self.local.use_key(key)
+        self.synced.use_key(key)
+        self.open.update(self.remote.ids(), self.local.ids(), self.synced.ids())
 
     def put_remote(self, node: RemoteNode) -> None:
         self.remote.put(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from syncline.model.errors import InvalidRequest, NotFound
 from syncline.model.ids import NamespaceId, UserId
+from syncline.model.paths import NAME_KEY_VERSION
 from syncline.ports.account_store import AccountStore, User
 from syncline.ports.clock import Clock, Ids
 from syncline.server.accounts.passwords import Passwords
@@ -21,8 +22,11 @@ class People:
         self._ids = ids
         self._passwords = Passwords()
 
-    async def add(self, email: str, password: str, *, name: str = "", quota_bytes: int | None = None) -> User:
-        """A new account with an empty root. Raises `AlreadyExists`, `InvalidRequest`, `LimitExceeded`."""
+    async def add(
+        self, email: str, password: str, *, name: str = "", quota_bytes: int | None = None, name_keys: int = NAME_KEY_VERSION
+    ) -> User:
+        """A new account with an empty root, in which names collide by the rule `name_keys`. Raises `AlreadyExists`,
+        `InvalidRequest`, `LimitExceeded`."""
         address = normal_email(email)
         _check_quota(quota_bytes)
         user = User(
@@ -34,7 +38,7 @@ class People:
             created_us=self._clock.now_us(),
             quota_bytes=quota_bytes,
         )
-        await self._store.add_user(user)
+        await self._store.add_user(user, name_keys=name_keys)
         return user
 
     async def all(self) -> list[User]:

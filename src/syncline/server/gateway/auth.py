@@ -1,28 +1,29 @@
-"""The guard: before a body is read, who asks is settled, by the token and by a live look at its device."""
+"""The guard: before a body is read, who asks is settled, by the token and by a live look at its device.
+
+It stands before the route as `before_request`: Litestar copies a whole route for each of its own guards, at every request.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
-
-from litestar.connection import ASGIConnection
-from litestar.handlers.base import BaseRouteHandler
+from typing import TypeAlias
 
 from syncline.model.errors import Unauthenticated
 from syncline.server.accounts.sessions import Accounts
+from syncline.server.gateway.wire import Asked
 
-Guard: TypeAlias = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
+Guard: TypeAlias = Callable[[Asked], Awaitable[None]]
 
 
 def signed_in(accounts: Accounts) -> Guard:
     """A guard that lets signed-in devices pass, and says to the route who they are. Raises `Unauthenticated`."""
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    async def guard(request: Asked) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(reason="this needs an access token")
         session = await accounts.authenticate(token.strip())
-        connection.scope["user"] = session.caller
-        connection.scope["auth"] = session
+        request.scope["user"] = session.caller
+        request.scope["auth"] = session
 
     return guard

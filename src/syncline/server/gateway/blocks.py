@@ -25,26 +25,26 @@ from syncline.server.gateway.wire import Asked
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
-    guards = [signed_in(services.accounts)]
+    guard = signed_in(services.accounts)
 
-    @post("/v1/blocks/missing", status_code=200, guards=guards, tags=["blocks"])
+    @post("/v1/blocks/missing", status_code=200, before_request=guard, tags=["blocks"])
     async def missing(request: Asked, data: JSONBody[MissingRequest]) -> MissingAnswer:
         """Which of these blocks the caller must send."""
         return await services.granting.missing(request.user, data)
 
-    @post("/v1/packs", status_code=200, guards=guards, tags=["blocks"])
+    @post("/v1/packs", status_code=200, before_request=guard, tags=["blocks"])
     async def grant(request: Asked, data: JSONBody[GrantRequest]) -> GrantAnswer:
         """A presigned PUT for each finished pack."""
         answer = await services.granting.grant(request.user, data)
         _complete([pack.put for pack in answer.packs], request.base(services.public_url))
         return answer
 
-    @post("/v1/packs/done", status_code=200, guards=guards, tags=["blocks"])
+    @post("/v1/packs/done", status_code=200, before_request=guard, tags=["blocks"])
     async def done(request: Asked, data: JSONBody[DoneRequest]) -> DoneAnswer:
         """Has the server ask the store for these packs. Idempotent."""
         return await services.receiving.done(request.user, data)
 
-    @post("/v1/manifests", status_code=200, guards=guards, tags=["blocks"])
+    @post("/v1/manifests", status_code=200, before_request=guard, tags=["blocks"])
     async def manifests(request: Asked, data: JSONBody[ManifestsRequest]) -> ManifestsAnswer:
         """The blocks of these revisions, where to read them, and their keys."""
         answer = await services.fetching.manifests(request.user, data)

@@ -22,14 +22,14 @@ Limit = Annotated[int, QueryParameter(ge=1, le=BATCH_MAX)]
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     metadata = services.metadata
-    guards = [signed_in(services.accounts)]
+    guard = signed_in(services.accounts)
 
-    @get("/v1/namespaces", guards=guards, tags=["changes"])
+    @get("/v1/namespaces", before_request=guard, tags=["changes"])
     async def namespaces(request: Asked) -> Namespaces:
         """The namespaces the caller may see, each with its head: sequence, chain and Merkle root."""
         return await metadata.namespaces(request.user)
 
-    @get("/v1/changes", guards=guards, tags=["changes"])
+    @get("/v1/changes", before_request=guard, tags=["changes"])
     async def changes(
         request: Asked,
         namespace: FromQuery[NamespaceId | None] = None,
@@ -39,12 +39,12 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         """One namespace's journal after a cursor; without one, from the beginning. Pages never split a changeset."""
         return await metadata.changes(request.user, namespace, cursor, limit)
 
-    @get("/v1/changes/latest", guards=guards, tags=["changes"])
+    @get("/v1/changes/latest", before_request=guard, tags=["changes"])
     async def latest(request: Asked, namespace: FromQuery[NamespaceId | None] = None) -> LatestAnswer:
         """The head, and the cursor that stands there."""
         return await metadata.latest(request.user, namespace)
 
-    @get("/v1/snapshot", guards=guards, tags=["changes"])
+    @get("/v1/snapshot", before_request=guard, tags=["changes"])
     async def snapshot(
         request: Asked,
         namespace: FromQuery[NamespaceId | None] = None,
@@ -54,12 +54,12 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         """The live nodes, page by page, and the cursor to go on from."""
         return await metadata.snapshot(request.user, namespace, page, limit)
 
-    @get("/v1/notifications/poll", guards=guards, tags=["changes"])
+    @get("/v1/notifications/poll", before_request=guard, tags=["changes"])
     async def poll_one(request: Asked, cursor: FromQuery[list[str]], timeout: FromQuery[int] = 60) -> PollAnswer:
         """Waits until a namespace moves past its cursor, or `timeout` seconds."""
         return await services.polling.poll(request.user, PollRequest(cursors=cursor, timeout=timeout))
 
-    @post("/v1/notifications/poll", status_code=200, guards=guards, tags=["changes"])
+    @post("/v1/notifications/poll", status_code=200, before_request=guard, tags=["changes"])
     async def poll(request: Asked, data: JSONBody[PollRequest]) -> PollAnswer:
         """The same for many cursors."""
         return await services.polling.poll(request.user, data)

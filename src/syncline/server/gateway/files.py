@@ -24,14 +24,14 @@ IdempotencyKey = Annotated[str, HeaderParameter(name="Idempotency-Key", min_leng
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     metadata = services.metadata
-    guards = [signed_in(services.accounts)]
+    guard = signed_in(services.accounts)
 
-    @post("/v1/files/commit", status_code=200, guards=guards, tags=["files"])
+    @post("/v1/files/commit", status_code=200, before_request=guard, tags=["files"])
     async def commit(request: Asked, data: JSONBody[CommitRequest], idempotency_key: IdempotencyKey) -> CommitAnswer:
         """Applies a changeset: all of it, or nothing."""
         return await metadata.commit(request.user, data, idempotency_key)
 
-    @get("/v1/metadata", guards=guards, tags=["files"])
+    @get("/v1/metadata", before_request=guard, tags=["files"])
     async def node(
         request: Asked,
         path: FromQuery[str | None] = None,
@@ -46,7 +46,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         assert node_id is not None
         return await metadata.metadata_by_id(request.user, node_id, namespace)
 
-    @get("/v1/folders/{folder:str}/children", guards=guards, tags=["files"])
+    @get("/v1/folders/{folder:str}/children", before_request=guard, tags=["files"])
     async def children(
         request: Asked,
         folder: FromPath[str],
@@ -57,7 +57,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         """A folder's live children by name; the root folder's id is its namespace's."""
         return await metadata.children(request.user, namespace, NodeId(folder), page, limit)
 
-    @get("/v1/files/{file:str}/versions", guards=guards, tags=["files"])
+    @get("/v1/files/{file:str}/versions", before_request=guard, tags=["files"])
     async def versions(request: Asked, file: FromPath[str], namespace: FromQuery[NamespaceId | None] = None) -> Versions:
         """A file's revisions, newest first."""
         return await metadata.versions(request.user, namespace, NodeId(file))

@@ -18,7 +18,7 @@ from syncline.server.gateway.wire import Asked
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     accounts = services.accounts
-    guards = [signed_in(accounts)]
+    guard = signed_in(accounts)
 
     @post("/v1/auth/token", status_code=200, tags=["identity"], security=[{}])
     async def sign_in(request: Asked, data: JSONBody[TokenRequest]) -> TokenAnswer:
@@ -35,7 +35,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         """The public keys that access tokens are signed with."""
         return accounts.tokens.jwks()
 
-    @get("/v1/me", guards=guards, tags=["identity"])
+    @get("/v1/me", before_request=guard, tags=["identity"])
     async def me(request: Asked) -> Me:
         """The account and device of the access token."""
         session, usage = request.auth, await services.metadata.usage(request.user)
@@ -51,12 +51,12 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
             used_bytes=usage.used_bytes,
         )
 
-    @get("/v1/devices", guards=guards, tags=["identity"])
+    @get("/v1/devices", before_request=guard, tags=["identity"])
     async def devices(request: Asked) -> Devices:
         """The devices linked to the account."""
         return await accounts.devices(request.user)
 
-    @delete("/v1/devices/{device_id:str}", guards=guards, tags=["identity"])
+    @delete("/v1/devices/{device_id:str}", before_request=guard, tags=["identity"])
     async def unlink(request: Asked, device_id: FromPath[str]) -> None:
         """Unlinks a device: its tokens and open connections end."""
         await accounts.unlink(request.user, DeviceId(device_id))

@@ -11,7 +11,7 @@ from typing import Final
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId, is_ulid
 from syncline.model.limits import DESCRIPTION_MAX_BYTES
-from syncline.model.paths import name_key, name_problem
+from syncline.model.paths import name_problem
 from syncline.protocol.changes import to_us
 from syncline.protocol.commits import Change, Op
 from syncline.server.metadata.content import content_of
@@ -72,7 +72,7 @@ def _add(overlay: Overlay, index: int, change: Change, kind: Kind, op: Op) -> No
         op=op,
         mtime_us=_mtime_us(overlay, change),
         placed=True,
-        key=name_key(change.name),
+        key=overlay.facts.key(change.name),
     )
     if content is not None:
         draft.revision = 1
@@ -123,7 +123,7 @@ def _move(overlay: Overlay, index: int, change: Change) -> None:
         _check_name(change.name)
     if node.kind is Kind.DIR and change.subtree_as_of is not None:
         _subtree(overlay, node.node_id, change.subtree_as_of)
-    _place(overlay.draft(node, index, Op.MOVE), index, change)
+    _place(overlay, overlay.draft(node, index, Op.MOVE), index, change)
 
 
 # -- Delete ----------------------------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def _undelete(overlay: Overlay, index: int, change: Change) -> None:
         _renew(draft, change, content)
     if change.mtime is not None or content is not None:
         draft.mtime_us = mtime_us
-    _place(draft, index, change)
+    _place(overlay, draft, index, change)
     _describe(overlay, change)
     if change.recursive:
         _undelete_below(overlay, index, change.node_id)
@@ -293,13 +293,13 @@ def _take(draft: Draft, content: Content) -> None:
     draft.size = content.size
 
 
-def _place(draft: Draft, index: int, change: Change) -> None:
+def _place(overlay: Overlay, draft: Draft, index: int, change: Change) -> None:
     draft.index = index
     draft.placed = True
     draft.parent_id = change.parent_id or draft.parent_id
     if change.name is not None:
         draft.name = change.name
-        draft.key = name_key(change.name)
+        draft.key = overlay.facts.key(change.name)
 
 
 def _describe(overlay: Overlay, change: Change) -> None:

@@ -12,7 +12,6 @@ from syncline.model.entries import Kind
 from syncline.model.errors import SynclineError
 from syncline.model.ids import Digest, NodeId
 from syncline.model.journal import JournalEntry
-from syncline.model.paths import name_key
 from syncline.protocol.commits import Change, Op, Present
 from syncline.server.metadata.facts import Facts
 
@@ -116,7 +115,7 @@ class Overlay:
             mtime_us=node.mtime_us,
             deleted=node.deleted,
             mount=node.mount,
-            key=name_key(node.name),
+            key=self.facts.key(node.name),
         )
         self.drafts[node.node_id] = draft
         return draft

@@ -6,7 +6,7 @@ Everything is read under the namespace's row lock, so it stays true until the tr
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct, field
 
@@ -15,7 +15,7 @@ from syncline.model.errors import LimitExceeded
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId, is_digest
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import COMMIT_NODES_MAX
-from syncline.model.paths import name_key
+from syncline.model.paths import key_rule, name_key
 from syncline.ports.metadata_store import CommitTransaction, HeldBlock, Place
 from syncline.protocol.commits import Change, Op
 
@@ -27,6 +27,8 @@ class Facts(Struct, kw_only=True):
 
     namespace: NamespaceId
     now_us: int
+    key: Callable[[str], str] = name_key
+    """The namespace's rule for colliding names."""
     nodes: dict[NodeId, JournalEntry] = field(default_factory=dict)
     holders: dict[Place, NodeId] = field(default_factory=dict)
     children: dict[NodeId, list[NodeId]] = field(default_factory=dict)
@@ -49,7 +51,8 @@ class Facts(Struct, kw_only=True):
 
 async def gather(transaction: CommitTransaction, user: UserId, changes: Sequence[Change], now_us: int) -> Facts:
     """Raises `LimitExceeded` when recursive changes reach more nodes than one commit may touch."""
-    facts = Facts(namespace=transaction.head.namespace, now_us=now_us)
+    head = transaction.head
+    facts = Facts(namespace=head.namespace, now_us=now_us, key=key_rule(head.name_key_version))
     named = {change.node_id for change in changes} | {change.parent_id for change in changes if change.parent_id is not None}
     _keep(facts, await transaction.nodes(list(named)))
     placing = [change for change in changes if change.op in (Op.CREATE, Op.MOVE, Op.UNDELETE)]
@@ -59,7 +62,7 @@ async def gather(transaction: CommitTransaction, user: UserId, changes: Sequence
     places = {place for change in placing if (place := _place(facts, change)) is not None}
     holders = await transaction.holders(list(places))
     _keep(facts, holders)
-    facts.holders = {(node.parent_id, name_key(node.name)): node.node_id for node in holders}
+    facts.holders = {(node.parent_id, facts.key(node.name)): node.node_id for node in holders}
     await _gather_blocks(transaction, facts, user, changes)
     return facts
 
@@ -104,7 +107,7 @@ def _place(facts: Facts, change: Change) -> Place | None:
         name.encode()
     except UnicodeEncodeError:
         return None
-    return parent, name_key(name)
+    return parent, facts.key(name)
 
 
 def _keep(facts: Facts, nodes: Iterable[JournalEntry]) -> None:

@@ -188,4 +188,5 @@ def _namespace(head: Head) -> Namespace:
         sequence=head.sequence,
         chain=head.chain,
         root=head.root,
+        name_key_version=head.name_key_version,
     )

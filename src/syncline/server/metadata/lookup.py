@@ -11,7 +11,7 @@ from syncline.model.errors import CorruptCursor, LimitExceeded, NotFound
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import BATCH_MAX
-from syncline.model.paths import name_key, split_path
+from syncline.model.paths import key_rule, split_path
 from syncline.ports.metadata_store import MetadataStore, RevisionBlocks
 from syncline.protocol.blocks import RevisionRef
 from syncline.protocol.changes import Entry
@@ -28,17 +28,17 @@ class Lookup:
     async def by_path(self, caller: Caller, path: str, namespace: NamespaceId | None) -> Metadata:
         """The live node at `path`, going through mounts. Raises `NotFound`, `InvalidName`."""
         names = split_path(path)
-        here = (await self._history.head(caller, namespace)).namespace
-        folder = NodeId(here)
+        head = await self._history.head(caller, namespace)
+        folder = NodeId(head.namespace)
         entry: JournalEntry | None = None
         for name in names:
             if entry is not None and entry.mount:
-                here = (await self._history.head(caller, NamespaceId(entry.node_id))).namespace
-            entry = await self._store.child(here, (folder, name_key(name)))
+                head = await self._history.head(caller, NamespaceId(entry.node_id))
+            entry = await self._store.child(head.namespace, (folder, key_rule(head.name_key_version)(name)))
             if entry is None:
                 raise NotFound(what="/" + "/".join(names))
             folder = entry.node_id
-        return Metadata(namespace=here, path="/" + "/".join(names), entry=None if entry is None else Entry.of(entry))
+        return Metadata(namespace=head.namespace, path="/" + "/".join(names), entry=None if entry is None else Entry.of(entry))
 
     async def by_id(self, caller: Caller, node: NodeId, namespace: NamespaceId | None) -> Metadata:
         """The node, deleted or not, and its path (a deleted node's last). Raises `NotFound`."""
