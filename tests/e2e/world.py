@@ -205,7 +205,8 @@ SYNCLINE = (sys.executable, "-m", "syncline.cli.main")
 
 
 def environment(home: Path | None) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG", "HOME", "VIRTUAL_ENV", "PYTHONPATH") if name in os.environ}
+    passed = ("PATH", "TMPDIR", "LANG", "HOME", "VIRTUAL_ENV", "PYTHONPATH")
+    kept = {name: os.environ[name] for name in passed if name in os.environ}
     return kept | ({"SYNCLINE_HOME": str(home)} if home is not None else {})
 
 

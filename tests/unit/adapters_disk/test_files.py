@@ -37,7 +37,7 @@ def write(files: LinuxFiles, path: str, data: bytes = b"x") -> None:
 
 
 def test_signatures_fit_a_database(files: LinuxFiles) -> None:
-    """An inode may be a hash of 64 bits, and a time lie beyond 2262: one such file must not keep all others from being remembered."""
+    """An inode may be a hash of 64 bits, a time lie beyond 2262: one such file must not keep all others from being remembered."""
     write(files, "far")
     os.utime(files.root / "far", (1e11, 1e11))
     odd = SimpleNamespace(st_dev=1, st_ino=(1 << 64) - 2, st_size=5, st_mtime_ns=10**20, st_ctime_ns=-(10**20))
