@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from syncline.app.control import ControlServer
 from syncline.app.home import Credentials, Home, Link
@@ -70,7 +71,7 @@ def linked(signed_in: Home, tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     def call(*arguments: str) -> Ran:
         capsys.readouterr()
         code = outcome.of(lambda: syncline.main(args=list(arguments), prog_name="syncline", standalone_mode=False))
@@ -78,7 +79,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         assert "Traceback" not in said.err
         return Ran(int(code), said.out, said.err)
 
-    return call
+    yield call
+    structlog.reset_defaults()  # A command that ran an engine logs to an output that is gone now.
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from tests.unit.observe.world import World
 
 from syncline.adapters.disk.files import LinuxFiles
-from syncline.client.observe.racy import is_racy
+from syncline.client.observe.racy import TICK_MAX_NS, is_racy
 from syncline.model.entries import Kind, Signature
 from syncline.model.ids import Digest
 from syncline.ports.local_files import Stat
@@ -207,18 +208,22 @@ def test_a_folder_replaced_under_its_name_is_watched_anew(world: World) -> None:
 # -- racy signatures ---------------------------------------------------------------------------------------------------------------
 
 
-def _coarse(path: str, stat: Stat) -> Stat:
-    """A file system that counts time in two-second ticks."""
-    tick = 2_000_000_000
-    signature = stat.signature
-    return replace(
-        stat,
-        signature=replace(signature, mtime_ns=signature.mtime_ns // tick * tick, ctime_ns=signature.ctime_ns // tick * tick),
-    )
+def _coarse() -> Callable[[str, Stat], Stat]:
+    """A file system that counts time in two-second ticks, the first of which begins now."""
+    tick, first = 2_000_000_000, time.time_ns() // TICK_MAX_NS * TICK_MAX_NS
+
+    def told(time_ns: int) -> int:
+        return first + (time_ns - first) // tick * tick
+
+    def bend(_: str, stat: Stat) -> Stat:
+        signature = stat.signature
+        return replace(stat, signature=replace(signature, mtime_ns=told(signature.mtime_ns), ctime_ns=told(signature.ctime_ns)))
+
+    return bend
 
 
 def _agreed_while_racy(world: World, files: BentFiles) -> None:
-    files.bend = _coarse
+    files.bend = _coarse()
     world.write("a.txt", "one", age_s=0)
     world.observer.mark_folders([""])
     world.look("a.txt", closed=True)
