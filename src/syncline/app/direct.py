@@ -205,7 +205,7 @@ class _Sink(asyncio.BufferedProtocol):
 
 def offered(http: HttpToolsProtocol) -> dict[str, Any] | None:
     """The ASGI extensions of the request whose head was just read; None where there is nothing to gain or a way is barred."""
-    if http.transport.get_extra_info("sslcontext") is not None:
+    if http.scheme != "http":
         return None
     length = 0
     for name, value in http.scope["headers"]:

@@ -9,7 +9,6 @@ pages given back at once are there, warm, for the next object, where a cache tha
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import hashlib
 import os
@@ -17,11 +16,11 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
 from syncline.adapters.objects.signing import UrlSigner, put_headers
+from syncline.adapters.threads import Threads
 from syncline.model.errors import AlreadyExists, ChecksumMismatch, Corrupt, DiskFull, NotFound, SynclineError, Unavailable
 from syncline.model.ids import Digest
 from syncline.model.limits import MIB
@@ -105,7 +104,7 @@ class DiskObjects:
         self._chance = chance
         self._placing = threading.Lock()
         self._spare: list[memoryview] = []
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
+        self._threads = Threads(THREADS, "objects")
 
     @classmethod
     def open(cls, root: Path, signer: UrlSigner, chance: Chance) -> DiskObjects:
@@ -118,7 +117,7 @@ class DiskObjects:
         return store
 
     def close(self) -> None:
-        self._threads.shutdown(wait=True)
+        self._threads.close()
 
     # -- ports.object_store ----------------------------------------------------------------------------------------------
 
@@ -153,7 +152,7 @@ class DiskObjects:
     async def run(self, work: Callable[[], Result]) -> Result:
         """`work()` in the store's threads. Raises `DiskFull`, `NotFound`, `Unavailable` instead of bare `OSError`s."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await self._threads.run(work)
         except OSError as error:
             raise disk_error(error) from error
 

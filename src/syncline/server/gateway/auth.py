@@ -6,19 +6,20 @@ It stands before the route as `before_request`: Litestar copies a whole route fo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from litestar import Request
 
 from syncline.model.errors import Unauthenticated
 from syncline.server.accounts.sessions import Accounts
-from syncline.server.gateway.wire import Asked
 
-Guard: TypeAlias = Callable[[Asked], Awaitable[None]]
+Guard: TypeAlias = Callable[[Request[Any, Any, Any]], Awaitable[None]]
 
 
 def signed_in(accounts: Accounts) -> Guard:
     """A guard that lets signed-in devices pass, and says to the route who they are. Raises `Unauthenticated`."""
 
-    async def guard(request: Asked) -> None:
+    async def guard(request: Request[Any, Any, Any]) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(reason="this needs an access token")
