@@ -23,7 +23,7 @@ _ARENA_MAX: Final = -8
 ARENAS: Final = 2
 HEAP_BELOW_BYTES: Final = 4 * MIB
 """Buffers below this come from the heap, whose pages are warm."""
-KEPT_BYTES: Final = 8 * MIB
+KEPT_BYTES: Final = 4 * MIB
 """What an arena keeps at its end before it gives memory back."""
 YOUNG_MAX: Final = 10_000
 """New containers before the collector looks at them: a batch of a thousand rows ends without it."""
@@ -41,6 +41,13 @@ def settle() -> None:
     mallopt(_MMAP_THRESHOLD, HEAP_BELOW_BYTES)
     mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
     mallopt(_TOP_PAD, 256 * KIB)
+
+
+def without_rich() -> None:
+    """Spares a process that talks to no person the five megabytes of `rich`, which structlog loads, where it is installed, for
+    drawing tracebacks that our logs never hold. Call it before structlog is imported."""
+    if "rich" not in sys.modules and "structlog" not in sys.modules:
+        sys.modules["rich"] = None  # type: ignore[assignment]
 
 
 def freeze() -> None:

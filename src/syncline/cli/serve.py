@@ -20,15 +20,17 @@ def serve(data: Path, listen: str | None, config: Path | None) -> None:
     """
     import os
 
+    from syncline.app import memory
+
+    memory.settle()
+    memory.without_rich()
     import uvloop
 
-    from syncline.app import memory
     from syncline.app.config import load
     from syncline.app.logs import to_stderr
     from syncline.app.server import serve as run
     from syncline.model.errors import InvalidRequest
 
-    memory.settle()
     try:
         settings = load(data, listen, config)
     except InvalidRequest as error:

@@ -20,10 +20,11 @@ from sqlalchemy.engine import Engine
 from tests.unit.server_metadata.world import World, fresh_database
 
 from syncline.adapters.sql import trees
-from syncline.adapters.sql.migrate import HEAD, MIGRATIONS, migrate
+from syncline.adapters.sql.migrate import HEAD, migrate
 from syncline.adapters.sql.schema import metadata
 from syncline.adapters.sql.stores import open_stores
-from syncline.model.errors import Corrupt, InvalidRequest
+from syncline.adapters.sql.upgrade import MIGRATIONS
+from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 from syncline.model.ids import DeviceId
 from syncline.protocol.blocks import RevisionRef
 
@@ -72,9 +73,11 @@ def test_every_namespaced_table_leads_with_its_namespace() -> None:
             assert next(iter(index.columns)).name == "namespace_id", index.name
 
 
-def test_a_database_at_head_opens_without_alembic(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_database_opens_without_alembic_in_the_process(tmp_path: Path, is_new: bool) -> None:
     path = tmp_path / "metadata.db"
-    migrate(path)
+    if not is_new:
+        migrate(path)
     program = f"""
 import sys, asyncio
 from pathlib import Path
@@ -101,6 +104,20 @@ async def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
     for file in path.parent.iterdir():
         assert file.stat().st_mode & 0o077 == 0, file
     await stores.close()
+
+
+def test_an_upgrade_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metadata.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE users (of_another TEXT)")
+    connection.close()
+    with pytest.raises(Unavailable) as caught:
+        migrate(path)
+    assert "already exists" in caught.value.fields["reason"]
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(Unavailable) as caught:
+        migrate(path)
+    assert caught.value.fields["reason"] == "its upgrade ended with 1"
 
 
 async def test_a_newer_or_broken_database_is_refused(tmp_path: Path) -> None:

@@ -1,23 +1,24 @@
 """Brings a database to the schema this program knows, before anything else opens it.
 
-Fast path: where the version row already names the newest migration, Alembic is not even imported. Otherwise its migrations run in
-one exclusive transaction, so two processes that open a new database together do not both create it. A database from a newer
-Syncline is refused rather than guessed at.
+Fast path: where the version row already names the newest migration, nothing more happens. Otherwise `upgrade` does it, in a process
+of its own. A database from a newer Syncline is refused rather than guessed at.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from syncline.adapters.sql.database import BUSY_TIMEOUT_S, create_private, translated
+from syncline.adapters.sql.database import BUSY_TIMEOUT_S, create_private
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 
 HEAD: Final = "0002"
 """The newest migration; a test compares it with the folder."""
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 def migrate(path: Path) -> None:
@@ -45,20 +46,13 @@ def stored_version(path: Path) -> str | None:
 
 
 def _upgrade(path: Path) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from sqlalchemy import URL, create_engine, event
-
-    from syncline.adapters.sql.database import tune
-
-    engine = create_engine(URL.create("sqlite", database=str(path)))
-    event.listen(engine, "connect", lambda connection, _record: tune(connection))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN EXCLUSIVE"))
-    config = Config(attributes={})
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    program = [sys.executable, "-m", "syncline.adapters.sql.upgrade", str(path)]
+    done = subprocess.run(program, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode == 0:
+        return
     try:
-        with translated(), engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    finally:
-        engine.dispose()
+        said = json.loads(done.stdout)
+        kind = {"Corrupt": Corrupt, "Unavailable": Unavailable}[said["error"]]
+    except (ValueError, KeyError):
+        raise Unavailable(what="The metadata database", reason=f"its upgrade ended with {done.returncode}") from None
+    raise kind(what="The metadata database", reason=said["reason"])
