@@ -301,7 +301,7 @@ class _Two:
 
 def _signature(found: os.stat_result) -> Signature:
     numbers = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    if -_INT64_END <= min(numbers) and max(numbers) < _INT64_END:
+    if min(numbers) >= -_INT64_END and max(numbers) < _INT64_END:
         return Signature(*numbers)
     # Inodes made of hashes fill all 64 bits, and a time may lie beyond the year 2262; no database takes either.
     device, inode, size, *times = numbers
