@@ -30,13 +30,12 @@ from syncline.protocol.blocks import SignedRequest
 
 THREADS: Final = 8
 PIECE_BYTES: Final = MIB
-BUFFER_BYTES: Final = MIB // 2
 BULK_BYTES: Final = 4 * MIB
 """Objects from this size on do not stay in the page cache."""
 _KEY: Final = re.compile(r"[0-9a-z]{16,64}")
 _WRITEV_MAX: Final = 1024
 """IOV_MAX of every system we run on."""
-_SPARE_MAX: Final = 8
+_SPARE_MAX: Final = 6
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Result = TypeVar("Result")
@@ -141,8 +140,8 @@ class DiskObjects:
     # -- For the door, on the event loop ----------------------------------------------------------------------------------
 
     def lend(self) -> memoryview:
-        """A buffer of `BUFFER_BYTES`, a used one if there is: its memory is warm."""
-        return self._spare.pop() if self._spare else memoryview(bytearray(BUFFER_BYTES))
+        """A buffer of `PIECE_BYTES`, a used one if there is: its memory is warm."""
+        return self._spare.pop() if self._spare else memoryview(bytearray(PIECE_BYTES))
 
     def take_back(self, buffer: memoryview) -> None:
         if len(self._spare) < _SPARE_MAX:
