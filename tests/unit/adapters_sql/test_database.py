@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import IntegrityError
 from tests.unit.server_metadata.world import Member, World, fresh_database
 
 from syncline.adapters.sql import database
+from syncline.adapters.sql.schema import members
 from syncline.model.errors import TooBusy, Unavailable
 
 
@@ -76,3 +79,35 @@ async def test_a_closed_store_is_unavailable(tmp_path: Path, tmp_path_factory: p
         await ada.commit(ada.mkdir("b"))
     with pytest.raises(Unavailable):
         await ada.tree()
+
+
+async def test_a_commit_that_fails_stands_in_nobodys_way(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    opened = database.Database(tmp_path / "metadata.db")
+
+    def break_a_promise(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        connection.execute(insert(members).values(namespace_id="none", user_id="u", access="read", since_us=1))
+
+    with pytest.raises(IntegrityError):
+        await opened.write(break_a_promise)
+    with pytest.raises(IntegrityError):
+        async with opened.transaction() as transaction:
+            await transaction.run(break_a_promise)
+    assert await opened.write(lambda connection: connection.scalar(select(func.count()).select_from(members))) == 0
+    await opened.close()
+
+
+async def test_each_transaction_is_synced_once(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`synchronous=FULL`, and a log that is not written back in the middle of a burst."""
+    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    async with World.opened(tmp_path / "metadata.db") as world:
+        ada = await world.person("ada")
+        before = (tmp_path / "metadata.db").read_bytes()
+        for batch in range(3):
+            await ada.commit(*(ada.mkdir(f"{batch} {number}") for number in range(1000)))
+        assert (tmp_path / "metadata.db").read_bytes() == before
+        settings = await world.stores.metadata._database.write(
+            lambda connection: [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
+        )
+    assert settings == ["wal", 2]

@@ -76,10 +76,11 @@ class Database:
             transaction = Transaction(lambda work: self._writer.run(lambda: self._with(self._engine, work)))
             try:
                 yield transaction
+                await transaction.commit()
             except BaseException:
+                # Also where the commit itself fails: it would stay open, and in the way of every later one.
                 await asyncio.shield(transaction.undo())
                 raise
-            await transaction.commit()
 
     async def close(self) -> None:
         """Waits for what is under way; whatever comes after is refused."""
@@ -138,7 +139,7 @@ class Transaction:
         await self._hop(Connection.commit)
 
     async def undo(self) -> None:
-        await self._hop(Connection.rollback)
+        await self._hop(_undo)
 
 
 class Stored:
@@ -178,8 +179,20 @@ def tune(connection: Any, cache_kib: int = READER_CACHE_KIB) -> None:
 
 
 def _transacted(connection: Connection, work: Callable[[Connection], T]) -> T:
-    with connection.begin():
-        return work(connection)
+    connection.begin()
+    try:
+        result = work(connection)
+        connection.commit()
+    except BaseException:
+        _undo(connection)
+        raise
+    return result
+
+
+def _undo(connection: Connection) -> None:
+    connection.rollback()
+    # SQLAlchemy takes a transaction whose COMMIT failed for ended; to the database it is still open.
+    connection.connection.rollback()
 
 
 def _begun(connection: Connection) -> Connection:
