@@ -23,7 +23,7 @@ from syncline.adapters.sql import trees
 from syncline.adapters.sql.migrate import HEAD, migrate
 from syncline.adapters.sql.schema import metadata
 from syncline.adapters.sql.stores import open_stores
-from syncline.adapters.sql.upgrade import MIGRATIONS
+from syncline.adapters.sql.upgrade import MIGRATIONS, upgrade
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 from syncline.model.ids import DeviceId
 from syncline.protocol.blocks import RevisionRef
@@ -34,13 +34,35 @@ ACROSS = {"members_by_user", "idempotency_by_time", "namespaces_by_owner"}
 """Indexes that answer questions across namespaces: whose am I a member of, what has expired, what does an owner use."""
 
 
-def test_migrations_make_the_schema(tmp_path: Path) -> None:
-    path = tmp_path / "metadata.db"
-    migrate(path)
-    engine = create_engine(f"sqlite:///{path}")
+def test_migrations_make_the_schema_that_a_new_database_gets(tmp_path: Path) -> None:
+    migrated, fresh = tmp_path / "migrated.db", tmp_path / "fresh.db"
+    upgrade(migrated)
+    migrate(fresh)
+    engine = create_engine(f"sqlite:///{migrated}")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
+    assert described(migrated) == described(fresh)
+
+
+def described(path: Path) -> dict[str, object]:
+    """Everything a database is made of: tables and indexes with all their parts, the migration it stands at, the statistics."""
+    with sqlite3.connect(path) as connection:
+        master = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
+        found: dict[str, object] = {name: (kind, table) for kind, name, table, _ in master}
+        for kind, name, _, text in master:
+            if kind == "table":
+                found[f"{name} columns"] = connection.execute(f"PRAGMA table_xinfo({name})").fetchall()
+                found[f"{name} references"] = connection.execute(f"PRAGMA foreign_key_list({name})").fetchall()
+                found[f"{name} indexes"] = sorted(row[1:] for row in connection.execute(f"PRAGMA index_list({name})"))
+                found[f"{name} rowid"] = "WITHOUT ROWID" in text
+            else:
+                found[f"{name} columns"] = connection.execute(f"PRAGMA index_xinfo({name})").fetchall()
+                found[f"{name} where"] = None if text is None else text.partition(" WHERE ")[2]
+        found["version"] = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        found["statistics"] = sorted(connection.execute("SELECT tbl, idx, stat FROM sqlite_stat1"))
+    connection.close()
+    return found
 
 
 def test_head_is_the_newest_migration() -> None:
@@ -106,14 +128,20 @@ async def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
     await stores.close()
 
 
-def test_an_upgrade_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_created_or_upgraded_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "metadata.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE users (of_another TEXT)")
-    connection.close()
     with pytest.raises(Unavailable) as caught:
         migrate(path)
     assert "already exists" in caught.value.fields["reason"]
+    with connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
+    connection.close()
+    with pytest.raises(Unavailable) as caught:
+        migrate(path)
+    assert "devices" in caught.value.fields["reason"]
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable) as caught:
         migrate(path)

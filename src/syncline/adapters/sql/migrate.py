@@ -1,7 +1,8 @@
 """Brings a database to the schema this program knows, before anything else opens it.
 
-Fast path: where the version row already names the newest migration, nothing more happens. Otherwise `upgrade` does it, in a process
-of its own. A database from a newer Syncline is refused rather than guessed at.
+Fast path: where the version row already names the newest migration, nothing more happens. A new database gets the present tables at
+once (a test holds them equal to what the migrations make); an older one is brought up by `upgrade`, in a process of its own. A
+database from a newer Syncline is refused rather than guessed at.
 """
 
 from __future__ import annotations
@@ -14,11 +15,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from syncline.adapters.sql.database import BUSY_TIMEOUT_S, create_private
+from sqlalchemy import URL, create_engine, event
+
+from syncline.adapters.sql.database import BUSY_TIMEOUT_S, create_private, translated, tune
+from syncline.adapters.sql.schema import metadata, write_statistics
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 
 HEAD: Final = "0002"
 """The newest migration; a test compares it with the folder."""
+_VERSION_TABLE: Final = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
 
 
 def migrate(path: Path) -> None:
@@ -29,7 +36,10 @@ def migrate(path: Path) -> None:
         return
     if version is not None and version > HEAD:
         raise InvalidRequest(message=f"This database was written by a newer Syncline (schema {version}, this one knows {HEAD}).")
-    _upgrade(path)
+    if version is None:
+        _create(path)
+    else:
+        _upgrade(path)
 
 
 def stored_version(path: Path) -> str | None:
@@ -43,6 +53,22 @@ def stored_version(path: Path) -> str | None:
     except sqlite3.DatabaseError as error:
         raise Corrupt(what="The metadata database", reason=str(error)) from error
     return str(row[0]) if row else None
+
+
+def _create(path: Path) -> None:
+    """In one exclusive transaction, so two processes that open a new database together do not both create it."""
+    engine = create_engine(URL.create("sqlite", database=str(path)))
+    event.listen(engine, "connect", lambda connection, _record: tune(connection))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN EXCLUSIVE"))
+    try:
+        with translated(), engine.begin() as connection:
+            if stored_version(path) is None:
+                metadata.create_all(connection, checkfirst=False)
+                write_statistics(connection)
+                connection.exec_driver_sql(_VERSION_TABLE)
+                connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+    finally:
+        engine.dispose()
 
 
 def _upgrade(path: Path) -> None:
