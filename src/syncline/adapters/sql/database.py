@@ -26,7 +26,7 @@ from syncline.model.errors import Corrupt, TooBusy, Unavailable
 
 T = TypeVar("T")
 
-READERS: Final = 4
+READERS: Final = 3
 BUSY_TIMEOUT_S: Final = 15.0
 WRITERS_WAITING_MAX: Final = 1000
 WRITER_CACHE_KIB: Final = 8192
