@@ -50,7 +50,7 @@ _NEXT: Final[tuple[tuple[type[SynclineError], str], ...]] = (
     (errors.LocalIo, "Mend that and run the command again."),
     (errors.Corrupt, "Run the command again; if it stays, tell whoever runs the server."),
 )
-_SERVER_PARTS: Final = frozenset(("litestar", "uvicorn", "sqlalchemy", "aiosqlite", "alembic", "argon2", "joserfc", "httptools"))
+_SERVER_PARTS: Final = frozenset(("litestar", "uvicorn", "sqlalchemy", "alembic", "argon2", "joserfc", "httptools"))
 
 
 class Ended(Exception):
