@@ -155,6 +155,7 @@ def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> P
     clock, chance = MachineClock(), MachineChance()
     ids = Ids(clock, chance)
     store = SqliteTreeStore(home.state_db)
+    store.prune()
     remembered = store.load()
     access = {row.namespace: row.access for row in remembered.cursors}
     rule = key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from syncline.model.errors import ChangedWhileRead, DiskFull, LocalIo, SynclineError, Unreadable
+from syncline.model.errors import ChangedWhileRead, DiskFull, LocalIo, SynclineError, Unreadable, Unwritable
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ESTALE, errno.ENXIO))
@@ -20,8 +20,9 @@ def reading_error(error: OSError, path: str) -> SynclineError:
     return LocalIo(path=path, reason=error.strerror or str(error))
 
 
-def writing_error(error: OSError, path: str) -> SynclineError:
-    """A file of ours could not be written."""
+def writing_error(error: OSError, path: str) -> LocalIo:
+    """The disk would not do what it was asked to change."""
     if error.errno in _FULL:
         return DiskFull(path=path)
-    return LocalIo(path=path, reason=error.strerror or str(error))
+    reason = error.strerror or str(error)
+    return Unwritable(path=path, reason=reason) if error.errno in _DENIED else LocalIo(path=path, reason=reason)

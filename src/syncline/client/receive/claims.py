@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from syncline.client.local_errors import writing_error
 from syncline.client.plan.books import book_fetch, keep_books
 from syncline.client.plan.steps import Adopt
 from syncline.client.receive.inflight import Trashed, row_of
-from syncline.client.receive.outcome import local_error
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind, LocalNode
 from syncline.model.ids import Digest, NodeId
@@ -70,7 +70,7 @@ class Claims:
             except (FileNotFoundError, NotADirectoryError):
                 self._sync_those_left(folders)
             except OSError as error:
-                raise local_error(error, folders[0]) from error
+                raise writing_error(error, folders[0]) from error
             self._folders.clear()
 
     def commit(self) -> None:
@@ -196,7 +196,7 @@ class Claims:
                 # The user moved or removed it since: its entries are where it is now, or nowhere.
                 continue
             except OSError as error:
-                raise local_error(error, folder) from error
+                raise writing_error(error, folder) from error
 
     def _write(self, changes: Changes) -> None:
         written = False

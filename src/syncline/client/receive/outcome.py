@@ -7,12 +7,11 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from syncline.client.local_errors import writing_error
 from syncline.client.status import Problem
-from syncline.model.errors import DiskFull, LocalIo, Unwritable
 from syncline.model.ids import NodeId
 
 _MOVED_ON: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY, errno.ESTALE))
-_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 class Outcome(Struct, kw_only=True):
@@ -40,16 +39,6 @@ class Outcome(Struct, kw_only=True):
         self.problems.append(Problem(code=code, path=path, message=message))
 
 
-def local_error(error: OSError, path: str) -> LocalIo:
-    """The error of a person's language for an error of the disk, which was asked to change something."""
-    if error.errno in _FULL:
-        return DiskFull(path=path)
-    reason = error.strerror or str(error)
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Unwritable(path=path, reason=reason)
-    return LocalIo(path=path, reason=reason)
-
-
 def problem_of(error: OSError, path: str) -> Problem:
-    told = local_error(error, path)
+    told = writing_error(error, path)
     return Problem(code=told.code, path=path, message=str(told))

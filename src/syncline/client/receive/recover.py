@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from syncline.client.local_errors import writing_error
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.inflight import (
     Discarding,
@@ -24,7 +25,6 @@ from syncline.client.receive.inflight import (
     same_thing,
 )
 from syncline.client.receive.moves import Mover
-from syncline.client.receive.outcome import local_error
 from syncline.client.receive.root import STAGE, TMP
 from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
@@ -63,12 +63,12 @@ class Recovery:
             try:
                 self._see_to(row.id, effect)
             except OSError as error:
-                raise local_error(error, STATE_FOLDER) from error
+                raise writing_error(error, STATE_FOLDER) from error
         try:
             self._clear_stage(known)
             self._clear_tmp()
         except OSError as error:
-            raise local_error(error, STATE_FOLDER) from error
+            raise writing_error(error, STATE_FOLDER) from error
         self._claims.commit()
         return self._told
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from syncline.client.receive.outcome import local_error
+from syncline.client.local_errors import writing_error
 from syncline.model.entries import Kind
 from syncline.model.errors import RootChanged, RootMissing
 from syncline.model.ids import is_ulid
@@ -47,7 +47,7 @@ def prepare_root(files: LocalFiles, ids: Ids, expect_id: str | None) -> str:
     except FileNotFoundError as error:
         raise RootMissing(path=error.filename or "", reason=error.strerror or "gone") from error
     except OSError as error:
-        raise local_error(error, STATE_FOLDER) from error
+        raise writing_error(error, STATE_FOLDER) from error
     return found
 
 
@@ -64,7 +64,7 @@ def check_root(files: LocalFiles, expect_id: str) -> None:
     except FileNotFoundError as error:
         raise RootMissing(path=error.filename or "", reason=error.strerror or "gone") from error
     except OSError as error:
-        raise local_error(error, MARKER) from error
+        raise writing_error(error, MARKER) from error
     if found is None:
         raise RootMissing(path=MARKER, reason="its marker is missing")
     if found != expect_id:

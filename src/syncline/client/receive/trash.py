@@ -14,9 +14,9 @@ from typing import Final
 from msgspec import Struct, field
 
 from syncline.client.hashing import hash_file
+from syncline.client.local_errors import writing_error
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.inflight import Trashed, mark_of, same_bytes
-from syncline.client.receive.outcome import local_error
 from syncline.client.receive.root import TRASH
 from syncline.model.entries import Kind, LocalNode, Signature
 from syncline.model.errors import ChangedWhileRead, LocalIo
@@ -115,7 +115,7 @@ class Trash:
         try:
             entries = self._files.list_folder(TRASH)
         except OSError as error:
-            raise local_error(error, TRASH) from error
+            raise writing_error(error, TRASH) from error
         there = {join(TRASH, entry.name) for entry in entries}
         for path, (row_id, _) in rows.items():
             if path not in there:
@@ -156,7 +156,7 @@ class Trash:
             # Somebody emptied the trash by hand.
             pass
         except OSError as error:
-            raise local_error(error, path) from error
+            raise writing_error(error, path) from error
         if row_id is not None:
             self._claims.out_of_trash(row_id)
 
