@@ -15,12 +15,13 @@ from syncline.app.home import Credentials, Home, Link
 from syncline.app.session import connect
 from syncline.client.activity import Activity, LogLine
 from syncline.client.commits import Committer
-from syncline.client.engine import Engine, Parts
+from syncline.client.engine import Engine
 from syncline.client.execute import Executor
 from syncline.client.hashing import Hasher, hash_file
 from syncline.client.observe.pull import NAME_KEYS, Puller
 from syncline.client.observe.scan import Observer
 from syncline.client.parking import Parking
+from syncline.client.parts import Parts
 from syncline.client.plan.describe import describe
 from syncline.client.receive.apply import Applier
 from syncline.client.receive.receiver import Receiver

@@ -9,40 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-from msgspec import Struct
 
-from syncline.client.activity import Activity
 from syncline.client.barriers import Barriers
 from syncline.client.contact import Contact
 from syncline.client.crew import Crew
-from syncline.client.execute import Executor
 from syncline.client.guard import DeleteGuard, guarded
-from syncline.client.hashing import Hasher
 from syncline.client.looks import Looks
-from syncline.client.observe.pull import Puller
-from syncline.client.observe.scan import Observed, Observer
+from syncline.client.observe.scan import Observed
 from syncline.client.outgoing import Ran
-from syncline.client.parking import Parking
-from syncline.client.plan.planner import PlanContext, plan
+from syncline.client.parts import Parts, make_plan, purge_trash
 from syncline.client.plan.steps import Fetch, Plan, Push, Report, Step
-from syncline.client.receive.apply import Applier
-from syncline.client.receive.receiver import Receiver
-from syncline.client.send.sender import Sender
 from syncline.client.stalls import Stalls
 from syncline.client.status import Problem, State
-from syncline.client.trees.trees import Trees
 from syncline.client.troubles import Troubles
 from syncline.model.errors import NeedsDecision, SynclineError, TooBusy, Unauthenticated, Unavailable
-from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.ids import NamespaceId
 from syncline.model.limits import FULL_SCAN_INTERVAL_S
-from syncline.ports.clock import Chance, Clock, Ids
-from syncline.ports.remote import Remote
-from syncline.ports.tree_store import TreeStore
-from syncline.ports.watcher import Watcher
 
 log = structlog.get_logger(__name__)
 
@@ -57,30 +42,6 @@ _HARMLESS: Final = frozenset(("skipped.special",))
 CROWD: Final = 500
 CROWD_REST_S: Final = 0.05
 """While many transfers run, results are gathered for so long before the next plan looks at them all."""
-
-
-class Parts(Struct, kw_only=True):
-    """Everything an engine is made of."""
-
-    trees: Trees
-    store: TreeStore
-    remote: Remote
-    observer: Observer
-    watcher: Watcher | None
-    puller: Puller
-    applier: Applier
-    sender: Sender
-    receiver: Receiver
-    hasher: Hasher
-    executor: Executor
-    parking: Parking
-    activity: Activity
-    clock: Clock
-    chance: Chance
-    ids: Ids
-    device_name: str
-    root_id: str
-    fold_case: bool = False
 
 
 class Engine:
@@ -365,14 +326,7 @@ class Engine:
         await parts.executor.save()
         if now - self._last_purge_s >= PURGE_INTERVAL_S:
             self._last_purge_s = now
-            await asyncio.to_thread(self._purge_trash)
-
-    def _purge_trash(self) -> None:
-        """Empties the trash of old things, but not of the last copy here of what the server should still have."""
-        trees = self.parts.trees
-        named = {node.content_hash for node in trees.remote if node.content_hash is not None}
-        keep = {content for content in named if not trees.local.with_content(content)}
-        self.parts.applier.purge_trash(keep=keep)
+            await asyncio.to_thread(purge_trash, parts)
 
     async def _look_at_server(self) -> None:
         barriers = self._barriers.waiting()
@@ -396,19 +350,7 @@ class Engine:
         return True
 
     def _plan(self) -> Plan:
-        parts = self.parts
-        held = parts.executor.busy | parts.parking.held_from_plan()
-        today = datetime.fromtimestamp(parts.clock.now_us() / 1e6, UTC).date().isoformat()
-        context = PlanContext(
-            device=parts.device_name,
-            today=today,
-            fresh_id=lambda: NodeId(parts.ids.fresh()),
-            case_sensitive_disk=not parts.fold_case,
-            leftovers=parts.executor.leftovers,
-            buried=parts.executor.buried,
-            kept_names={row.namespace: row.name for row in parts.puller.cursors.values()},
-        )
-        return plan(parts.trees, context=context, busy=held)
+        return make_plan(self.parts)
 
     def _guarded(self, planned: Plan) -> list[Step]:
         """The steps that may be done: deletions over the budget wait for a person."""

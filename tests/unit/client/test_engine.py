@@ -18,12 +18,13 @@ from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.state.sqlite import SqliteTreeStore
 from syncline.client.activity import Activity
 from syncline.client.commits import Committer
-from syncline.client.engine import Engine, Parts
+from syncline.client.engine import Engine
 from syncline.client.execute import Executor
 from syncline.client.hashing import Hasher, hash_file
 from syncline.client.observe.pull import Puller
 from syncline.client.observe.scan import Observer
 from syncline.client.parking import Parking
+from syncline.client.parts import Parts
 from syncline.client.plan.steps import Adopt, Plan
 from syncline.client.receive.apply import Applier, Outcome
 from syncline.client.receive.receiver import Receiver
@@ -504,7 +505,7 @@ async def test_a_plan_that_changes_nothing_does_not_run_hot(device: Device, remo
         assert await engine.wait(20)
         node = next(iter(engine.parts.trees.synced)).id
         empty = Plan(steps=(Adopt(node=node, why="again"),))
-        monkeypatch.setattr("syncline.client.engine.plan", lambda *_, **__: empty)
+        monkeypatch.setattr("syncline.client.parts.plan", lambda *_, **__: empty)
         engine.refresh()
         await asyncio.sleep(0.5)
         assert await device.rests(1.0) <= 10
