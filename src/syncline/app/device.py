@@ -5,33 +5,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from msgspec import Struct
-
 from syncline.adapters.disk.files import LinuxFiles
 from syncline.adapters.disk.inotify import InotifyWatcher
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.state.sqlite import SqliteTreeStore
 from syncline.app.home import Credentials, Home, Link
 from syncline.app.session import connect
-from syncline.client.activity import Activity, LogLine
-from syncline.client.commits import Committer
+from syncline.client.activity import LogLine
+from syncline.client.assemble import Grounds, Identity, assemble
 from syncline.client.engine import Engine
-from syncline.client.execute import Executor
-from syncline.client.hashing import Hasher, hash_file
-from syncline.client.observe.pull import NAME_KEYS, Puller
-from syncline.client.observe.scan import Observer
-from syncline.client.parking import Parking
 from syncline.client.parts import Parts
 from syncline.client.plan.describe import describe
-from syncline.client.receive.apply import Applier
-from syncline.client.receive.receiver import Receiver
-from syncline.client.send.sender import Sender
 from syncline.client.status import NamespaceStatus, Pending, PlannedStep, Status
-from syncline.client.trees.trees import Trees
-from syncline.model.entries import Kind, Signature
-from syncline.model.ids import Digest
-from syncline.model.paths import EXACT_KEYS, key_rule
-from syncline.ports.clock import Ids
 from syncline.ports.remote import Remote
 from syncline.protocol.changes import to_time
 
@@ -136,75 +121,27 @@ class Device:
         await asyncio.to_thread(parts.store.close)
 
 
-class _Whereabouts(Struct):
-    """Where content lies on this disk, by what the trees know."""
-
-    trees: Trees
-
-    def locate(self, content_hash: Digest) -> tuple[str, Signature] | None:
-        for node_id in self.trees.local.with_content(content_hash):
-            node, path = self.trees.local.get(node_id), self.trees.local_path(node_id)
-            if node is not None and path is not None and node.kind is Kind.FILE:
-                return path, node.signature
-        return None
-
-    def known(self, content_hash: Digest) -> bool:
-        return bool(self.trees.remote.with_content(content_hash))
-
-
 def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> Parts:
-    clock, chance = MachineClock(), MachineChance()
-    ids = Ids(clock, chance)
     store = SqliteTreeStore(home.state_db)
     store.prune()
-    remembered = store.load()
-    access = {row.namespace: row.access for row in remembered.cursors}
-    rule = key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS)))
-    trees = Trees(credentials.root_namespace, access or None, key=rule)
-    trees.load(remembered.remote, remembered.local, remembered.synced)
-    files = LinuxFiles(Path(link.folder))
-    whereabouts = _Whereabouts(trees)
-    applier = Applier(files, store, trees, ids, clock, credentials.device_name)
-    applier.prepare_root(link.root_id)
-    activity = Activity(clock)
-    for line in applier.recover(remembered.inflight):
-        activity.note("recovered", "", line)
-    watcher = InotifyWatcher(Path(link.folder))
-    sender = Sender(files, remote, store, home.spool, clock, chance, whereabouts.known)
-    receiver = Receiver(files, remote, store, clock, chance, whereabouts.locate)
-    hasher = Hasher(files)
-    parking = Parking(trees, clock)
-    executor = Executor(
-        trees=trees,
-        store=store,
-        applier=applier,
-        sender=sender,
-        receiver=receiver,
-        hasher=hasher,
-        committer=Committer(remote, trees, ids),
-        parking=parking,
-        activity=activity,
-    )
-    return Parts(
-        trees=trees,
+    folder = Path(link.folder)
+    on = Grounds(
+        files=LinuxFiles(folder),
+        watcher=InotifyWatcher(folder),
         store=store,
         remote=remote,
-        observer=Observer(files, watcher, trees, ids, clock, lambda path, signature: hash_file(files, path, signature)),
-        watcher=watcher,
-        puller=Puller(remote, trees, store, remembered.cursors, user=credentials.user_id, device=credentials.device_id),
-        applier=applier,
-        sender=sender,
-        receiver=receiver,
-        hasher=hasher,
-        executor=executor,
-        parking=parking,
-        activity=activity,
-        clock=clock,
-        chance=chance,
-        ids=ids,
+        spool=home.spool,
+        clock=MachineClock(),
+        chance=MachineChance(),
+    )
+    who = Identity(
+        namespace=credentials.root_namespace,
+        user=credentials.user_id,
+        device=credentials.device_id,
         device_name=credentials.device_name,
         root_id=link.root_id,
     )
+    return assemble(on, who)
 
 
 def _time_text(time_us: int | None) -> str | None:

@@ -1,0 +1,123 @@
+"""One device's engine put together from what it stands on: disk, watcher, store, server, clock and chance.
+
+The order is a law: the root shows its marker, then what a crash cut short is finished, and only then may anything watch or scan.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from syncline.client.activity import Activity
+from syncline.client.commits import Committer
+from syncline.client.execute import Executor
+from syncline.client.hashing import Hasher, hash_file
+from syncline.client.observe.pull import NAME_KEYS, Puller
+from syncline.client.observe.scan import Observer
+from syncline.client.parking import Parking
+from syncline.client.parts import Parts
+from syncline.client.receive.apply import Applier
+from syncline.client.receive.receiver import Receiver
+from syncline.client.send.sender import Sender
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import Kind, Signature
+from syncline.model.ids import DeviceId, Digest, NamespaceId, UserId
+from syncline.model.paths import EXACT_KEYS, key_rule
+from syncline.ports.clock import Chance, Clock, Ids
+from syncline.ports.local_files import LocalFiles
+from syncline.ports.remote import Remote
+from syncline.ports.tree_store import TreeStore
+from syncline.ports.watcher import Watcher
+
+
+class Grounds(Struct, frozen=True, kw_only=True):
+    """What an engine stands on. `spool` is a folder of this device's own for packs on their way."""
+
+    files: LocalFiles
+    watcher: Watcher | None
+    store: TreeStore
+    remote: Remote
+    spool: Path
+    clock: Clock
+    chance: Chance
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Whose device this is, and which folder was linked. `fold_case` says that its disk takes `A` and `a` for one name."""
+
+    namespace: NamespaceId
+    user: UserId
+    device: DeviceId
+    device_name: str
+    root_id: str
+    fold_case: bool = False
+
+
+def assemble(on: Grounds, who: Identity) -> Parts:
+    """Everything an engine is made of. Blocking. Raises `NeedsDecision` when the folder is not the one that was linked, `Corrupt`
+    when the store is damaged, `LocalIo`."""
+    files, store, clock = on.files, on.store, on.clock
+    ids = Ids(clock, on.chance)
+    remembered = store.load()
+    access = {row.namespace: row.access for row in remembered.cursors}
+    rule = key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS)))
+    trees = Trees(who.namespace, access or None, key=rule)
+    trees.load(remembered.remote, remembered.local, remembered.synced)
+    whereabouts = _Whereabouts(trees)
+    applier = Applier(files, store, trees, ids, clock, who.device_name, fold_case=who.fold_case)
+    applier.prepare_root(who.root_id)
+    activity = Activity(clock)
+    for line in applier.recover(remembered.inflight):
+        activity.note("recovered", "", line)
+    sender = Sender(files, on.remote, store, on.spool, clock, on.chance, whereabouts.known)
+    receiver = Receiver(files, on.remote, store, clock, on.chance, whereabouts.locate)
+    hasher = Hasher(files)
+    parking = Parking(trees, clock)
+    return Parts(
+        trees=trees,
+        store=store,
+        remote=on.remote,
+        observer=Observer(files, on.watcher, trees, ids, clock, lambda path, signature: hash_file(files, path, signature)),
+        watcher=on.watcher,
+        puller=Puller(on.remote, trees, store, remembered.cursors, user=who.user, device=who.device),
+        applier=applier,
+        sender=sender,
+        receiver=receiver,
+        hasher=hasher,
+        executor=Executor(
+            trees=trees,
+            store=store,
+            applier=applier,
+            sender=sender,
+            receiver=receiver,
+            hasher=hasher,
+            committer=Committer(on.remote, trees, ids),
+            parking=parking,
+            activity=activity,
+        ),
+        parking=parking,
+        activity=activity,
+        clock=clock,
+        chance=on.chance,
+        ids=ids,
+        device_name=who.device_name,
+        root_id=who.root_id,
+        fold_case=who.fold_case,
+    )
+
+
+class _Whereabouts(Struct):
+    """Where content lies on this disk, by what the trees know."""
+
+    trees: Trees
+
+    def locate(self, content_hash: Digest) -> tuple[str, Signature] | None:
+        for node_id in self.trees.local.with_content(content_hash):
+            node, path = self.trees.local.get(node_id), self.trees.local_path(node_id)
+            if node is not None and path is not None and node.kind is Kind.FILE:
+                return path, node.signature
+        return None
+
+    def known(self, content_hash: Digest) -> bool:
+        return bool(self.trees.remote.with_content(content_hash))
