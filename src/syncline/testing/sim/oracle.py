@@ -1,0 +1,159 @@
+"""The verdict on a world at rest: P2 convergence, P3 and P4 nothing lost, P5 no spurious conflict, P6 no resurrection, P7 moves
+carry no bytes, P8 trees are trees, P12 what was committed can be fetched and is what it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from syncline.content.seal import open_frame
+from syncline.model.entries import Kind
+from syncline.model.errors import SynclineError
+from syncline.model.ids import EMPTY_DIGEST, Digest, NamespaceId, NodeId
+from syncline.protocol.blocks import ManifestsRequest, RevisionRef
+from syncline.testing.sim.ledger import named
+
+if TYPE_CHECKING:
+    from syncline.testing.sim.device import SimDevice
+    from syncline.testing.sim.world import World
+
+Tree = dict[str, tuple[Kind, bytes | None, bool | None]]
+CONFLICT_MARKS = ("conflicted copy", "case conflict", "(selective sync conflict")
+
+
+class Spoiled(AssertionError):
+    """A property does not hold."""
+
+
+async def judge(world: World) -> None:
+    """Raises `Spoiled` with the first property that does not hold."""
+    complaints = [complaint for device in world.devices for complaint in device.complaints]
+    if complaints:
+        raise Spoiled("; ".join(complaints[:3]))
+    trees = [device.disk.user.tree() for device in world.devices]
+    history = await _history(world)
+    served = {device.who.namespace: await _served(world, device) for device in world.devices}
+    for device, tree in zip(world.devices, trees, strict=True):
+        _equal(f"{device.name}'s disk", tree, "the server", served[device.who.namespace], history)
+    _debts(world, trees, history)
+    _alone(world, trees)
+
+
+def _equal(one: str, left: Tree, other: str, right: dict[str, tuple[Kind, Digest | None, bool]], history: dict[Digest, bytes]) -> None:
+    differ = []
+    for path in sorted(left.keys() | right.keys()):
+        here, there = left.get(path), right.get(path)
+        if here is None or there is None:
+            differ.append(f"{path!r} only at {one if there is None else other}")
+            continue
+        kind, content, executable = here
+        digest = None if content is None else Digest(hashlib.sha256(content).hexdigest())
+        if (kind, digest) != there[:2]:
+            told = named(history.get(there[1])) if there[1] is not None and there[1] in history else there
+            differ.append(f"{path!r} is {named(content)} at {one} and {told} at {other}")
+        elif executable is not None and kind is Kind.FILE and executable != there[2]:
+            differ.append(f"{path!r} is {'' if executable else 'not '}executable at {one} alone")
+    if differ:
+        raise Spoiled(f"P2: {len(differ)} differences between {one} and {other}: " + "; ".join(differ[:6]))
+
+
+async def _served(world: World, device: SimDevice) -> dict[str, tuple[Kind, Digest | None, bool]]:
+    """The server's live tree as this device's user sees it, by path. P8 on the way."""
+    nodes: dict[NodeId, Any] = {}
+    for head in await world.server.stores.metadata.heads(device.who.user):
+        for entry in await world.server.stores.metadata.live(head.namespace, None, 100_000):
+            nodes[entry.node_id] = entry
+    found: dict[str, tuple[Kind, Digest | None, bool]] = {}
+    for entry in nodes.values():
+        path = _path(entry, nodes, device.who.namespace)
+        if path in found:
+            raise Spoiled(f"P8: two live nodes at {path!r} on the server")
+        found[path] = (entry.kind, entry.content_hash, entry.executable)
+    return found
+
+
+def _path(entry: Any, nodes: dict[NodeId, Any], root: NamespaceId) -> str:
+    names = [entry.name]
+    at = entry.parent_id
+    for _ in range(300):
+        if at == root:
+            return "/".join(reversed(names))
+        above = nodes.get(at)
+        if above is None:
+            raise Spoiled(f"P8: {entry.name!r} hangs below {at}, which is not alive on the server")
+        names.append(above.name)
+        at = above.parent_id
+    raise Spoiled(f"P8: {entry.name!r} lies in a circle on the server")
+
+
+async def _history(world: World) -> dict[Digest, bytes]:
+    """Every revision the server keeps, read back through its own manifests and the store. P12 on the way."""
+    rooms = world.server.rooms
+    assert rooms is not None
+    found: dict[Digest, bytes] = {EMPTY_DIGEST: b""}
+    for device in world.devices:
+        for head in await world.server.stores.metadata.heads(device.who.user):
+            rows = (await world.server.stores.metadata.journal(head.namespace, 0, 1_000_000)).entries
+            refs: dict[tuple[NodeId, int], Digest] = {}
+            for row in rows:
+                if row.content_hash is not None and row.content_hash not in found:
+                    refs[row.node_id, row.revision] = row.content_hash
+            asked = [RevisionRef(node_id=node, revision=number) for node, number in refs]
+            for start in range(0, len(asked), 500):
+                answer = await rooms.fetching.manifests(
+                    device.caller, ManifestsRequest(namespace=head.namespace, revisions=asked[start : start + 500])
+                )
+                for manifest in answer.manifests:
+                    found[manifest.content_hash] = _assembled(world, manifest, answer.packs)
+    return found
+
+
+def _assembled(world: World, manifest: Any, packs: Any) -> bytes:
+    if manifest.error is not None:
+        raise Spoiled(f"P12: revision {manifest.revision} of {manifest.node_id} cannot be fetched: {manifest.error}")
+    pieces = []
+    try:
+        for block in manifest.blocks:
+            frame = world.server.objects.get(packs[block.pack].get, block.offset, block.length)
+            pieces.append(open_frame(frame, block.key, block.hash, block.size))
+    except SynclineError as error:
+        raise Spoiled(f"P12: revision {manifest.revision} of {manifest.node_id}: {error}") from error
+    whole = b"".join(pieces)
+    if hashlib.sha256(whole).hexdigest() != manifest.content_hash:
+        raise Spoiled(f"P12: revision {manifest.revision} of {manifest.node_id} is not what its hash says")
+    return whole
+
+
+def _debts(world: World, trees: list[Tree], history: dict[Digest, bytes]) -> None:
+    ledger = world.ledger
+    live = {content for tree in trees for _, content, _ in tree.values() if content}
+    foreign = sorted(named(content) for content in live if content not in ledger.written)
+    if foreign:
+        raise Spoiled(f"P11: content that nobody wrote: {foreign[:5]}")
+    dead = ledger.must_live() - live
+    if dead:
+        raise Spoiled("P4: written, destroyed by nobody, and not alive: " + ", ".join(sorted(map(named, dead))))
+    kept = live | set(history.values())
+    for device in world.devices:
+        kept |= {content for _, content, _ in device.disk.user.everything().values() if content}
+    lost = ledger.must_be_somewhere() - kept
+    if lost:
+        raise Spoiled("P3: lost: " + ", ".join(sorted(map(named, lost))))
+
+
+def _alone(world: World, trees: list[Tree]) -> None:
+    """Where one person acted: no conflict, nothing back from the dead, nothing else than they left."""
+    if world.script.mode not in ("one-sided", "moves only") or world.memory_lost:
+        return
+    for device, person, tree in zip(world.devices, world.people, trees, strict=True):
+        if person.alone is None:
+            continue
+        person.look_around(tree)
+        if person.intruded is not None:
+            raise Spoiled(f"P5/P6: {person.intruded}")
+        if world.script.mode == "moves only" and device.remote is not None and device.remote.traffic.sent_bytes:
+            raise Spoiled(f"P7: moves sent {device.remote.traffic.sent_bytes} bytes")
+    copies = sorted(path for tree in trees for path in tree if any(mark in path for mark in CONFLICT_MARKS))
+    if copies:
+        raise Spoiled(f"P5: conflict copies where one person acted: {copies[:4]}")

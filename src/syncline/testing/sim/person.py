@@ -1,0 +1,220 @@
+"""A person at one device: does what an event says to whatever is there, and keeps the ledger.
+
+What cannot be done (nothing to move, the name is taken) is not done. Each operation is what an editor, a shell or a file manager
+does: several of them in one breath are several system calls to the engine's eye.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from syncline.model.entries import Kind
+from syncline.testing.sim.ledger import Ledger, named
+from syncline.testing.sim.script import Event
+from syncline.testing.sim.user import UserDisk, Writer
+
+Tree = dict[str, tuple[Kind, bytes | None, bool | None]]
+DEPTH = 3
+
+
+class Person:
+    """`log` is told in words what was done, for whoever reads a failing run."""
+
+    def __init__(self, name: str, disk: UserDisk, ledger: Ledger, log: Callable[[str], None]) -> None:
+        self.name = name
+        self.disk = disk
+        self._ledger = ledger
+        self._log = log
+        self._writers: list[tuple[Writer, bytes]] = []
+        self.done = 0
+        self.alone: Tree | None = None
+        """What this person left, where nobody else changes anything anywhere: the engine must not either."""
+        self.intruded: str | None = None
+        """What the engine changed on the disk of somebody who is alone."""
+
+    def act(self, event: Event) -> bool:
+        """Whether it could be done."""
+        what = event.what
+        before = self.disk.tree()
+        self.look_around(before)
+        deed = getattr(self, f"_{what}")
+        told: str | None = None
+        with suppress(OSError):
+            told = deed(event, before)
+            if told:
+                self.done += 1
+                self._log(f"{self.name}.{told}")
+        if self.alone is not None:
+            self.alone = self.disk.tree()
+        return bool(told)
+
+    def look_around(self, tree: Tree) -> None:
+        """Somebody alone finds everything as they left it."""
+        if self.alone is not None and tree != self.alone and self.intruded is None:
+            changed = sorted(path for path in tree.keys() | self.alone.keys() if tree.get(path) != self.alone.get(path))
+            self.intruded = f"the engine changed {changed} at {self.name}"
+
+    def finish_writers(self) -> None:
+        """Whoever still writes closes the file."""
+        for writer, content in self._writers:
+            with suppress(OSError):
+                writer.write(content)
+                self._ledger.wrote(self.name, content, loose=True)
+            writer.close()
+        self._writers.clear()
+
+    # -- choosing ------------------------------------------------------------------------------------------------------------------
+
+    def _file(self, event: Event, tree: Tree, pick: int = 0) -> str | None:
+        files = sorted(path for path, (kind, _, _) in tree.items() if kind is Kind.FILE)
+        return files[int(event.picks[pick] * len(files))] if files else None
+
+    def _entry(self, event: Event, tree: Tree) -> str | None:
+        paths = sorted(tree)
+        return paths[int(event.picks[0] * len(paths))] if paths else None
+
+    def _place(self, event: Event, tree: Tree, pick: int = 1) -> str:
+        folders = ["", *sorted(path for path, (kind, _, _) in tree.items() if kind is Kind.DIR and path.count("/") < DEPTH - 1)]
+        folder = folders[int(event.picks[pick] * len(folders))]
+        return f"{folder}/{event.text}" if folder else event.text
+
+    def _fresh(self, event: Event, tree: Tree) -> bytes:
+        """New bytes; now and then those of a file that is there already."""
+        if event.picks[2] < 0.1 and (old := self._file(event, tree, 1)) is not None:
+            return tree[old][1] or b""
+        return self._ledger.fresh(self.name, event.size)
+
+    # -- deeds: each does it, keeps the ledger, and says what it did --------------------------------------------------------------
+
+    def _new(self, event: Event, tree: Tree) -> str | None:
+        path = self._place(event, tree)
+        if self.disk.read(path) is not None or path in tree:
+            return None
+        content = self._fresh(event, tree)
+        self.disk.write(path, content)
+        self._ledger.wrote(self.name, content)
+        return f"new {path!r} {named(content)}"
+
+    def _replace(self, event: Event, tree: Tree, deed: Callable[[str, bytes], None], word: str) -> str | None:
+        path = self._file(event, tree)
+        if path is None:
+            return None
+        content = self._fresh(event, tree)
+        if content == tree[path][1]:
+            return None
+        self._ledger.wrote(self.name, content)
+        deed(path, content)
+        self._ledger.destroy(tree[path][1])
+        return f"{word} {path!r} {named(content)}"
+
+    def _write(self, event: Event, tree: Tree) -> str | None:
+        return self._replace(event, tree, self.disk.write, "write")
+
+    def _save(self, event: Event, tree: Tree) -> str | None:
+        return self._replace(event, tree, self.disk.save, "save")
+
+    def _backup(self, event: Event, tree: Tree) -> str | None:
+        return self._replace(event, tree, self.disk.save_backup, "backup")
+
+    def _poke(self, event: Event, tree: Tree) -> str | None:
+        return self._replace(event, tree, self.disk.poke, "poke")
+
+    def _append(self, event: Event, tree: Tree) -> str | None:
+        path = self._file(event, tree)
+        if path is None:
+            return None
+        old = tree[path][1] or b""
+        more = self._ledger.fresh(self.name, max(1, event.size))
+        self.disk.append(path, more)
+        self._ledger.wrote(self.name, old + more)
+        self._ledger.destroy(old)
+        return f"append {path!r} {named(old + more)}"
+
+    def _mkdir(self, event: Event, tree: Tree) -> str | None:
+        path = self._place(event, tree)
+        self.disk.mkdir(path)
+        return f"mkdir {path!r}"
+
+    def _delete(self, event: Event, tree: Tree) -> str | None:
+        path = self._entry(event, tree)
+        if path is None:
+            return None
+        doomed = [content for at, (_, content, _) in tree.items() if at == path or at.startswith(path + "/")]
+        self.disk.delete(path)
+        for content in doomed:
+            self._ledger.destroy(content)
+        return f"delete {path!r}"
+
+    def _move(self, event: Event, tree: Tree) -> str | None:
+        source, target = self._entry(event, tree), self._place(event, tree)
+        if source is None or target == source or target.startswith(source + "/"):
+            return None
+        self.disk.move(source, target)
+        return f"move {source!r} {target!r}"
+
+    def _over(self, event: Event, tree: Tree) -> str | None:
+        """`mv -f one other`."""
+        source, target = self._file(event, tree), self._file(event, tree, 1)
+        if source is None or target is None or source == target or tree[source][1] is None:
+            return None
+        self.disk.delete(target)
+        self._ledger.destroy(tree[target][1] if tree[target][1] != tree[source][1] else None)
+        self.disk.move(source, target)
+        return f"over {source!r} {target!r}"
+
+    def _swap(self, event: Event, tree: Tree) -> str | None:
+        one, other = self._entry(event, tree), self._file(event, tree, 1)
+        if one is None or other is None or one == other or other.startswith(one + "/") or one.startswith(other + "/"):
+            return None
+        spare = "swap.tmp"
+        self.disk.move(one, spare)
+        self.disk.move(other, one)
+        self.disk.move(spare, other)
+        return f"swap {one!r} {other!r}"
+
+    def _chmod(self, event: Event, tree: Tree) -> str | None:
+        path = self._file(event, tree)
+        if path is None or tree[path][2] is None:
+            return None
+        self.disk.chmod(path, not tree[path][2])
+        return f"chmod {path!r} {not tree[path][2]}"
+
+    def _touch(self, event: Event, tree: Tree) -> str | None:
+        path = self._file(event, tree)
+        if path is None:
+            return None
+        self.disk.touch(path, None)
+        return f"touch {path!r}"
+
+    def _copy(self, event: Event, tree: Tree) -> str | None:
+        source, target = self._file(event, tree), self._place(event, tree)
+        if source is None or target in tree:
+            return None
+        content = tree[source][1] or b""
+        self.disk.write(target, content)
+        self._ledger.wrote(self.name, content)
+        return f"copy {source!r} {target!r} {named(content)}"
+
+    def _writer(self, event: Event, tree: Tree) -> str | None:
+        """Opens a file and keeps writing to it, whatever becomes of its name."""
+        path = self._file(event, tree)
+        if path is None or self._writers:
+            return None
+        writer = self.disk.open_writer(path)
+        self._ledger.destroy(tree[path][1])
+        first = self._ledger.fresh(self.name, 10)
+        writer.write(first)
+        self._ledger.wrote(self.name, first, loose=True)
+        self._ledger.destroy(first)
+        last = self._ledger.fresh(self.name, 12)
+        self._writers.append((writer, last))
+        return f"writer {path!r} {named(last)}"
+
+    def close_writer(self) -> None:
+        if self._writers:
+            writer, last = self._writers.pop()
+            writer.write(last)
+            writer.close()
+            self._ledger.wrote(self.name, last, loose=True)
+

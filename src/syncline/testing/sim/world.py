@@ -1,0 +1,385 @@
+"""One simulated world: a server, devices, people, and everything that goes wrong between them; then peace, and the verdict.
+
+The script says what happens; three streams drawn from its seed say how long things take, which faults strike and which ids are
+made. When the script is over faults stop, lines heal and whoever is down starts again: from there the world must come to rest in a
+bounded number of rounds, everywhere equal, with every debt of the ledger paid (`oracle`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import Counter
+from contextlib import suppress
+from contextvars import copy_context
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from syncline.client.assemble import Identity
+from syncline.model.entries import Access
+from syncline.model.ids import DeviceId, NamespaceId, UserId, ulid
+from syncline.ports.account_store import User
+from syncline.server.caller import Caller
+from syncline.testing.sim.device import DurableStore, SimDevice
+from syncline.testing.sim.disk import SimDisk
+from syncline.testing.sim.faults import Faults, Struck
+from syncline.testing.sim.ground import START_US, SimClock
+from syncline.testing.sim.person import Person
+from syncline.testing.sim.ledger import Ledger
+from syncline.testing.sim.loop import SimLoop, Stuck
+from syncline.testing.sim.oracle import Spoiled, judge
+from syncline.testing.sim.script import FAULT_GROUPS, MEMORY_LOSS, USER_OPS, Event, Script
+from syncline.testing.sim.server import SimServer
+
+SETTLE_PASSES_MAX: Final = 40
+SETTLE_TIMEOUT_S: Final = 900.0
+BACKUP_EVERY: Final = 6
+SHARED: Final = NamespaceId(ulid(START_US // 1000 - 5, b"shared-one"))
+
+
+class Outcome(Struct, kw_only=True):
+    """What came of a run. `failure` None means that every property held."""
+
+    seed: int
+    mode: str
+    failure: str | None = None
+    steps: int = 0
+    calls: int = 0
+    user_ops: int = 0
+    devices: int = 0
+    virtual_s: float = 0.0
+    struck: list[Struck] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    log: list[str] = field(default_factory=list)
+    trace: str = ""
+
+
+class World:
+    def __init__(self, script: Script, spool: Path) -> None:
+        self.script = script
+        seed = script.seed
+        self.loop = SimLoop(Random(f"schedule/{seed}"))
+        enabled = frozenset(kind for group in script.faults_on for kind in FAULT_GROUPS[group])
+        self.faults = Faults(f"faults/{seed}", enabled=enabled, rate=script.fault_rate, tape=script.struck)
+        self.ledger = Ledger()
+        self.log: list[str] = []
+        self.context = copy_context()
+        self.server = SimServer(self.loop, self.context, self.faults, Random(f"server/{seed}"))
+        self.devices: list[SimDevice] = []
+        self.people: list[Person] = []
+        self.pending = list(script.events)
+        self.memory_lost = any(event.what in MEMORY_LOSS for event in script.events)
+        self._spool = spool
+        self._backups: dict[int, DurableStore] = {}
+        self._server_backup: object = None
+        self._access: Access | None = None
+        self._done = 0
+
+    def say(self, what: str) -> None:
+        self.log.append(f"{self.loop.time():9.3f} {what}")
+
+    # -- making it -----------------------------------------------------------------------------------------------------------------
+
+    async def build(self) -> None:
+        script = self.script
+        mounted = script.mode.startswith("mount")
+        users = [await self._user("ada", 1), *([await self._user("bob", 2)] if mounted else [])]
+        self.server.boot()
+        for index, profile in enumerate(script.disks):
+            user = users[0] if not mounted or index < len(script.disks) - 1 else users[1]
+            self._add_device(index, profile, user)
+        if mounted:
+            self._access = Access.READ if script.mode == "mount read" else Access.WRITE
+            members = {users[1].id: Access.OWNER, users[0].id: self._access}
+            self.server.stores.add_namespace(SHARED, owner=users[1].id, name="shared", members=members, epoch="epoch-shared")
+            for user in users:
+                self.server.stores.mount(user.root_namespace, SHARED, "shared")
+        for event in script.base:
+            self.people[0].act(event)
+
+    async def _user(self, name: str, number: int) -> User:
+        user = User(
+            id=UserId(ulid(START_US // 1000 - 10 * number, f"user-{name}--".encode()[:10].ljust(10, b"-"))),
+            email=f"{name}@example.org",
+            name=name,
+            password_hash="",
+            root_namespace=NamespaceId(ulid(START_US // 1000 - 10 * number, f"root-{name}--".encode()[:10].ljust(10, b"-"))),
+            created_us=START_US,
+        )
+        await self.server.stores.accounts.add_user(user)
+        return user
+
+    def _add_device(self, index: int, profile: Any, user: User) -> None:
+        name = f"d{index}"
+        clock = SimClock(self.loop)
+        disk = SimDisk(Random(f"disk/{self.script.seed}/{index}"), clock, profile)
+        device = DeviceId(ulid(START_US // 1000 - 1, f"device-{index}--".encode()[:10]))
+        rng = Random(f"device/{self.script.seed}/{index}")
+        made = SimDevice(
+            name=name,
+            disk=disk,
+            who=Identity(
+                namespace=user.root_namespace,
+                user=user.id,
+                device=device,
+                device_name=name,
+                root_id="",
+                fold_case=profile.names == "insensitive",
+            ),
+            caller=Caller(user.id, device),
+            server=self.server,
+            loop=self.loop,
+            world=self.context,
+            faults=self.faults,
+            rng=rng,
+            spool=self._spool / name,
+            clock=clock,
+            page=self.script.page,
+            acts=self._act_now,
+        )
+        made.link()
+        self.devices.append(made)
+        self.people.append(Person(name, disk.user, self.ledger, self.say))
+
+    # -- running it ----------------------------------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """The script, from its first event to its last."""
+        for device in self.devices:
+            device.start()
+        if self.script.mode in ("one-sided", "moves only"):
+            await self._begin_alone()
+        while self.pending:
+            event = self.pending[0]
+            wait_s = event.at_s - self.loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+                continue
+            self.pending.pop(0)
+            self._happen(event)
+
+    async def _begin_alone(self) -> None:
+        """One person will act, from a state that all devices share; the clock of the script starts then."""
+        self.faults.active, active = False, self.faults.active
+        if not await self._all_settle():
+            raise Spoiled("the base tree did not settle")
+        self.faults.active = active
+        late_s = self.loop.time()
+        self.pending = [Event(event.at_s + late_s, *_rest(event)) for event in self.pending]
+        acting = {event.who for event in self.pending if event.what in USER_OPS}
+        for index in acting:
+            self.people[index].alone = self.people[index].disk.tree()
+        for device in self.devices:
+            if device.remote is not None:
+                device.remote.traffic.sent_bytes = 0
+
+    def _act_now(self, device: SimDevice) -> None:
+        """A person does between two system calls of the engine's what the script has for later."""
+        who = self.devices.index(device)
+        for at, event in enumerate(self.pending):
+            if event.who == who and event.what in USER_OPS:
+                del self.pending[at]
+                self._happen(event)
+                return
+
+    def _happen(self, event: Event) -> None:
+        self._done += 1
+        if self._done % BACKUP_EVERY == 0:
+            self._backups = {index: device.store.twin() for index, device in enumerate(self.devices)}
+            self._server_backup = self.server.stores.snapshot()
+        if event.what in USER_OPS:
+            self.people[event.who].act(event)
+            return
+        self.say(f"{'world' if event.who < 0 else self.devices[event.who].name}: {event.what}")
+        getattr(self, f"_{event.what.replace(' ', '_')}")(event)
+
+    def _later(self, seconds: float, what: Any, *args: Any) -> None:
+        self.loop.call_later(seconds, what, *args, context=self.context)
+
+    def _kill(self, event: Event) -> None:
+        self.devices[event.who].kill()
+
+    def _power(self, event: Event) -> None:
+        self.devices[event.who].kill(power=True)
+
+    def _offline(self, event: Event) -> None:
+        device = self.devices[event.who]
+        device.set_online(False)
+        self._later(1.0 + 20.0 * event.picks[0] ** 2, device.set_online, True)
+
+    def _pause(self, event: Event) -> None:
+        device = self.devices[event.who]
+        device.paused = True
+        if device.engine is not None:
+            device.engine.pause()
+        self._later(1.0 + 10.0 * event.picks[0], self._resume, device)
+
+    def _resume(self, device: SimDevice) -> None:
+        device.paused = False
+        if device.engine is not None:
+            device.engine.resume()
+
+    def _server_crash(self, event: Event) -> None:
+        self.server.crash()
+
+    def _deaf(self, event: Event) -> None:
+        disk = self.devices[event.who].disk
+        disk.deaf = True
+        self._later(5.0 + 30.0 * event.picks[0], setattr, disk, "deaf", False)
+
+    def _clock(self, event: Event) -> None:
+        hours = (-24.0, -1.0, 1.0, 24.0)[int(event.picks[0] * 4)]
+        self.devices[event.who].clock.step_us += int(hours * 3600e6)
+
+    def _refresh(self, event: Event) -> None:
+        engine = self.devices[event.who].engine
+        if engine is not None:
+            engine.refresh()
+
+    def _lost_database(self, event: Event) -> None:
+        device = self.devices[event.who]
+        device.kill()
+        device.store = DurableStore()
+
+    def _old_database(self, event: Event) -> None:
+        device, backup = self.devices[event.who], self._backups.get(event.who)
+        if backup is not None:
+            device.kill()
+            device.store = backup.twin()
+
+    def _server_rolled_back(self, event: Event) -> None:
+        if self._server_backup is not None:
+            self.server.crash()
+            self.server.stores.restore(self._server_backup)
+
+    def _server_new_epoch(self, event: Event) -> None:
+        self.server.crash()
+        self.server.stores.new_epoch()
+
+    def _root_gone(self, event: Event) -> None:
+        disk = self.devices[event.who].disk
+        disk.unmount()
+        self._later(1.0 + 15.0 * event.picks[0], disk.mount)
+
+    def _frozen(self, event: Event) -> None:
+        actor = self.devices[event.who].actor
+        if actor is not None and actor.alive:
+            actor.freeze()
+            self._later(1.0 + 60.0 * event.picks[0], self.loop.thaw, actor)
+
+    def _access(self, event: Event) -> None:
+        raise NotImplementedError
+
+    # -- peace ---------------------------------------------------------------------------------------------------------------------
+
+    async def wind_down(self) -> None:
+        """Nothing fails any more, everybody is up; until all say that they are in sync."""
+        self.say("peace")
+        self.faults.stop()
+        for person in self.people:
+            person.finish_writers()
+        await asyncio.sleep(40.0)
+        self.server.boot()
+        for device in self.devices:
+            device.disk.mount()
+            device.disk.deaf = False
+            device.set_online(True)
+            device.start()
+            if device.actor is not None and device.actor.held is not None:
+                self.loop.thaw(device.actor)
+        await asyncio.sleep(5.0)
+        for device in self.devices:
+            device.paused = False
+            if device.engine is not None:
+                device.engine.resume(confirm_deletes=True)
+        if not await self._all_settle():
+            raise Spoiled("not at rest: " + "; ".join(self._states()))
+
+    async def _all_settle(self) -> bool:
+        calm = 0
+        for _ in range(SETTLE_PASSES_MAX):
+            before = [await self._heads(), [device.store.writes for device in self.devices]]
+            settled = [await device.settle(SETTLE_TIMEOUT_S) for device in self.devices]
+            after = [await self._heads(), [device.store.writes for device in self.devices]]
+            calm = calm + 1 if all(settled) and before == after else 0
+            if calm >= 1:
+                return True
+            await asyncio.sleep(30.0)
+        return False
+
+    async def _heads(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for device in self.devices:
+            for head in await self.server.stores.metadata.heads(device.who.user):
+                found[head.namespace] = head.sequence
+        return found
+
+    def _states(self) -> list[str]:
+        told = []
+        for device in self.devices:
+            engine = device.engine
+            if engine is None:
+                told.append(f"{device.name} down")
+                continue
+            problems = [f"{problem.code} {problem.path} {problem.message}" for problem in engine.problems()]
+            told.append(f"{device.name} {engine.state().value} {problems}")
+        return told
+
+
+def _rest(event: Event) -> tuple[Any, ...]:
+    return (event.who, event.what, event.picks, event.text, event.size)
+
+
+def play(script: Script, spool: Path) -> Outcome:
+    """Runs a script from beginning to verdict. Deterministic."""
+    gc.disable()
+    world = World(script, spool)
+    loop = world.loop
+    failure: str | None = None
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_whole(world))
+    except Spoiled as spoiled:
+        failure = str(spoiled)
+    except Stuck as stuck:
+        failure = f"no end: {stuck}; " + "; ".join(world._states())
+    finally:
+        asyncio.set_event_loop(None)
+        gc.enable()
+    return _outcome(world, failure)
+
+
+async def _whole(world: World) -> None:
+    await world.build()
+    await world.live()
+    await world.wind_down()
+    for device in world.devices:
+        device.kill(restart=False)
+    await judge(world)
+
+
+def _outcome(world: World, failure: str | None) -> Outcome:
+    seen: Counter[str] = Counter(world.faults.seen)
+    for device in world.devices:
+        seen.update({f"why:{why}": count for why, count in device.why.items()})
+        device._collect_refusals()
+        seen.update({f"refused:{code}": count for code, count in device.refusals.items()})
+    if world.loop.faults and failure is None:
+        first = world.loop.faults[0]
+        failure = f"a callback failed: {type(first).__name__}: {first}"
+    return Outcome(
+        seed=world.script.seed,
+        mode=world.script.mode,
+        failure=failure,
+        steps=world.loop.steps,
+        calls=sum(stream.number for stream in world.faults._streams.values()),
+        user_ops=sum(person.done for person in world.people),
+        devices=len(world.devices),
+        virtual_s=world.loop.time(),
+        struck=world.faults.struck,
+        seen=seen,
+        log=world.log,
+    )
