@@ -7,8 +7,11 @@ import pytest
 from tests.unit.server_metadata.world import Member, World, fresh_database
 
 
-@pytest.fixture
-async def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+@pytest.fixture(params=["sql", "memory"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    if request.param == "memory":
+        yield World.in_memory()
+        return
     path = tmp_path / "metadata.db"
     await fresh_database(path, tmp_path_factory)
     async with World.opened(path) as opened:

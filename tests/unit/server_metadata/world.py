@@ -1,4 +1,4 @@
-"""A metadata service on a real database, with people, blocks and a clock one can set."""
+"""A metadata service on a real database or in memory, with people, blocks and a clock one can set."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from syncline.protocol.changes import Entry
 from syncline.protocol.commits import Change, CommitAnswer, CommitRequest, Failure, Op
 from syncline.server.caller import Caller
 from syncline.server.metadata.service import CursorCodec, Metadata
+from syncline.testing.server_store import MemoryStores
 
 START_US = 1_790_000_000_000_000
 DAY_US = 24 * 3600 * 1_000_000
@@ -75,7 +76,7 @@ def digest(data: bytes) -> Digest:
 class World:
     """One server. Ids are drawn by `id()`; `node` names them, so tests can speak of nodes by a letter."""
 
-    def __init__(self, stores: Stores, machine: Machine) -> None:
+    def __init__(self, stores: Stores | MemoryStores, machine: Machine) -> None:
         self.machine = machine
         self.ids = Ids(machine, machine)
         self.stores = stores
@@ -94,6 +95,11 @@ class World:
             yield cls(stores, machine)
         finally:
             await stores.close()
+
+    @classmethod
+    def in_memory(cls) -> World:
+        machine = Machine()
+        return cls(MemoryStores(Ids(machine, machine)), machine)
 
     def id(self, name: str) -> NodeId:
         """The node id that stands for `name`."""

@@ -1,0 +1,121 @@
+"""`ports.metadata_store.CommitTransaction` in memory: reads what stands under the namespace's lock, and writes at its end.
+
+What was written shows to the transaction itself in a copy of the namespace, made only if it reads after writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+
+from syncline.model.errors import NotFound
+from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
+from syncline.model.journal import JournalEntry
+from syncline.ports.metadata_store import CommitTransaction, Head, HeldBlock, Place, StoredAnswer, Usage, Written
+from syncline.testing.stores.space import Space
+from syncline.testing.stores.state import Shared
+
+
+class MemoryCommit:
+    def __init__(self, shared: Shared, namespace: NamespaceId, user: UserId) -> None:
+        self._shared = shared
+        self._namespace = namespace
+        self._user = user
+        self._life = shared.life
+        self._written: list[Written] = []
+        self._later: Space | None = None
+        self._lock: asyncio.Lock
+        self._space: Space
+        self._head: Head
+
+    async def __aenter__(self) -> CommitTransaction:
+        self._shared.space(self._namespace)
+        self._lock = await self._shared.lock(self._namespace, self._life)
+        self._space = self._shared.space(self._namespace)
+        head = self._space.head(self._user)
+        if head is None:
+            self._lock.release()
+            raise NotFound(what="The namespace")
+        self._head = head
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._lock.release()
+            return
+        await self._shared.publish(self._life, self._publish, [self._lock])
+
+    def _publish(self) -> None:
+        for written in self._written:
+            self._space.apply(written)
+
+    @property
+    def _seen(self) -> Space:
+        """The namespace as this transaction sees it."""
+        if not self._written:
+            return self._space
+        if self._later is None:
+            self._later = self._space.copy()
+            for written in self._written:
+                self._later.apply(written)
+        return self._later
+
+    # -- ports.metadata_store.CommitTransaction --------------------------------------------------------------------------------
+
+    @property
+    def head(self) -> Head:
+        return self._head
+
+    async def stored_answer(self, device: DeviceId, key: str) -> StoredAnswer | None:
+        found = self._seen.answers.get((device, key))
+        return None if found is None else found.stored
+
+    async def nodes(self, ids: Sequence[NodeId]) -> list[JournalEntry]:
+        return self._seen.some(ids)
+
+    async def ancestors(self, ids: Sequence[NodeId]) -> list[JournalEntry]:
+        return self._seen.above(ids)
+
+    async def holders(self, places: Sequence[Place]) -> list[JournalEntry]:
+        return [holder for place in places if (holder := self._seen.holder(place)) is not None]
+
+    async def below(self, ids: Sequence[NodeId], limit: int) -> list[JournalEntry]:
+        return self._seen.below(ids, limit) if ids else []
+
+    async def deleted_with(self, ids: Sequence[NodeId], limit: int) -> list[JournalEntry]:
+        return self._seen.deleted_with(ids, limit) if ids else []
+
+    async def child_counts(self, ids: Sequence[NodeId]) -> dict[NodeId, int]:
+        children = self._seen.children
+        return {node: len(children[node]) for node in ids if children.get(node)}
+
+    async def heights(self, ids: Sequence[NodeId]) -> dict[NodeId, int]:
+        return {node: self._seen.height(node) for node in ids if node in self._seen.nodes}
+
+    async def held(self, hashes: Sequence[Digest]) -> dict[Digest, HeldBlock]:
+        held = self._seen.held
+        return {block: held[block] for block in hashes if block in held}
+
+    async def readable_elsewhere(self, user: UserId, hashes: Sequence[Digest]) -> dict[Digest, int]:
+        state = self._shared.state
+        others = [space for space in state.spaces.values() if user in space.members and space.id != self._namespace]
+        found: dict[Digest, int] = {}
+        for block in hashes:
+            sizes = [space.named[block] for space in others if block in space.named]
+            if sizes and any(stored.verified for stored in state.copies.get(block, {}).values()):
+                found[block] = max(sizes)
+        return found
+
+    async def usage(self) -> Usage:
+        usage = self._shared.state.usage(self._head.owner, self._seen)
+        if usage is None:
+            raise NotFound(what="The owner")
+        return usage
+
+    async def write(self, written: Written) -> None:
+        self._seen.check(written)
+        self._written.append(written)
+        self._later = None
