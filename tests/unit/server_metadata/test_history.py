@@ -197,6 +197,32 @@ async def test_the_newest_changeset_is_never_pruned(ada: Member) -> None:
     assert await ada.entries(cursor) == []
 
 
+async def test_what_was_pruned_stays_pruned_while_a_namespace_rests(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a"))
+    old = (await ada.world.metadata.latest(ada.caller)).cursor
+    await ada.commit(ada.mkdir("b"))
+    await ada.commit(ada.mkdir("c"))
+    ada.world.machine.time_us += (JOURNAL_RETENTION_S + 10) * 1_000_000
+    for rows in (2, 0, 0):
+        assert (await ada.world.metadata.prune()).journal_rows == rows
+        head = await ada.world.stores.metadata.head(ada.caller.user_id, ada.namespace)
+        assert head is not None
+        assert head.pruned_sequence == 2
+        with pytest.raises(HistoryExpired):
+            await ada.world.metadata.changes(ada.caller, None, old)
+
+
+async def test_namespaces_that_rest_do_not_keep_others_from_being_pruned(world: World) -> None:
+    people = [await world.person(name) for name in ("ada", "bob", "eve")]
+    for person in people[:2]:
+        await person.commit(person.mkdir(f"only {person.namespace}"))
+    await people[2].commit(people[2].mkdir("a"))
+    await people[2].commit(people[2].mkdir("b"))
+    far = world.machine.now_us() + 1
+    pruned = await world.stores.metadata.prune(journal_before_us=far, answers_before_us=0, limit=1)
+    assert (pruned.journal_rows, pruned.more) == (1, True)
+
+
 async def test_answers_are_forgotten_after_their_time(ada: Member) -> None:
     await ada.commit(ada.mkdir("a"), key="k")
     ada.world.machine.time_us += (IDEMPOTENCY_TTL_S + 10) * 1_000_000

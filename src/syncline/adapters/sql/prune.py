@@ -27,9 +27,16 @@ def prune_answers(connection: Connection, before_us: int, limit: int) -> int:
 
 
 def prune_journals(connection: Connection, before_us: int, limit: int) -> int:
-    """Namespace by namespace: whole changesets, the old ones, and never a namespace's last."""
+    """Namespace by namespace: whole changesets, the old ones, and never a namespace's last. One that has only its last is left
+    out, or those that rest would be all that is ever looked at."""
+    last = journal.alias("last")
     first = and_(journal.c.namespace_id == namespaces.c.namespace_id, journal.c.sequence == namespaces.c.pruned_sequence + 1)
-    stale = select(namespaces.c.namespace_id, namespaces.c.pruned_sequence, namespaces.c.head_sequence).join(journal, first)
+    newest = and_(last.c.namespace_id == namespaces.c.namespace_id, last.c.sequence == namespaces.c.head_sequence)
+    stale = (
+        select(namespaces.c.namespace_id, namespaces.c.pruned_sequence, namespaces.c.head_sequence)
+        .join(journal, first)
+        .join(last, and_(newest, last.c.changeset != journal.c.changeset))
+    )
     pruned = 0
     for namespace, before, head in (connection.execute(stale.where(journal.c.time_us < before_us).limit(limit))).all():
         if pruned >= limit:
@@ -49,7 +56,7 @@ def _first_kept(connection: Connection, namespace: NamespaceId, before_us: int, 
     changeset = select(journal.c.changeset).where(journal.c.namespace_id == namespace)
     newest = connection.scalar(changeset.where(journal.c.sequence == head))
     backwards = rows.where(journal.c.sequence < head, journal.c.changeset != newest).order_by(journal.c.sequence.desc())
-    bound = (connection.scalar(backwards.limit(1)) or 0) + 1
+    bound = connection.execute(backwards.limit(1)).scalar_one() + 1
     young = rows.where(journal.c.sequence < bound, journal.c.time_us >= before_us).order_by(journal.c.sequence)
     bound = connection.scalar(young.limit(1)) or bound
     if last + 1 >= bound:
