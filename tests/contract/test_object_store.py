@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.server_metadata.world import Machine, digest
 
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.objects.disk import DiskObjects
 from syncline.adapters.objects.signing import UrlSigner
-from syncline.model.errors import AlreadyExists, ChecksumMismatch, Corrupt, NotFound
+from syncline.model.errors import AlreadyExists, ChecksumMismatch, Corrupt, CorruptPack, Forbidden, NotFound
 from syncline.model.ids import Digest
 from syncline.ports.object_store import ObjectStat, ObjectStore
+from syncline.protocol.blocks import SignedRequest
+from syncline.testing.memory_objects import MemoryObjects
 
 KEY = "0123456789abcdef0123"
 BODY = bytes(range(256)) * 9_000
@@ -29,12 +32,30 @@ def disk(tmp_path: Path) -> Iterator[DiskObjects]:
     store.close()
 
 
-@pytest.fixture(params=["disk"])
-def store(request: pytest.FixtureRequest) -> ObjectStore:
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def memory(machine: Machine) -> MemoryObjects:
+    return MemoryObjects(machine)
+
+
+@pytest.fixture(params=["disk", "memory"])
+async def store(request: pytest.FixtureRequest) -> ObjectStore:
     """Each store, holding one object of `BODY` under `KEY`."""
-    found: DiskObjects = request.getfixturevalue(request.param)
-    _put(found, KEY, BODY)
-    return found
+    if request.param == "memory":
+        memory: MemoryObjects = request.getfixturevalue("memory")
+        await memory.put(_granted(memory, KEY, BODY), BODY)
+        return memory
+    disk: DiskObjects = request.getfixturevalue("disk")
+    _put(disk, KEY, BODY)
+    return disk
+
+
+def _granted(store: ObjectStore, key: str, content: bytes) -> SignedRequest:
+    return store.presign_put(key, size=len(content), sha256=digest(content), ttl_s=60)
 
 
 def _put(store: DiskObjects, key: str, content: bytes, sha256: str | None = None) -> None:
@@ -91,3 +112,77 @@ def test_disk_places_nothing_twice_and_nothing_wrong(disk: DiskObjects) -> None:
     with pytest.raises(ChecksumMismatch):
         _put(disk, "d" * 20, b"x", sha256="0" * 64)
     assert not disk.path("d" * 20).exists()
+
+
+async def test_memory_takes_exactly_what_was_granted_once_and_in_time(memory: MemoryObjects, machine: Machine) -> None:
+    put = _granted(memory, KEY, BODY)
+    for wrong in (BODY[:-1], BODY + b"!", bytes(len(BODY))):
+        with pytest.raises(ChecksumMismatch):
+            await memory.put(put, wrong)
+    altered = SignedRequest(url=put.url, headers=put.headers | {"content-length": "1"})
+    elsewhere = SignedRequest(url=put.url.replace(KEY, "f" * 20), headers=put.headers)
+    for request in (altered, elsewhere):
+        with pytest.raises(Forbidden):
+            await memory.put(request, BODY[:1])
+    assert await memory.head(KEY) is None
+    await memory.put(put, BODY)
+    with pytest.raises(AlreadyExists):
+        await memory.put(put, BODY)
+    machine.time_us += 60_000_000
+    with pytest.raises(Forbidden):
+        await memory.put(put, BODY)
+    assert memory.keys == [KEY]
+
+
+async def test_memory_gives_what_is_signed_for(memory: MemoryObjects, machine: Machine) -> None:
+    await memory.put(_granted(memory, KEY, BODY), BODY)
+    get = memory.presign_get(KEY, ttl_s=60)
+    assert await memory.get(get, 3, 70) == BODY[3:73]
+    with pytest.raises(CorruptPack):
+        await memory.get(get, len(BODY) - 1, 2)
+    with pytest.raises(NotFound):
+        await memory.get(memory.presign_get("f" * 20, ttl_s=60), 0, 1)
+    with pytest.raises(Forbidden):
+        await memory.get(memory.presign_put(KEY, size=1, sha256=digest(b"x"), ttl_s=60), 0, 1)
+    machine.time_us += 60_000_000
+    with pytest.raises(Forbidden):
+        await memory.get(get, 0, 1)
+
+
+async def test_memory_tells_its_owner_of_arrivals_and_drops_what_nobody_asked_for(machine: Machine) -> None:
+    told: list[tuple[str, int, str]] = []
+
+    async def stored(key: str, size: int, sha256: Digest) -> bool:
+        told.append((key, size, sha256))
+        return key == KEY
+
+    memory = MemoryObjects(machine, stored=stored)
+    await memory.put(_granted(memory, KEY, b"a"), b"a")
+    with pytest.raises(NotFound):
+        await memory.put(_granted(memory, "f" * 20, b"b"), b"b")
+    assert told == [(KEY, 1, digest(b"a")), ("f" * 20, 1, digest(b"b"))]
+    assert memory.keys == [KEY]
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+async def test_memory_can_lose_damage_and_hide(machine: Machine, remembers: bool) -> None:
+    memory = MemoryObjects(machine, remembers=remembers)
+    for key, content in ((KEY, b"abc"), ("f" * 20, b"def")):
+        await memory.put(_granted(memory, key, content), content)
+    backup = memory.snapshot()
+    memory.corrupt(KEY, 1)
+    damaged = bytes([ord("a"), ord("b") ^ 0xFF, ord("c")])
+    assert await memory.read(KEY, 0, 3) == damaged
+    assert await memory.head(KEY) == ObjectStat(3, digest(b"abc" if remembers else damaged))
+    memory.lose("f" * 20)
+    assert await memory.head("f" * 20) is None
+    memory.restore(backup)
+    memory.hide(KEY)
+    assert await memory.head(KEY) is None
+    with pytest.raises(NotFound):
+        await memory.get(memory.presign_get(KEY, ttl_s=60), 0, 3)
+    with pytest.raises(AlreadyExists):
+        await memory.put(_granted(memory, KEY, b"abc"), b"abc")
+    memory.show(KEY)
+    assert await memory.get(memory.presign_get(KEY, ttl_s=60), 0, 3) == b"abc"
+    assert await memory.read("f" * 20, 0, 3) == b"def"
