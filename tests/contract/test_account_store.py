@@ -18,13 +18,20 @@ from syncline.model.errors import AlreadyExists
 from syncline.model.ids import DeviceId, NamespaceId, UserId
 from syncline.ports.account_store import DeviceRow, User
 from syncline.ports.clock import Ids
+from syncline.testing.server_store import MemoryStores
 
+AnyStores = Stores | MemoryStores
 _machine = Machine()
 _ids = Ids(_machine, _machine)
 
 
-@pytest.fixture
-async def stores(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stores]:
+@pytest.fixture(params=["sql", "memory"])
+async def stores(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[AnyStores]:
+    if request.param == "memory":
+        yield MemoryStores(_ids)
+        return
     await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
     opened = await open_stores(tmp_path / "metadata.db")
     yield opened
@@ -47,7 +54,7 @@ def a_device(user: User) -> DeviceRow:
     return DeviceRow(id=DeviceId(_ids.fresh()), user_id=user.id, name="laptop", created_us=8, refresh_hash="first")
 
 
-async def test_a_user_comes_with_an_empty_root_of_their_own(stores: Stores) -> None:
+async def test_a_user_comes_with_an_empty_root_of_their_own(stores: AnyStores) -> None:
     user = a_user("ada@example.org")
     await stores.accounts.add_user(user)
     assert await stores.accounts.user(user.id) == user
@@ -58,7 +65,7 @@ async def test_a_user_comes_with_an_empty_root_of_their_own(stores: Stores) -> N
     assert (head.sequence, head.chain, head.root) == (0, "0" * 64, "0" * 64)
 
 
-async def test_each_root_has_an_epoch_of_its_own(stores: Stores) -> None:
+async def test_each_root_has_an_epoch_of_its_own(stores: AnyStores) -> None:
     users = [a_user("a@x"), a_user("b@x")]
     for user in users:
         await stores.accounts.add_user(user)
@@ -67,7 +74,7 @@ async def test_each_root_has_an_epoch_of_its_own(stores: Stores) -> None:
     assert await stores.accounts.users() == users
 
 
-async def test_an_address_is_taken_once_and_nothing_is_left_of_the_second(stores: Stores) -> None:
+async def test_an_address_is_taken_once_and_nothing_is_left_of_the_second(stores: AnyStores) -> None:
     first, second = a_user("a@x"), a_user("a@x")
     await stores.accounts.add_user(first)
     with pytest.raises(AlreadyExists):
@@ -76,7 +83,7 @@ async def test_an_address_is_taken_once_and_nothing_is_left_of_the_second(stores
     assert await stores.metadata.heads(second.id) == []
 
 
-async def test_passwords_and_disabling(stores: Stores) -> None:
+async def test_passwords_and_disabling(stores: AnyStores) -> None:
     user = a_user("a@x")
     await stores.accounts.add_user(user)
     await stores.accounts.set_password(user.id, "other")
@@ -89,7 +96,7 @@ async def test_passwords_and_disabling(stores: Stores) -> None:
     assert await stores.accounts.user(user.id) == msgspec.structs.replace(user, password_hash="other")
 
 
-async def test_devices_come_and_go(stores: Stores) -> None:
+async def test_devices_come_and_go(stores: AnyStores) -> None:
     user, other = a_user("a@x"), a_user("b@x")
     await stores.accounts.add_user(user)
     await stores.accounts.add_user(other)
@@ -105,7 +112,7 @@ async def test_devices_come_and_go(stores: Stores) -> None:
     assert await stores.accounts.device(device.id) is None
 
 
-async def test_a_refresh_token_is_rotated_by_one_of_many(stores: Stores) -> None:
+async def test_a_refresh_token_is_rotated_by_one_of_many(stores: AnyStores) -> None:
     user = a_user("a@x")
     await stores.accounts.add_user(user)
     device = a_device(user)
@@ -117,11 +124,11 @@ async def test_a_refresh_token_is_rotated_by_one_of_many(stores: Stores) -> None
     assert stored.refresh_hash == f"next {won.index(True)}"
 
 
-async def rotate(stores: Stores, device: DeviceId, old: str, new: str, now_us: int = 100, grace_us: int = 60) -> bool:
+async def rotate(stores: AnyStores, device: DeviceId, old: str, new: str, now_us: int = 100, grace_us: int = 60) -> bool:
     return await stores.accounts.rotate_refresh(device, old, new, now_us=now_us, grace_us=grace_us)
 
 
-async def test_the_hash_that_was_just_replaced_counts_once_more(stores: Stores) -> None:
+async def test_the_hash_that_was_just_replaced_counts_once_more(stores: AnyStores) -> None:
     user = a_user("a@x")
     await stores.accounts.add_user(user)
     device = a_device(user)
@@ -135,12 +142,14 @@ async def test_the_hash_that_was_just_replaced_counts_once_more(stores: Stores) 
     assert (stored.refresh_hash, stored.previous_refresh_hash, stored.rotated_us) == ("third", "second", 159)
 
 
+@pytest.mark.parametrize("stores", ["sql"], indirect=True)
 async def test_the_server_id_outlives_the_process(stores: Stores, tmp_path: Path) -> None:
     again = await open_stores(tmp_path / "metadata.db")
     assert await again.accounts.server_id() == await stores.accounts.server_id() == await again.metadata.server_id()
     await again.close()
 
 
+@pytest.mark.parametrize("stores", ["sql"], indirect=True)
 async def test_another_process_may_add_a_user_meanwhile(stores: Stores, tmp_path: Path) -> None:
     program = f"""
 import asyncio

@@ -8,19 +8,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from msgspec.structs import replace
 from tests.unit.server_metadata.world import Member, World, content, fresh_database
 
-from syncline.adapters.sql.database import Database
-from syncline.adapters.sql.schema import members, namespace_blocks
 from syncline.adapters.sql.stores import open_stores
 from syncline.model.errors import Forbidden, NotFound
-from syncline.model.ids import DeviceId, NamespaceId, NodeId
-from syncline.ports.metadata_store import StoredAnswer, Written
+from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId
+from syncline.ports.metadata_store import ChainedRow, HeldBlock, JournalPage, StoredAnswer, Written
 
 
-@pytest.fixture
-async def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+@pytest.fixture(params=["sql", "memory"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    if request.param == "memory":
+        yield World.in_memory()
+        return
     await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
     async with World.opened(tmp_path / "metadata.db") as opened:
         yield opened
@@ -49,6 +50,7 @@ async def test_a_transaction_that_raises_leaves_nothing(ada: Member) -> None:
     assert await ada.entries() == before
 
 
+@pytest.mark.parametrize("world", ["sql"], indirect=True)
 async def test_a_crash_before_the_end_leaves_nothing(ada: Member, tmp_path: Path) -> None:
     """The files as they lie on disk while a transaction is open are what a killed server leaves."""
     await ada.commit(ada.mkdir("a"))
@@ -107,10 +109,10 @@ async def test_a_commit_goes_on_when_its_caller_goes_away(ada: Member) -> None:
     assert len(await ada.entries()) == 1
 
 
-async def test_a_read_member_reads_and_does_not_write(ada: Member, tmp_path: Path) -> None:
+async def test_a_read_member_reads_and_does_not_write(ada: Member) -> None:
     bob = await ada.world.person("bob")
     await ada.commit(ada.mkdir("a"))
-    await _set_member(tmp_path, ada.namespace, bob.caller.user_id)
+    await ada.world.join(bob.caller.user_id, ada.namespace)
     guest = Member(ada.world, bob.caller, ada.namespace)
     assert await guest.tree() == {"a": "a"}
     with pytest.raises(Forbidden):
@@ -131,13 +133,39 @@ async def test_strangers_learn_nothing(ada: Member) -> None:
             raise AssertionError
 
 
-async def test_condemned_blocks_revive_when_named(ada: Member, tmp_path: Path) -> None:
-    await ada.put(b"x")
-    database = Database(tmp_path / "metadata.db")
-    await database.write(lambda connection: connection.execute(update(namespace_blocks).values(state="condemned")))
+async def test_condemned_blocks_revive_when_named(ada: Member) -> None:
+    (block,) = await ada.put(b"x")
+    await ada.world.condemn(ada.namespace, block)
+
+    async def held() -> dict[Digest, HeldBlock]:
+        async with ada.world.stores.metadata.commit(ada.namespace, ada.caller.user_id) as transaction:
+            return await transaction.held([block])
+
+    assert await held() == {block: HeldBlock(1, condemned=True)}
     await ada.commit(ada.create("f", data=b"x"))
-    assert (await database.read(lambda connection: connection.execute(namespace_blocks.select()).one())).state == "held"
-    await database.close()
+    assert await held() == {block: HeldBlock(1)}
+
+
+async def test_a_transaction_sees_what_it_wrote_and_nobody_else_does(ada: Member) -> None:
+    await ada.commit(ada.mkdir("a"))
+    store, user = ada.world.stores.metadata, ada.caller.user_id
+    async with store.commit(ada.namespace, user) as transaction:
+        (entry,) = await transaction.nodes([ada.world.id("a")])
+        moved = replace(entry, sequence=2, name="b")
+        row = ChainedRow(moved, Digest("1" * 64), "2" * 64)
+        answer = StoredAnswer(body_hash=b"", answer=b"")
+        await transaction.write(
+            Written(rows=[row], keys=["b"], vacated=[moved.node_id], device=DeviceId("d"), key="k", stored=answer, time_us=1)
+        )
+        assert await transaction.nodes([moved.node_id]) == [moved]
+        assert await transaction.holders([(ada.root, "a"), (ada.root, "b")]) == [moved]
+        assert await transaction.stored_answer(DeviceId("d"), "k") == answer
+        assert await store.nodes(ada.namespace, [moved.node_id]) == [entry]
+        assert await store.child(ada.namespace, (ada.root, "a")) == entry
+        assert (await store.journal(ada.namespace, 1, 10)).entries == []
+    assert await store.nodes(ada.namespace, [moved.node_id]) == [moved]
+    assert await store.children(ada.namespace, ada.root, None, 10) == [("b", moved)]
+    assert await store.journal(ada.namespace, 1, 10) == JournalPage([moved], Digest("1" * 64), "2" * 64, False)
 
 
 async def test_heads_past_what_was_published_are_the_outbox(ada: Member) -> None:
@@ -167,10 +195,3 @@ async def test_long_lists_of_hashes_and_ids(ada: Member) -> None:
     async with ada.world.stores.metadata.commit(ada.namespace, ada.caller.user_id) as transaction:
         assert len(await transaction.held(blocks * 10)) == 4000
         assert await transaction.nodes([NodeId(f"{number}") for number in range(50_000)]) == []
-
-
-async def _set_member(tmp_path: Path, namespace: str, user: str) -> None:
-    database = Database(tmp_path / "metadata.db")
-    row = {"namespace_id": namespace, "user_id": user, "access": "read", "since_us": 1}
-    await database.write(lambda connection: connection.execute(insert(members).values(**row)))
-    await database.close()

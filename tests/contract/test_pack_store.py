@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
 from tests.unit.server_metadata.world import Member, World, digest, fresh_database
 
-from syncline.adapters.sql.database import Database
-from syncline.adapters.sql.schema import block_copies, members
 from syncline.model.blocks import Codec, PackEntry
 from syncline.model.ids import PackId
 from syncline.ports.pack_store import Copy, PackRow
@@ -20,8 +17,11 @@ from syncline.ports.pack_store import Copy, PackRow
 A, B, C = digest(b"a"), digest(b"b"), digest(b"c")
 
 
-@pytest.fixture
-async def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+@pytest.fixture(params=["sql", "memory"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    if request.param == "memory":
+        yield World.in_memory()
+        return
     await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
     async with World.opened(tmp_path / "metadata.db") as opened:
         yield opened
@@ -55,14 +55,6 @@ def entries(*pieces: bytes) -> list[PackEntry]:
     ]
 
 
-async def verify(tmp_path: Path, name: str) -> None:
-    """What the ingest worker will say of a pack it has read."""
-    database = Database(tmp_path / "metadata.db")
-    verified = update(block_copies).where(block_copies.c.pack_id == name).values(state="verified")
-    await database.write(lambda connection: connection.execute(verified))
-    await database.close()
-
-
 async def test_a_granted_pack_is_an_intent_and_possesses_nothing(ada: Member) -> None:
     store, row = ada.world.stores.packs, pack(ada, "p")
     await store.add_packs([(row, entries(b"a", b"b"))])
@@ -92,26 +84,26 @@ async def test_a_finished_pack_is_possessed_once(ada: Member) -> None:
     assert (await ada.world.metadata.usage(ada.caller)).used_bytes == 3
 
 
-async def test_a_claim_counts_for_its_sender_alone_a_verified_copy_for_members(ada: Member, tmp_path: Path) -> None:
+async def test_a_claim_counts_for_its_sender_alone_a_verified_copy_for_members(ada: Member) -> None:
     bob = await ada.world.person("bob")
     store = ada.world.stores.packs
     await store.add_packs([(pack(ada, "p"), entries(b"a"))])
     await store.finish([PackId("p")], 50)
     assert await store.missing(ada.namespace, ada.caller.user_id, [A]) == []
     assert await store.missing(ada.namespace, bob.caller.user_id, [A]) == [A]
-    await verify(tmp_path, "p")
+    await ada.world.verify("p")
     assert await store.missing(ada.namespace, bob.caller.user_id, [A]) == []
     assert await store.missing(bob.namespace, bob.caller.user_id, [A]) == [A]
     assert await store.copies(bob.namespace, [A]) == []
 
 
-async def test_readers_are_given_a_verified_copy_first(ada: Member, tmp_path: Path) -> None:
+async def test_readers_are_given_a_verified_copy_first(ada: Member) -> None:
     store = ada.world.stores.packs
     for name, created_us in (("old", 1), ("good", 2), ("new", 3)):
         await store.add_packs([(pack(ada, name, created_us=created_us), entries(b"a"))])
         await store.finish([PackId(name)], 50)
     assert [copy.pack for copy in await store.copies(ada.namespace, [A])] == ["old"]
-    await verify(tmp_path, "good")
+    await ada.world.verify("good")
     assert [copy.pack for copy in await store.copies(ada.namespace, [A])] == ["good"]
 
 
@@ -147,25 +139,17 @@ async def test_a_thousand_of_everything(ada: Member) -> None:
     assert {copy.hash for copy in await store.copies(ada.namespace, hashes)} == set(hashes)
 
 
-async def test_members_copy_in_verified_blocks_of_revisions_they_may_read(ada: Member, tmp_path: Path) -> None:
+async def test_members_copy_in_verified_blocks_of_revisions_they_may_read(ada: Member) -> None:
     """The commit's step 7: possession moves with what one may read, and only once a copy was verified."""
     bob = await ada.world.person("bob")
     await ada.world.stores.packs.add_packs([(pack(ada, "p"), entries(b"a", b"b"))])
     await ada.world.stores.packs.finish([PackId("p")], 50)
     await ada.commit(ada.create("f", data=b"a"))
     assert await bob.refused_codes(bob.create("mine", data=b"a")) == {0: "blocks.missing"}
-    await join(tmp_path, bob, ada)
+    await ada.world.join(bob.caller.user_id, ada.namespace)
     assert await bob.refused_codes(bob.create("mine", data=b"a")) == {0: "blocks.missing"}
-    await verify(tmp_path, "p")
+    await ada.world.verify("p")
     assert await bob.refused_codes(bob.create("mine", data=b"b")) == {0: "blocks.missing"}
     await bob.commit(bob.create("mine", data=b"a"))
     assert [copy.hash for copy in await bob.world.stores.packs.copies(bob.namespace, [A])] == [A]
     assert (await bob.world.metadata.usage(bob.caller)).used_bytes == 1
-
-
-async def join(tmp_path: Path, member: Member, owner: Member) -> None:
-    """Makes someone a reader of another's namespace, as sharing will."""
-    database = Database(tmp_path / "metadata.db")
-    row = {"namespace_id": owner.namespace, "user_id": member.caller.user_id, "access": "read", "since_us": 1}
-    await database.write(lambda connection: connection.execute(insert(members).values(**row)))
-    await database.close()

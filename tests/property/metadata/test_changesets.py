@@ -22,6 +22,7 @@ from syncline.model.paths import name_key
 from syncline.protocol.commits import Change, Op
 
 SEEDS = 6
+MEMORY_SEEDS = 30
 CHANGESETS = 40
 NAMES = ("a", "A", "b", "é", "e\u0301", "c")
 BYTES = (b"", b"one", b"two", b"three")
@@ -229,18 +230,27 @@ async def test_the_service_agrees_with_the_model(seed: int, tmp_path: Path, tmp_
     path = tmp_path / "metadata.db"
     await fresh_database(path, tmp_path_factory)
     async with World.opened(path) as world:
-        ada = await world.person("ada")
-        await ada.put(*[data for data in BYTES if data])
-        draw = Draw(seed, ada)
-        tree: Tree = {}
-        accepted = 0
-        for number in range(1, CHANGESETS + 1):
-            head = (await world.metadata.latest(ada.caller)).sequence
-            changes = draw.changeset(tree, head)
-            tree, fine = await _step(ada, tree, changes, number)
-            accepted += fine
-        assert accepted > CHANGESETS // 4
-        await ada.check()
+        await _agrees(world, seed)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS, SEEDS + MEMORY_SEEDS))
+async def test_the_service_agrees_with_the_model_over_stores_in_memory(seed: int) -> None:
+    await _agrees(World.in_memory(), seed)
+
+
+async def _agrees(world: World, seed: int) -> None:
+    ada = await world.person("ada")
+    await ada.put(*[data for data in BYTES if data])
+    draw = Draw(seed, ada)
+    tree: Tree = {}
+    accepted = 0
+    for number in range(1, CHANGESETS + 1):
+        head = (await world.metadata.latest(ada.caller)).sequence
+        changes = draw.changeset(tree, head)
+        tree, fine = await _step(ada, tree, changes, number)
+        accepted += fine
+    assert accepted > CHANGESETS // 4
+    await ada.check()
 
 
 async def _step(ada: Member, tree: Tree, changes: list[Change], number: int) -> tuple[Tree, bool]:

@@ -12,10 +12,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import insert, update
 
+from syncline.adapters.sql.database import Database
+from syncline.adapters.sql.schema import block_copies, members, namespace_blocks
 from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.model.blocks import Codec, PackEntry
-from syncline.model.entries import Kind
+from syncline.model.entries import Access, Kind
 from syncline.model.errors import CommitRefused
 from syncline.model.ids import EMPTY_DIGEST, DeviceId, Digest, NamespaceId, NodeId, PackId, UserId, ulid
 from syncline.model.journal import EMPTY_CHAIN, JournalEntry, chain_over, node_term, root_text
@@ -76,7 +79,8 @@ def digest(data: bytes) -> Digest:
 class World:
     """One server. Ids are drawn by `id()`; `node` names them, so tests can speak of nodes by a letter."""
 
-    def __init__(self, stores: Stores | MemoryStores, machine: Machine) -> None:
+    def __init__(self, stores: Stores | MemoryStores, machine: Machine, path: Path | None = None) -> None:
+        self.path = path
         self.machine = machine
         self.ids = Ids(machine, machine)
         self.stores = stores
@@ -92,7 +96,7 @@ class World:
         machine = Machine()
         stores = await open_stores(path, clock=machine, ids=Ids(machine, machine))
         try:
-            yield cls(stores, machine)
+            yield cls(stores, machine, path)
         finally:
             await stores.close()
 
@@ -123,6 +127,36 @@ class World:
             name_keys=name_keys,
         )
         return Member(self, Caller(user, DeviceId(self.ids.fresh())), namespace)
+
+    # -- What workers and sharing will do, and no door does yet ----------------------------------------------------------------
+
+    async def join(self, user: UserId, namespace: NamespaceId, access: Access = Access.READ) -> None:
+        """Makes someone a member of another's namespace."""
+        if isinstance(self.stores, MemoryStores):
+            self.stores.set_access(namespace, user, access)
+        else:
+            await self._write(insert(members).values(namespace_id=namespace, user_id=user, access=access.value, since_us=1))
+
+    async def verify(self, pack: str) -> None:
+        """The pack's copies were read and are what they claim to be."""
+        if isinstance(self.stores, MemoryStores):
+            self.stores.verify(PackId(pack))
+        else:
+            await self._write(update(block_copies).where(block_copies.c.pack_id == pack).values(state="verified"))
+
+    async def condemn(self, namespace: NamespaceId, block: Digest) -> None:
+        """The block waits for removal."""
+        if isinstance(self.stores, MemoryStores):
+            self.stores.condemn(namespace, block)
+        else:
+            row = (namespace_blocks.c.namespace_id == namespace, namespace_blocks.c.hash == bytes.fromhex(block))
+            await self._write(update(namespace_blocks).where(*row).values(state="condemned"))
+
+    async def _write(self, statement: Any) -> None:
+        assert self.path is not None
+        database = Database(self.path)
+        await database.write(lambda connection: connection.execute(statement))
+        await database.close()
 
 
 class Member:
