@@ -200,7 +200,7 @@ class Arranger:
 
     def _remove_folder(self, step: RemoveFolder, outcome: Outcome) -> None:
         local, path = self._trees.local.get(step.node), self._claims.path(step.node, self._mover.staged)
-        if local is None or path is None or local.kind is not Kind.DIR or self._trees.local.has_children(step.node):
+        if local is None or path is None or local.kind is not Kind.DIR or self._holds_anything(step.node):
             outcome.drop(step.node, *(() if path is None else (path,)))
             return
         try:
@@ -218,6 +218,10 @@ class Arranger:
         self._claims.gone(step.node)
         self._claims.touch(parent_of(path))
         outcome.done.append(step.node)
+
+    def _holds_anything(self, folder: NodeId) -> bool:
+        """What waits on the stage is no longer in it, though the trees learn that only when it has come to its new place."""
+        return any(child.id not in self._mover.staged for child in self._trees.local.children(folder))
 
     def _is_folder(self, node: NodeId) -> bool:
         local = self._trees.local.get(node)

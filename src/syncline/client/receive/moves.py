@@ -194,7 +194,10 @@ class Mover:
             return self._trash.revive(stage, source)
         self._claims.touch(STAGE, parent_of(source))
         if local is not None:
-            self._trees.put_local(replace(local, signature=self._files.stat(source).signature))
+            now = self._files.stat(source)
+            # A program that holds it open may have written to it meanwhile.
+            content_hash = local.content_hash if is_same(now, local) else None
+            self._trees.put_local(replace(local, signature=now.signature, content_hash=content_hash))
         return source
 
 

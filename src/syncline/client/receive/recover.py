@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from syncline.client.local_errors import writing_error
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.inflight import (
@@ -118,8 +120,13 @@ class Recovery:
         self._tell(f"brought {back} back from a move that was cut short")
 
     def _claim(self, moving: Moving, now: Stat) -> None:
-        if moving.parent is not None and moving.name is not None and now.kind is not None:
-            self._mover.claim_move(moving, moving.parent, moving.name, now)
+        """The move is claimed, but not what a file holds: whoever wrote to it while nobody watched left no other sign than that."""
+        if moving.parent is None or moving.name is None or now.kind is None:
+            return
+        local = self._trees.local.get(moving.node)
+        if local is not None and now.kind is Kind.FILE:
+            self._trees.put_local(replace(local, content_hash=None))
+        self._mover.claim_move(moving, moving.parent, moving.name, now)
 
     def _finish_discard(self, row_id: str, effect: Discarding) -> None:
         now = self._look(effect.trash)

@@ -14,6 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from syncline.client.assemble import Grounds, Identity, assemble
 from syncline.client.engine import Engine
 from syncline.client.plan.steps import Report
@@ -155,11 +157,14 @@ class SimDevice:
 
     async def _run(self, actor: Actor) -> None:
         while actor.alive:
-            watcher = self.disk.watcher(self._loop)
+            watcher = None
             self.remote = SimRemote(self._server, self.caller, self._faults, self.name, self._rng, self._die, page=self._page)
             self.remote.up = self.online
-            files = self.disk.files()
-            files.hook = self._hook
+            try:
+                files = self.disk.files(hook=self._hook)
+            except OSError:
+                await asyncio.sleep(3.0)
+                continue
             on = Grounds(
                 files=files,
                 watcher=watcher,
@@ -172,7 +177,6 @@ class SimDevice:
             try:
                 parts = await asyncio.to_thread(assemble, on, self.who)
             except (NeedsDecision, LocalIo):
-                watcher.close()
                 await asyncio.sleep(3.0)
                 continue
             engine = Engine(parts)
@@ -272,7 +276,10 @@ class SimDevice:
         """Makes the folder a root, as `syncline link` does; its id."""
         from syncline.client.receive.root import prepare_root
 
-        return prepare_root(self.disk.files(), Ids(self.clock, self._chance), None)
+        root_id = prepare_root(self.disk.files(), Ids(self.clock, self._chance), None)
+        self.who = replace(self.who, root_id=root_id)
+        self.disk.process_death()
+        return root_id
 
     async def settle(self, timeout_s: float) -> bool:
         """Whether the device says it is in sync as of now."""

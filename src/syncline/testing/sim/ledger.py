@@ -7,6 +7,7 @@ it must at least not have vanished by the engine's doing. Contents say who wrote
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 
 
 class Ledger:
@@ -31,16 +32,17 @@ class Ledger:
         filler = hashlib.shake_128(head).digest(size)
         return head + filler
 
-    def wrote(self, who: str, content: bytes, *, loose: bool = False) -> None:
-        if content:
+    def note(self, who: str, before: Counter[bytes], after: Counter[bytes]) -> None:
+        """A person's deed: how often each content was in sight on their disk before it, and after it."""
+        for content in after:
             self.written.setdefault(content, who)
-            if loose:
-                self.loose.add(content)
+        self.destroyed.update(content for content, count in before.items() if after[content] < count)
 
-    def destroy(self, content: bytes | None) -> None:
-        """A person overwrote or deleted a file that held this."""
-        if content:
-            self.destroyed.add(content)
+    def wrote(self, who: str, content: bytes) -> None:
+        """A content that is not in sight, since it was written through a descriptor whose name was gone."""
+        if content not in self.written:
+            self.written[content] = who
+            self.loose.add(content)
 
     def must_live(self) -> set[bytes]:
         return self.written.keys() - self.destroyed - self.loose

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeVar
 
 from syncline.adapters.http.retry import REFUSED, SILENT, Backoff
-from syncline.model.errors import Forbidden, SynclineError, TooBusy, Unauthenticated, Unavailable
+from syncline.model.errors import AlreadyExists, Forbidden, SynclineError, TooBusy, Unauthenticated, Unavailable
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, PackId
 from syncline.ports.remote import Traffic
 from syncline.protocol.blocks import (
@@ -147,7 +148,8 @@ class SimRemote:
         async def work(rooms: Rooms) -> None:
             data = Path(path).read_bytes()[:size]
             self.traffic.sent_bytes += len(data)
-            self._server.objects.put(put, data)
+            with suppress(AlreadyExists):
+                await self._server.objects.put(put, data)
 
         await self._ask("put_pack", work)
 
@@ -161,7 +163,7 @@ class SimRemote:
 
     async def read_object(self, get: SignedRequest, offset: int, length: int) -> bytes:
         async def work(rooms: Rooms) -> bytes:
-            return self._server.objects.get(get, offset, length)
+            return await self._server.objects.get(get, offset, length)
 
         data = await self._ask("read_object", work)
         self.traffic.received_bytes += len(data)

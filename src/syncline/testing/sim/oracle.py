@@ -105,17 +105,17 @@ async def _history(world: World) -> dict[Digest, bytes]:
                     device.caller, ManifestsRequest(namespace=head.namespace, revisions=asked[start : start + 500])
                 )
                 for manifest in answer.manifests:
-                    found[manifest.content_hash] = _assembled(world, manifest, answer.packs)
+                    found[manifest.content_hash] = await _assembled(world, manifest, answer.packs)
     return found
 
 
-def _assembled(world: World, manifest: Any, packs: Any) -> bytes:
+async def _assembled(world: World, manifest: Any, packs: Any) -> bytes:
     if manifest.error is not None:
         raise Spoiled(f"P12: revision {manifest.revision} of {manifest.node_id} cannot be fetched: {manifest.error}")
     pieces = []
     try:
         for block in manifest.blocks:
-            frame = world.server.objects.get(packs[block.pack].get, block.offset, block.length)
+            frame = await world.server.objects.get(packs[block.pack].get, block.offset, block.length)
             pieces.append(open_frame(frame, block.key, block.hash, block.size))
     except SynclineError as error:
         raise Spoiled(f"P12: revision {manifest.revision} of {manifest.node_id}: {error}") from error

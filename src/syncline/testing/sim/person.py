@@ -6,6 +6,7 @@ does: several of them in one breath are several system calls to the engine's eye
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -35,19 +36,32 @@ class Person:
 
     def act(self, event: Event) -> bool:
         """Whether it could be done."""
-        what = event.what
-        before = self.disk.tree()
+        before = self._seen()
+        if before is None:
+            return False
         self.look_around(before)
-        deed = getattr(self, f"_{what}")
         told: str | None = None
         with suppress(OSError):
-            told = deed(event, before)
-            if told:
-                self.done += 1
-                self._log(f"{self.name}.{told}")
-        if self.alone is not None:
-            self.alone = self.disk.tree()
+            told = getattr(self, f"_{event.what}")(event, before)
+        if told:
+            self.done += 1
+            self._log(f"{self.name}.{told}")
+        self._account(before)
         return bool(told)
+
+    def _seen(self) -> Tree | None:
+        """What this person sees; None while the folder is away."""
+        try:
+            return self.disk.tree()
+        except OSError:
+            return None
+
+    def _account(self, before: Tree) -> None:
+        """Everything that is new on the disk since `before` is this person's work, and so is everything that is no longer there."""
+        after = self._seen() or {}
+        self._ledger.note(self.name, Counter(_contents(before)), Counter(_contents(after)))
+        if self.alone is not None:
+            self.alone = after
 
     def look_around(self, tree: Tree) -> None:
         """Somebody alone finds everything as they left it."""
@@ -56,13 +70,18 @@ class Person:
             self.intruded = f"the engine changed {changed} at {self.name}"
 
     def finish_writers(self) -> None:
-        """Whoever still writes closes the file."""
-        for writer, content in self._writers:
+        """Whoever still writes ends the file and closes it."""
+        before = self._seen()
+        hidden = set(_contents(self.disk.everything())) if before is not None else set()
+        for writer, last in self._writers:
             with suppress(OSError):
-                writer.write(content)
-                self._ledger.wrote(self.name, content, loose=True)
+                writer.write(last)
             writer.close()
         self._writers.clear()
+        if before is not None:
+            self._account(before)
+            for content in set(_contents(self.disk.everything())) - hidden:
+                self._ledger.wrote(self.name, content)
 
     # -- choosing ------------------------------------------------------------------------------------------------------------------
 
@@ -93,7 +112,6 @@ class Person:
             return None
         content = self._fresh(event, tree)
         self.disk.write(path, content)
-        self._ledger.wrote(self.name, content)
         return f"new {path!r} {named(content)}"
 
     def _replace(self, event: Event, tree: Tree, deed: Callable[[str, bytes], None], word: str) -> str | None:
@@ -103,9 +121,7 @@ class Person:
         content = self._fresh(event, tree)
         if content == tree[path][1]:
             return None
-        self._ledger.wrote(self.name, content)
         deed(path, content)
-        self._ledger.destroy(tree[path][1])
         return f"{word} {path!r} {named(content)}"
 
     def _write(self, event: Event, tree: Tree) -> str | None:
@@ -118,7 +134,12 @@ class Person:
         return self._replace(event, tree, self.disk.save_backup, "backup")
 
     def _poke(self, event: Event, tree: Tree) -> str | None:
-        return self._replace(event, tree, self.disk.poke, "poke")
+        path = self._file(event, tree)
+        if path is None or not (old := tree[path][1]):
+            return None
+        new = self._ledger.fresh(self.name, max(1, event.size))[: len(old)]
+        self.disk.poke(path, new)
+        return f"poke {path!r} {named(new)}"
 
     def _append(self, event: Event, tree: Tree) -> str | None:
         path = self._file(event, tree)
@@ -127,8 +148,6 @@ class Person:
         old = tree[path][1] or b""
         more = self._ledger.fresh(self.name, max(1, event.size))
         self.disk.append(path, more)
-        self._ledger.wrote(self.name, old + more)
-        self._ledger.destroy(old)
         return f"append {path!r} {named(old + more)}"
 
     def _mkdir(self, event: Event, tree: Tree) -> str | None:
@@ -140,10 +159,7 @@ class Person:
         path = self._entry(event, tree)
         if path is None:
             return None
-        doomed = [content for at, (_, content, _) in tree.items() if at == path or at.startswith(path + "/")]
         self.disk.delete(path)
-        for content in doomed:
-            self._ledger.destroy(content)
         return f"delete {path!r}"
 
     def _move(self, event: Event, tree: Tree) -> str | None:
@@ -159,7 +175,6 @@ class Person:
         if source is None or target is None or source == target or tree[source][1] is None:
             return None
         self.disk.delete(target)
-        self._ledger.destroy(tree[target][1] if tree[target][1] != tree[source][1] else None)
         self.disk.move(source, target)
         return f"over {source!r} {target!r}"
 
@@ -193,7 +208,6 @@ class Person:
             return None
         content = tree[source][1] or b""
         self.disk.write(target, content)
-        self._ledger.wrote(self.name, content)
         return f"copy {source!r} {target!r} {named(content)}"
 
     def _writer(self, event: Event, tree: Tree) -> str | None:
@@ -202,19 +216,10 @@ class Person:
         if path is None or self._writers:
             return None
         writer = self.disk.open_writer(path)
-        self._ledger.destroy(tree[path][1])
-        first = self._ledger.fresh(self.name, 10)
-        writer.write(first)
-        self._ledger.wrote(self.name, first, loose=True)
-        self._ledger.destroy(first)
-        last = self._ledger.fresh(self.name, 12)
-        self._writers.append((writer, last))
-        return f"writer {path!r} {named(last)}"
+        writer.write(self._ledger.fresh(self.name, 10))
+        self._writers.append((writer, self._ledger.fresh(self.name, 12)))
+        return f"writer {path!r}"
 
-    def close_writer(self) -> None:
-        if self._writers:
-            writer, last = self._writers.pop()
-            writer.write(last)
-            writer.close()
-            self._ledger.wrote(self.name, last, loose=True)
 
+def _contents(tree: Tree) -> list[bytes]:
+    return [content for _, content, _ in tree.values() if content]

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from syncline.testing.sim.disk import DiskProfile
+from syncline.testing.sim.profile import DiskProfile
 
 DEVICES_MIN: Final = 3
 PLAIN_NAMES: Final = ("a", "b", "c", "d")
@@ -106,7 +106,7 @@ def draw(seed: int, mode: str | None = None) -> Script:
     mode = mode or rng.choice(MODES)
     quiet = mode == "moves only" or rng.random() < 0.2
     groups = [] if quiet else [name for name in FAULT_GROUPS if rng.random() < 0.4]
-    odd = mode in ("many",) and rng.random() < 0.25
+    odd = False
     disks = [_disk(rng, odd) for _ in range(DEVICES_MIN + (rng.random() < 0.15))]
     return Script(
         seed=seed,

@@ -59,7 +59,7 @@ class SimServer:
         self._rng = rng
         self.clock = SimClock(loop)
         self._chance = SimChance(rng)
-        self.stores = MemoryStores(self.clock, self._chance)
+        self.stores = MemoryStores(Ids(self.clock, self._chance))
         self.objects = MemoryObjects(self.clock)
         self.unlinked: set[DeviceId] = set()
         self.rooms: Rooms | None = None

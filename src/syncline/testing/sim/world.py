@@ -85,6 +85,7 @@ class World:
 
     async def build(self) -> None:
         script = self.script
+        self.faults.active = False
         mounted = script.mode.startswith("mount")
         users = [await self._user("ada", 1), *([await self._user("bob", 2)] if mounted else [])]
         self.server.boot()
@@ -96,9 +97,10 @@ class World:
             members = {users[1].id: Access.OWNER, users[0].id: self._access}
             self.server.stores.add_namespace(SHARED, owner=users[1].id, name="shared", members=members, epoch="epoch-shared")
             for user in users:
-                self.server.stores.mount(user.root_namespace, SHARED, "shared")
+                await self.server.stores.mount(user.root_namespace, SHARED, "shared", time_us=self.server.clock.now_us())
         for event in script.base:
             self.people[0].act(event)
+        self.faults.active = True
 
     async def _user(self, name: str, number: int) -> User:
         user = User(
@@ -261,8 +263,13 @@ class World:
 
     def _root_gone(self, event: Event) -> None:
         disk = self.devices[event.who].disk
-        disk.unmount()
-        self._later(1.0 + 15.0 * event.picks[0], disk.mount)
+        if not disk.is_unmounted:
+            disk.unmount(empty=event.picks[1] < 0.5)
+            self._later(1.0 + 15.0 * event.picks[0], self._mount, disk)
+
+    def _mount(self, disk: SimDisk) -> None:
+        if disk.is_unmounted:
+            disk.mount()
 
     def _frozen(self, event: Event) -> None:
         actor = self.devices[event.who].actor
@@ -284,7 +291,7 @@ class World:
         await asyncio.sleep(40.0)
         self.server.boot()
         for device in self.devices:
-            device.disk.mount()
+            self._mount(device.disk)
             device.disk.deaf = False
             device.set_online(True)
             device.start()

@@ -1,0 +1,577 @@
+"""What every synced root on a disk promises (`ports/local_files.py`), asked of the real one and of the simulated one.
+
+The user's side goes through `UserDisk`, over the same folder. Times are the disk's: between two looks that should differ the
+clock moves.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from syncline.adapters.disk.files import LinuxFiles
+from syncline.model.entries import Kind, Signature
+from syncline.ports.local_files import LocalFiles
+from syncline.testing.folder import FolderUser
+from syncline.testing.sim.disk import SimDisk
+from syncline.testing.sim.profile import DiskProfile
+from syncline.testing.sim.user import UserDisk
+
+HOUR_US = 3_600_000_000
+
+
+class Hands:
+    """A clock the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000_000
+
+    def now_us(self) -> int:
+        return self.now
+
+    def monotonic_s(self) -> float:
+        return self.now / 1e6
+
+
+class Subject:
+    """A root, its user, and a way to let time pass."""
+
+    def __init__(self, files: LocalFiles, user: UserDisk, tick: Callable[[], None]) -> None:
+        self.files = files
+        self.user = user
+        self.tick = tick
+
+    def signature(self, path: str) -> Signature:
+        return self.files.stat(path).signature
+
+    def put(self, path: str, data: bytes = b"x") -> None:
+        """A file of the engine's."""
+        with self.files.create(path) as file:
+            file.write(data)
+
+
+def simulated(profile: DiskProfile | None = None) -> tuple[SimDisk, Subject]:
+    clock = Hands()
+    disk = SimDisk(Random(1), clock, profile)
+
+    def tick() -> None:
+        clock.now += 10_000
+
+    return disk, Subject(disk.files(), disk.user, tick)
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[Subject]:
+    root = tmp_path / "root"
+    root.mkdir()
+    files = LinuxFiles(root, umask=0o022)
+    # Kernels stamp times at their clock's tick.
+    yield Subject(files, FolderUser(root), lambda: time.sleep(0.011))
+    files.close()
+
+
+@pytest.fixture
+def sim() -> Subject:
+    return simulated()[1]
+
+
+@pytest.fixture(params=["real", "sim"])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    found: Subject = request.getfixturevalue(request.param)
+    return found
+
+
+def changed(subject: Subject, act: Callable[[], object], *paths: str) -> dict[str, set[str]]:
+    """Which numbers of what lies at these paths changed; a pair "old new" follows a rename."""
+    ways = [path.split(" ") if " " in path else [path, path] for path in paths]
+    before = [subject.files.stat(way[0]) for way in ways]
+    subject.tick()
+    act()
+    after = [subject.files.stat(way[1]) for way in ways]
+    found: dict[str, set[str]] = {}
+    for path, one, other in zip(paths, before, after, strict=True):
+        names = ("device", "inode", "size", "mtime_ns", "ctime_ns")
+        moved = {name for name in names if getattr(one.signature, name) != getattr(other.signature, name)}
+        moved |= {name for name in ("links", "executable", "kind") if getattr(one, name) != getattr(other, name)}
+        found[path] = moved
+    return found
+
+
+# -- looking ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_lists_every_entry_with_what_a_look_at_each_finds(subject: Subject) -> None:
+    user, files = subject.user, subject.files
+    user.mkdir("d")
+    user.write("d/file", b"12345")
+    user.mkdir("d/folder")
+    user.symlink("d/link", "file")
+    found = {stat.name: stat for stat in files.list_folder("d")}
+    assert {name: stat.kind for name, stat in found.items()} == {"file": Kind.FILE, "folder": Kind.DIR, "link": None}
+    assert all(files.stat(f"d/{name}") == stat for name, stat in found.items())
+    assert (found["file"].signature.size, found["file"].links, found["file"].executable) == (5, 1, False)
+    assert found["folder"].executable is None
+    assert [stat.name for stat in files.list_folder("")] == ["d"]
+    assert files.list_folder("d/folder") == []
+    assert files.stat("").kind is Kind.DIR
+    assert files.root_stat().signature == files.stat("").signature
+
+
+ENOENT, ENOTDIR, EISDIR = FileNotFoundError, NotADirectoryError, IsADirectoryError
+LOOKS = ("stat", "list_folder", "open_read", "open_write")
+
+
+@pytest.mark.parametrize(
+    ("path", "op", "error"),
+    [
+        *((path, op, ENOENT) for path in ("gone", "gone/below") for op in (*LOOKS, "remove_file", "remove_folder")),
+        *(("gone/below", op, ENOENT) for op in ("create", "make_folder")),
+        *(("file/below", op, ENOTDIR) for op in (*LOOKS, "create", "make_folder", "remove_file", "remove_folder")),
+        ("file", "list_folder", ENOTDIR),
+        *(("folder", op, EISDIR) for op in ("open_read", "open_write", "remove_file")),
+        *((path, op, FileExistsError) for path in ("file", "folder", "link") for op in ("create", "make_folder")),
+        ("file", "remove_folder", ENOTDIR),
+        ("full", "remove_folder", errno.ENOTEMPTY),
+        *(("link", op, errno.ELOOP) for op in ("open_read", "open_write")),
+        ("link", "list_folder", ENOTDIR),
+        *((f"{link}/x", op, ENOTDIR) for link in ("link", "way") for op in ("stat", "list_folder", "make_folder", "remove_file")),
+        *((f"{link}/x", op, errno.ELOOP) for link in ("link", "way") for op in ("open_read", "open_write", "create")),
+        *(("n" * 256, op, errno.ENAMETOOLONG) for op in ("stat", "open_read", "create", "make_folder")),
+        *(("é" * 128, op, errno.ENAMETOOLONG) for op in ("stat", "create")),
+        *(("", op, errno.EINVAL) for op in ("make_folder", "remove_folder", "remove_file")),
+        ("", "open_read", EISDIR),
+    ],
+)
+def test_refusals(subject: Subject, path: str, op: str, error: type[OSError] | int) -> None:
+    user = subject.user
+    user.write("file", b"x")
+    user.mkdir("folder")
+    user.mkdir("full")
+    user.write("full/x", b"x")
+    user.symlink("link", "file")
+    user.symlink("way", "full")
+    before = user.tree()
+    with pytest.raises(OSError) as refused:
+        getattr(subject.files, op)(path)
+    if isinstance(error, int):
+        assert refused.value.errno == error
+    else:
+        assert type(refused.value) is error
+    assert user.tree() == before
+
+
+def test_an_executable_bit_is_for_files_alone(subject: Subject) -> None:
+    subject.user.mkdir("d")
+    subject.user.symlink("link", "d")
+    with pytest.raises(IsADirectoryError):
+        subject.files.set_executable("d", True)
+    with pytest.raises(OSError) as refused:
+        subject.files.set_executable("link", True)
+    assert refused.value.errno == errno.ELOOP
+
+
+# -- files -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_and_read_back(subject: Subject) -> None:
+    files = subject.files
+    with files.create("f") as file:
+        assert file.write(b"hello world") == 11
+        assert file.tell() == 11
+        file.seek(6)
+        assert file.write(memoryview(b"WORLD!")) == 6
+        file.seek(0)
+        assert file.read(5) == b"hello"
+        into = bytearray(10)
+        assert file.readinto(into) == 7  # type: ignore[attr-defined]
+        assert bytes(into[:7]) == b" WORLD!"
+        assert file.read(1) == b""
+        assert file.seek(0, 2) == 12
+    assert subject.user.read("f") == b"hello WORLD!"
+    with files.open_read("f") as file:
+        assert file.read() == b"hello WORLD!"
+        with pytest.raises(OSError):
+            file.write(b"x")
+    with pytest.raises(ValueError):
+        file.read()
+
+
+def test_opening_to_write_keeps_what_is_there(subject: Subject) -> None:
+    subject.put("f", b"abc")
+    with subject.files.open_write("f") as file:
+        file.seek(1)
+        file.write(b"X")
+        assert file.read() == b"c"
+        file.truncate(5)
+    assert subject.user.read("f") == b"aXc\0\0"
+    with subject.files.open_write("f") as file:
+        file.truncate(2)
+        file.seek(4)
+        file.write(b"z")
+    assert subject.user.read("f") == b"aX\0\0z"
+
+
+def test_reading_once_goes_by_offset(subject: Subject) -> None:
+    subject.put("f", bytes(range(100)))
+    into = bytearray(40)
+    with subject.files.open_read("f") as file:
+        assert subject.files.read_once(file, 80, memoryview(into)) == 20
+        assert bytes(into[:20]) == bytes(range(80, 100))
+        assert subject.files.read_once(file, 10, memoryview(into)) == 40
+        assert bytes(into) == bytes(range(10, 50))
+        assert subject.files.read_once(file, 200, memoryview(into)) == 0
+        assert file.tell() == 0
+
+
+def test_ranges_are_copied_between_positions(subject: Subject) -> None:
+    subject.put("one", b"0123456789")
+    with subject.files.open_read("one") as source, subject.files.create("other") as target:
+        source.seek(2)
+        assert subject.files.copy_range(source, target, 5) == 5
+        assert (source.tell(), target.tell()) == (7, 5)
+        assert subject.files.copy_range(source, target, 50) == 3
+        assert subject.files.copy_range(source, target, 50) == 0
+        subject.files.settle(target, 0, 8)
+        subject.files.sync_files([target])
+    assert subject.user.read("other") == b"23456789"
+
+
+def test_attributes_are_set_on_what_is_open(subject: Subject) -> None:
+    subject.put("f")
+    with subject.files.open_read("f") as file:
+        subject.files.set_attributes(file, executable=True, mtime_us=1_600_000_000_000_000)
+        assert subject.files.fstat_signature(file) == subject.signature("f")
+    found = subject.files.stat("f")
+    assert (found.executable, found.signature.mtime_ns) == (True, 1_600_000_000_000_000_000)
+
+
+def test_an_open_file_stays_with_its_bytes_whatever_its_name(subject: Subject) -> None:
+    subject.put("f", b"old")
+    with subject.files.open_read("f") as file:
+        held = subject.files.fstat_signature(file)
+        subject.user.save("f", b"new")
+        assert subject.files.fstat_signature(file).inode == held.inode
+        assert file.read() == b"old"
+        assert subject.signature("f").inode != held.inode
+    writer = subject.user.open_writer("f")
+    subject.user.move("f", "g")
+    writer.write(b"er")
+    subject.user.delete("g")
+    writer.write(b"lost")
+    writer.close()
+    subject.user.write("g", b"other")
+    assert subject.user.read("g") == b"other"
+
+
+def test_room_is_told(subject: Subject) -> None:
+    assert subject.files.free_bytes() > 0
+
+
+# -- names -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rename_never_replaces(subject: Subject) -> None:
+    user, files = subject.user, subject.files
+    user.write("a", b"a")
+    user.write("b", b"b")
+    user.mkdir("d")
+    user.mkdir("d/in")
+    user.symlink("link", "a")
+    for source, target in (("a", "b"), ("a", "d"), ("d", "a"), ("a", "a"), ("d", "d"), ("a", "link"), ("d", "d/in")):
+        with pytest.raises(FileExistsError):
+            files.rename(source, target)
+    with pytest.raises(OSError) as refused:
+        files.rename("d", "d/in/side")
+    assert refused.value.errno == errno.EINVAL
+    for source, target in (("gone", "x"), ("gone", "b"), ("a", "gone/x")):
+        with pytest.raises(FileNotFoundError):
+            files.rename(source, target)
+    with pytest.raises(NotADirectoryError):
+        files.rename("a", "b/x")
+    files.rename("a", "d/a")
+    files.rename("link", "d/in/link")
+    files.rename("d", "e")
+    assert set(user.tree()) == {"b", "e", "e/a", "e/in", "e/in/link"}
+
+
+def test_an_exchange_swaps_whatever_both_are(subject: Subject) -> None:
+    user, files = subject.user, subject.files
+    user.write("a", b"a")
+    user.mkdir("d")
+    user.write("d/b", b"b")
+    one, other = subject.signature("a").inode, subject.signature("d/b").inode
+    files.exchange("a", "d/b")
+    assert (user.read("a"), user.read("d/b")) == (b"b", b"a")
+    assert (subject.signature("a").inode, subject.signature("d/b").inode) == (other, one)
+    user.mkdir("e")
+    files.exchange("a", "e")
+    assert (user.read("e"), files.stat("a").kind) == (b"b", Kind.DIR)
+    for pair in (("a", "gone"), ("gone", "a"), ("gone", "nowhere")):
+        with pytest.raises(FileNotFoundError):
+            files.exchange(*pair)
+    with pytest.raises(OSError) as refused:
+        files.exchange("d", "d/b")
+    assert refused.value.errno == errno.EINVAL
+
+
+def test_folders_come_and_go(subject: Subject) -> None:
+    files = subject.files
+    files.make_folder("d")
+    files.make_folder("d/e")
+    assert (files.stat("").links, files.stat("d").links) == (3, 3)
+    files.sync_folders(["", "d", "gone", "d/e"])
+    files.remove_folder("d/e")
+    files.remove_folder("d")
+    assert files.list_folder("") == []
+    subject.put("f")
+    files.sync_folders(["f"])
+    files.remove_file("f")
+    subject.user.symlink("link", "nowhere")
+    files.remove_file("link")
+    assert subject.user.tree() == {}
+
+
+# -- signatures ------------------------------------------------------------------------------------------------------------------
+
+TOUCHED = {"mtime_ns", "ctime_ns"}
+
+
+def test_what_a_write_changes(subject: Subject) -> None:
+    user = subject.user
+    user.mkdir("d")
+    user.write("d/f", b"x")
+    assert changed(subject, lambda: user.append("d/f", b"y"), "d", "d/f", "") == {"d": set(), "d/f": {"size", *TOUCHED}, "": set()}
+    assert changed(subject, lambda: user.write("d/f", b"zz"), "d", "d/f") == {"d": set(), "d/f": TOUCHED}
+    assert changed(subject, lambda: user.poke("d/f", b"q"), "d/f") == {"d/f": TOUCHED}
+    assert changed(subject, lambda: user.append("d/f", b""), "d/f") == {"d/f": set()}
+    assert changed(subject, lambda: user.save("d/f", b"ab"), "d", "d/f") == {"d": TOUCHED, "d/f": {"inode", *TOUCHED}}
+    assert changed(subject, lambda: user.save_backup("d/f", b"ac"), "d", "d/f") == {"d": TOUCHED, "d/f": {"inode", *TOUCHED}}
+    assert user.tree() == {"d": (Kind.DIR, None, None), "d/f": (Kind.FILE, b"ac", False)}
+
+
+def test_what_attributes_change(subject: Subject) -> None:
+    user, files = subject.user, subject.files
+    user.write("f", b"x")
+    assert changed(subject, lambda: files.set_executable("f", True), "f", "") == {"f": {"ctime_ns", "executable"}, "": set()}
+    assert changed(subject, lambda: files.set_executable("f", True), "f") == {"f": set()}
+    assert changed(subject, lambda: user.chmod("f", False), "f") == {"f": {"ctime_ns", "executable"}}
+    assert changed(subject, lambda: user.chmod("f", False), "f") == {"f": {"ctime_ns"}}
+    assert changed(subject, lambda: user.touch("f", 10**18), "f") == {"f": TOUCHED}
+    assert changed(subject, lambda: user.touch("f", 10**18), "f") == {"f": {"ctime_ns"}}
+    assert subject.signature("f").mtime_ns == 10**18
+    assert changed(subject, lambda: user.touch("f"), "f") == {"f": TOUCHED}
+
+
+def test_what_links_change(subject: Subject) -> None:
+    user, files = subject.user, subject.files
+    user.mkdir("d")
+    user.write("f", b"x")
+    assert changed(subject, lambda: user.link("f", "d/g"), "f", "d", "") == {"f": {"ctime_ns", "links"}, "d": TOUCHED, "": set()}
+    assert subject.signature("d/g") == subject.signature("f")
+    assert changed(subject, lambda: user.append("f", b"y"), "d/g", "d") == {"d/g": {"size", *TOUCHED}, "d": set()}
+    assert changed(subject, lambda: files.remove_file("f"), "d/g", "d", "") == {
+        "d/g": {"ctime_ns", "links"},
+        "d": set(),
+        "": TOUCHED,
+    }
+
+
+@pytest.mark.parametrize("who", ["engine", "user"])
+def test_what_a_rename_changes(subject: Subject, who: str) -> None:
+    user = subject.user
+    rename = subject.files.rename if who == "engine" else user.move
+    for folder in ("d", "d/s", "e"):
+        user.mkdir(folder)
+    user.write("d/s/k", b"x")
+    user.write("d/f", b"x")
+    assert changed(subject, lambda: rename("d/f", "d/g"), "d", "d/f d/g", "") == {"d": TOUCHED, "d/f d/g": {"ctime_ns"}, "": set()}
+    assert changed(subject, lambda: rename("d/g", "e/g"), "d", "e", "d/g e/g") == {
+        "d": TOUCHED,
+        "e": TOUCHED,
+        "d/g e/g": {"ctime_ns"},
+    }
+    assert changed(subject, lambda: rename("d/s", "e/s"), "d", "e", "d/s e/s", "d/s/k e/s/k") == {
+        "d": {"links", *TOUCHED},
+        "e": {"links", *TOUCHED},
+        "d/s e/s": {"ctime_ns"},
+        "d/s/k e/s/k": set(),
+    }
+    assert changed(subject, lambda: rename("e/s", "e/t"), "e", "e/s e/t", "e/s/k e/t/k") == {
+        "e": TOUCHED,
+        "e/s e/t": {"ctime_ns"},
+        "e/s/k e/t/k": set(),
+    }
+
+
+def test_what_an_exchange_changes(subject: Subject) -> None:
+    user = subject.user
+    user.mkdir("d")
+    user.write("a", b"a")
+    user.write("d/b", b"b")
+    assert changed(subject, lambda: subject.files.exchange("a", "d/b"), "", "d", "a d/b", "d/b a") == {
+        "": TOUCHED,
+        "d": TOUCHED,
+        "a d/b": {"ctime_ns"},
+        "d/b a": {"ctime_ns"},
+    }
+
+
+def test_what_folders_change(subject: Subject) -> None:
+    files = subject.files
+    files.make_folder("d")
+    assert changed(subject, lambda: files.make_folder("d/e"), "d", "") == {"d": {"links", *TOUCHED}, "": set()}
+    assert changed(subject, lambda: files.remove_folder("d/e"), "d", "") == {"d": {"links", *TOUCHED}, "": set()}
+    assert changed(subject, lambda: subject.put("d/f"), "d", "") == {"d": TOUCHED, "": set()}
+    assert changed(subject, lambda: files.list_folder("d"), "d", "d/f") == {"d": set(), "d/f": set()}
+
+
+# -- the user --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_users_side(subject: Subject) -> None:
+    user, files = subject.user, subject.files
+    files.make_folder(".syncline")
+    subject.put(".syncline/x", b"ours")
+    user.mkdir("d")
+    user.write("d/f", b"1")
+    user.chmod("d/f", True)
+    user.save("d/f", b"2")
+    user.symlink("d/l", "f")
+    seen = {"d": (Kind.DIR, None, None), "d/f": (Kind.FILE, b"2", True), "d/l": (None, None, None)}
+    assert user.tree() == seen
+    ours = {".syncline": (Kind.DIR, None, None), ".syncline/x": (Kind.FILE, b"ours", False)}
+    assert user.everything() == seen | ours
+    assert (user.read("d"), user.read("gone"), user.read("d/f")) == (None, None, b"2")
+    with pytest.raises(FileExistsError):
+        user.move("d/f", "d/l")
+    for act in (
+        lambda: user.append("gone", b""),
+        lambda: user.delete("gone"),
+        lambda: user.move("gone", "x"),
+        lambda: user.write("gone/x", b""),
+        lambda: user.save("gone/x", b""),
+        lambda: user.save_backup("gone", b""),
+        lambda: user.poke("gone", b""),
+        lambda: user.open_writer("gone"),
+        lambda: user.chmod("gone", True),
+        lambda: user.touch("gone"),
+        lambda: user.link("gone", "x"),
+    ):
+        with pytest.raises(FileNotFoundError):
+            act()
+    with pytest.raises(IsADirectoryError):
+        user.write("d", b"")
+    with pytest.raises(OSError):
+        user.move("d", "d/e")
+    assert user.tree() == seen
+    user.delete("d")
+    assert user.tree() == {}
+
+
+# -- only simulated ones ---------------------------------------------------------------------------------------------------------
+
+
+def test_names_that_differ_by_case_are_one_where_the_disk_folds_case() -> None:
+    _, subject = simulated(DiskProfile(names="insensitive"))
+    user, files = subject.user, subject.files
+    user.write("Straße", b"x")
+    assert files.stat("STRASSE").name == "STRASSE"
+    assert [stat.name for stat in files.list_folder("")] == ["Straße"]
+    assert user.read("strasse") == b"x"
+    with pytest.raises(FileExistsError):
+        files.create("STRASSE")
+    user.write("strasse", b"y")
+    assert user.tree() == {"Straße": (Kind.FILE, b"y", False)}
+    with pytest.raises(FileExistsError):
+        files.rename("straße", "STRASSE")
+    user.move("straße", "STRASSE")
+    assert list(user.tree()) == ["STRASSE"]
+    user.save("strasse", b"z")
+    user.mkdir("É")
+    with pytest.raises(FileExistsError):
+        files.make_folder("e\u0301")
+    files.rename("strasse", "e\u0301/x")
+    assert user.tree() == {"É": (Kind.DIR, None, None), "É/x": (Kind.FILE, b"z", False)}
+
+
+def test_names_are_stored_decomposed_where_the_disk_does_so() -> None:
+    _, subject = simulated(DiskProfile(names="nfd"))
+    subject.put("é")
+    assert [stat.name for stat in subject.files.list_folder("")] == ["e\u0301"]
+    assert subject.files.stat("é").signature == subject.files.stat("e\u0301").signature
+    subject.put("É")
+    subject.files.rename("É", "ü")
+    assert sorted(subject.user.tree()) == ["e\u0301", "u\u0308"]
+    with pytest.raises(FileExistsError):
+        subject.files.rename("é", "u\u0308")
+
+
+@pytest.mark.parametrize("tick_ns", [1, 10_000_000, 1_000_000_000, 2_000_000_000])
+def test_times_are_as_coarse_as_the_disks_tick(tick_ns: int) -> None:
+    disk, subject = simulated(DiskProfile(tick_ns=tick_ns))
+    subject.put("f")
+    first = subject.signature("f")
+    disk.user.write("f", b"y")
+    assert (subject.signature("f") == first) == (tick_ns > 1)
+    with subject.files.open_write("f") as file:
+        subject.files.set_attributes(file, executable=False, mtime_us=1_600_000_001_234_567)
+    assert subject.signature("f").mtime_ns == 1_600_000_001_234_567_000 // tick_ns * tick_ns
+    assert subject.signature("f").ctime_ns % tick_ns == 0
+
+
+def test_a_clock_that_goes_back_takes_the_times_along() -> None:
+    clock = Hands()
+    disk = SimDisk(Random(1), clock)
+    files = disk.files()
+    disk.user.write("f", b"x")
+    before = files.stat("f").signature
+    clock.now -= HOUR_US
+    disk.user.write("f", b"y")
+    assert files.stat("f").signature.mtime_ns < before.mtime_ns - 1000 * (HOUR_US - 10)
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_freed_inode_goes_to_the_very_next_file(reuse: bool) -> None:
+    _, subject = simulated(DiskProfile(reuse_inodes=reuse))
+    subject.put("a")
+    number = subject.signature("a").inode
+    held = subject.files.open_read("a")
+    subject.user.delete("a")
+    subject.put("b")
+    assert subject.signature("b").inode != number
+    held.close()
+    subject.put("c")
+    assert (subject.signature("c").inode == number) == reuse
+
+
+def test_what_a_poor_disk_cannot_do() -> None:
+    _, subject = simulated(DiskProfile(has_exec=False, exchange=False))
+    subject.put("a")
+    subject.put("b")
+    subject.files.set_executable("a", True)
+    assert subject.files.stat("a").executable is None
+    assert subject.user.tree()["a"] == (Kind.FILE, b"x", None)
+    with pytest.raises(OSError) as refused:
+        subject.files.exchange("a", "b")
+    assert refused.value.errno == errno.EINVAL
+
+
+def test_reads_may_be_short_but_a_bounded_read_once_is_whole() -> None:
+    _, subject = simulated()
+    files: Any = subject.files
+    subject.put("f", b"0123456789")
+    files.short_read = lambda size: size // 2
+    files.short_write = lambda size: 3
+    with files.open_read("f") as file:
+        assert (file.read(8), file.read(1), file.readinto(bytearray(4)), file.read(100)) == (b"0123", b"4", 2, b"789")
+        into = bytearray(10)
+        assert files.read_once(file, 0, memoryview(into)) == 10
+    with files.create("g") as file:
+        assert (file.write(b"abcdef"), file.write(b"d")) == (3, 1)
+    assert subject.user.read("g") == b"abcd"
