@@ -269,6 +269,7 @@ class Engine:
     async def _round(self) -> None:
         parts = self.parts
         self._replan = False
+        await asyncio.to_thread(parts.applier.settle)
         self._merge(parts.executor.absorb())
         while self._crew.hints:
             self.settled = False

@@ -72,6 +72,11 @@ class Applier:
         """Carries out `Fetch` steps whose bytes are here, a batch of up to `BATCH_MAX`. Raises `LocalIo` as `disk` does."""
         return self._placer.place(fetches)
 
+    def settle(self) -> None:
+        """What was done on disk before and could not be made durable then is durable and claimed when this returns: until it is,
+        nothing else may write what the trees hold. Costs nothing when there is nothing. Raises `LocalIo`."""
+        self._claims.commit()
+
     def drop_temp(self, temp_path: str) -> None:
         """Removes a fetched file that no plan asks for any more."""
         self._placer.drop_temp(temp_path)

@@ -193,7 +193,9 @@ class World:
             self._backups = {index: device.store.twin() for index, device in enumerate(self.devices)}
             self._server_backup = self.server.stores.snapshot()
         if event.what in USER_OPS:
-            self.people[event.who].act(event)
+            # What is written where the disk should be is nobody's business once the disk is back over it.
+            if not self.devices[event.who].disk.is_unmounted:
+                self.people[event.who].act(event)
             return
         self.say(f"{'world' if event.who < 0 else self.devices[event.who].name}: {event.what}")
         getattr(self, f"_{event.what.replace(' ', '_')}")(event)
@@ -286,8 +288,6 @@ class World:
         """Nothing fails any more, everybody is up; until all say that they are in sync."""
         self.say("peace")
         self.faults.stop()
-        for person in self.people:
-            person.finish_writers()
         await asyncio.sleep(40.0)
         self.server.boot()
         for device in self.devices:
@@ -297,6 +297,8 @@ class World:
             device.start()
             if device.actor is not None and device.actor.held is not None:
                 self.loop.thaw(device.actor)
+        for person in self.people:
+            person.finish_writers()
         await asyncio.sleep(5.0)
         for device in self.devices:
             device.paused = False
