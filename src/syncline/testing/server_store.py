@@ -84,13 +84,14 @@ class MemoryStores:
         owner: UserId,
         name: str,
         members: Mapping[UserId, Access],
-        epoch: str,
+        epoch: str | None = None,
         name_keys: int = NAME_KEY_VERSION,
     ) -> None:
-        """An empty namespace that is nobody's root. Its owner is a member whether named or not."""
+        """An empty namespace that is nobody's root. Its owner is a member whether named or not; its epoch is a ULID, a fresh one
+        unless given. Raises `AlreadyExists`."""
         if namespace in self._shared.state.spaces:
             raise AlreadyExists(what="The namespace")
-        space = Space(namespace, owner, name, is_root=False, epoch=epoch, name_keys=name_keys)
+        space = Space(namespace, owner, name, is_root=False, epoch=epoch or self._ids.fresh(), name_keys=name_keys)
         space.members = {owner: Access.OWNER, **members}
         self._shared.state.spaces[namespace] = space
 
