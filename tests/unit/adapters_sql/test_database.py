@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, insert, select
@@ -13,8 +14,10 @@ from sqlalchemy.exc import IntegrityError
 from tests.unit.server_metadata.world import Member, World, fresh_database
 
 from syncline.adapters.sql import database
+from syncline.adapters.sql.metadata import _page
 from syncline.adapters.sql.schema import members
 from syncline.model.errors import TooBusy, Unavailable
+from syncline.ports.metadata_store import JournalPage
 
 
 @pytest.fixture
@@ -96,6 +99,41 @@ async def test_a_commit_that_fails_stands_in_nobodys_way(tmp_path: Path, tmp_pat
             await transaction.run(break_a_promise)
     assert await opened.write(lambda connection: connection.scalar(select(func.count()).select_from(members))) == 0
     await opened.close()
+
+
+class Between:
+    """A connection on which something happens after the first statement."""
+
+    def __init__(self, connection: Connection, happens: Callable[[], None]) -> None:
+        self.dialect = connection.dialect
+        self._connection = connection
+        self._happens = happens
+        self._statements = 0
+
+    def exec_driver_sql(self, *statement: Any) -> Any:
+        if self._statements == 1:
+            self._happens()
+        self._statements += 1
+        return self._connection.exec_driver_sql(*statement)
+
+
+async def test_a_page_never_splits_a_changeset_that_is_pruned_meanwhile(ada: Member, tmp_path: Path) -> None:
+    await ada.commit(*(ada.mkdir(f"a{number}") for number in range(4)))
+    await ada.commit(ada.mkdir("b"))
+
+    def prune() -> None:
+        other = sqlite3.connect(tmp_path / "metadata.db")
+        with other:
+            other.execute("DELETE FROM journal WHERE sequence <= 4")
+        other.close()
+
+    def page(connection: Connection) -> JournalPage:
+        between: Any = Between(connection, prune)
+        return _page(between, ada.namespace, 0, 2)
+
+    store = ada.world.stores.metadata
+    assert [entry.sequence for entry in (await store.journal(ada.namespace, 0, 2)).entries] == [1, 2, 3, 4]
+    assert await store._database.read(page) == JournalPage([], None, None, False)
 
 
 async def test_each_transaction_is_synced_once(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

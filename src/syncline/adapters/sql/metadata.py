@@ -171,6 +171,9 @@ def _page(connection: Connection, namespace: NamespaceId, after: int, limit: int
             end = fetch(connection, _NEXT_CHANGESET, namespace=namespace, after=last, changeset=beyond.changeset)
             if end:
                 rows += fetch(connection, _UP_TO, namespace=namespace, after=last, before=end[0][0])
+                if rows[-1].sequence + 1 != end[0][0]:
+                    # The rest of the changeset was pruned between two statements: so were the rows before it.
+                    return JournalPage([], None, None, False)
             else:
                 rows += fetch(connection, _JOURNAL, namespace=namespace, after=last)
             has_more = bool(end)
