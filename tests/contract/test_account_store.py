@@ -112,6 +112,14 @@ async def test_devices_come_and_go(stores: AnyStores) -> None:
     assert await stores.accounts.device(device.id) is None
 
 
+async def test_a_device_is_stored_whole(stores: AnyStores) -> None:
+    user = a_user("a@x")
+    await stores.accounts.add_user(user)
+    device = msgspec.structs.replace(a_device(user), last_seen_us=9, previous_refresh_hash="before", rotated_us=10)
+    await stores.accounts.add_device(device)
+    assert await stores.accounts.device(device.id) == device
+
+
 async def test_a_refresh_token_is_rotated_by_one_of_many(stores: AnyStores) -> None:
     user = a_user("a@x")
     await stores.accounts.add_user(user)

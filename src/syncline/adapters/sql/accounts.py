@@ -123,6 +123,8 @@ class SqlAccounts(Stored):
                     created_us=device.created_us,
                     refresh_hash=device.refresh_hash,
                     last_seen_us=device.last_seen_us,
+                    previous_refresh_hash=device.previous_refresh_hash,
+                    rotated_us=device.rotated_us,
                 )
             )
             self._audit(connection, "device.added", device.user_id, device.id)
