@@ -33,7 +33,11 @@ class Entries:
     def file_is_here(self, visit: Visit, node: LocalNode, stat: Stat, now_ns: int) -> None:
         old, new = node.signature, stat.signature
         if old == new:
-            if not is_racy(new, now_ns):
+            if node.executable != stat.executable:
+                # The mode can change within a tick of the disk's clock, and leave no other sign.
+                node = replace(node, executable=stat.executable)
+                self._scene.put(node)
+            if node.racy and not is_racy(new, now_ns):
                 content_hash = self._read_again(join(visit.path, node.name), node)
                 self._scene.put(replace(node, racy=False, content_hash=content_hash))
         elif old == Signature(old.device, new.inode, new.size, new.mtime_ns, new.ctime_ns):

@@ -215,7 +215,7 @@ class Walk:
                 continue
             if node.kind is Kind.DIR:
                 self._folder_is_here(visit, level, node, stat, deep=deep)
-            elif node.racy or stat.signature != node.signature:
+            elif node.racy or stat.signature != node.signature or stat.executable != node.executable:
                 self._entries.file_is_here(visit, node, stat, now_ns)
         if whole:
             lost += children.values()
