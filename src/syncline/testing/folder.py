@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import shutil
@@ -9,7 +10,8 @@ import stat
 from pathlib import Path
 
 from syncline.model.entries import Kind
-from syncline.model.paths import STATE_FOLDER
+from syncline.model.paths import STATE_FOLDER, join, parent_of
+from syncline.testing.sim.hands import SAVING
 from syncline.testing.sim.user import Seen
 
 
@@ -18,22 +20,27 @@ class FolderUser:
         self._root = root
 
     def write(self, path: str, data: bytes) -> None:
-        (self._root / path).write_bytes(data)
+        fd = os.open(self._root / path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+        with open(fd, "wb") as file:
+            file.write(data)
 
     def save(self, path: str, data: bytes) -> None:
         target = self._root / path
-        temporary = target.with_name(".saving~")
-        temporary.write_bytes(data)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
+        mode = self._mode(path)
+        temporary = join(parent_of(path), SAVING)
+        self.write(temporary, data)
+        if mode is not None:
+            (self._root / temporary).chmod(mode)
+        (self._root / temporary).replace(target)
 
     def save_backup(self, path: str, data: bytes) -> None:
         target = self._root / path
+        mode = self._mode(path)
         backup = target.with_name(target.name + "~")
         target.replace(backup)
-        target.write_bytes(data)
-        shutil.copymode(backup, target)
+        self.write(path, data)
+        if mode is not None:
+            target.chmod(mode)
         backup.unlink()
 
     def append(self, path: str, data: bytes) -> None:
@@ -47,7 +54,7 @@ class FolderUser:
             view.flush()
 
     def open_writer(self, path: str) -> FolderWriter:
-        return FolderWriter(os.open(self._root / path, os.O_WRONLY | os.O_APPEND))
+        return FolderWriter(os.open(self._root / path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW))
 
     def mkdir(self, path: str) -> None:
         (self._root / path).mkdir()
@@ -66,10 +73,11 @@ class FolderUser:
             target.unlink()
 
     def move(self, old: str, new: str) -> None:
-        target = self._root / new
+        source, target = self._root / old, self._root / new
+        source.lstat()
         if os.path.lexists(target):
-            raise FileExistsError(new)
-        (self._root / old).rename(target)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), old, None, new)
+        source.rename(target)
 
     def chmod(self, path: str, executable: bool) -> None:
         (self._root / path).chmod(0o755 if executable else 0o644)
@@ -100,6 +108,17 @@ class FolderUser:
                     seen = (Kind.FILE, path.read_bytes(), bool(mode & 0o100))
                 found[str(path.relative_to(self._root))] = seen
         return found
+
+    def _mode(self, path: str) -> int | None:
+        """The mode of the file to save over, None where nothing is. Raises `IsADirectoryError`, `OSError(ELOOP)` for a link."""
+        try:
+            mode = (self._root / path).lstat().st_mode
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(mode):
+            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ELOOP
+            raise OSError(code, os.strerror(code), path)
+        return stat.S_IMODE(mode)
 
 
 class FolderWriter:

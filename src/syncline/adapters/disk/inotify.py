@@ -31,6 +31,8 @@ PAUSE_S: Final = 0.02
 """Between two batches: the kernel's queue gathers, and merges what is equal."""
 REFUSALS_MAX: Final = 10_000
 """Folders that could not be watched, remembered so that each is told once."""
+OVERFLOWED: Final = "more changed at once than the kernel could tell"
+WATCHES_USED_UP: Final = "the system's limit of watched folders is used up (raise fs.inotify.max_user_watches)"
 
 _EVENT: Final = struct.Struct("iIII")
 _GONE: Final = linux.IN_DELETE_SELF | linux.IN_MOVE_SELF | linux.IN_UNMOUNT
@@ -156,12 +158,12 @@ class InotifyWatcher:
         for record in records:
             self._read(record, seen, paths)
         lost, self._lost = self._lost, None
-        return Hints(seen=[_hint(folder, name, mask) for (folder, name), mask in seen.items()], lost=lost)
+        return Hints(seen=[hint_of(folder, name, mask) for (folder, name), mask in seen.items()], lost=lost)
 
     def _read(self, record: bytes, seen: dict[tuple[str, str], int], paths: dict[int, str | None]) -> None:
         number, mask, _, _ = _EVENT.unpack_from(record)
         if mask & linux.IN_Q_OVERFLOW:
-            self._lost = "more changed at once than the kernel could tell"
+            self._lost = OVERFLOWED
             return
         if number not in paths:
             paths[number] = self._watched.path_of(number)
@@ -173,11 +175,7 @@ class InotifyWatcher:
         name = os.fsdecode(record[_EVENT.size :].rstrip(b"\0"))
         if name == STATE_FOLDER and not folder:
             return
-        place = (folder, name)
-        before = seen.get(place, 0)
-        if mask & (linux.IN_CLOSE_WRITE | linux.IN_MODIFY):
-            before &= ~(linux.IN_CLOSE_WRITE | linux.IN_MODIFY)
-        seen[place] = before | mask
+        gather(seen, folder, name, mask)
 
     def _refuse(self, folder: str, error: OSError) -> None:
         """Remembers that a folder is not watched, and tells it unless that was told before."""
@@ -189,11 +187,7 @@ class InotifyWatcher:
         if self._refused.get(place) == code or len(self._refused) >= REFUSALS_MAX:
             return
         self._refused[place] = code
-        self._lost = (
-            "the system's limit of watched folders is used up (raise fs.inotify.max_user_watches)"
-            if full
-            else f"{folder or 'the folder'} cannot be watched: {os.strerror(code)}"
-        )
+        self._lost = WATCHES_USED_UP if full else f"{folder or 'the folder'} cannot be watched: {os.strerror(code)}"
         if self._waiter is not None:
             # Thread-safe: whoever scans may do so beside the loop.
             self._waiter.get_loop().call_soon_threadsafe(_wake, self._waiter)
@@ -211,7 +205,17 @@ def _split(data: bytes, records: dict[bytes, None]) -> None:
         at = end
 
 
-def _hint(folder: str, name: str, mask: int) -> Hint:
+def gather(seen: dict[tuple[str, str], int], folder: str, name: str, mask: int) -> None:
+    """Adds an event to what was seen of its entry. Of being written to and being closed the later one counts."""
+    place = (folder, name)
+    before = seen.get(place, 0)
+    if mask & (linux.IN_CLOSE_WRITE | linux.IN_MODIFY):
+        before &= ~(linux.IN_CLOSE_WRITE | linux.IN_MODIFY)
+    seen[place] = before | mask
+
+
+def hint_of(folder: str, name: str, mask: int) -> Hint:
+    """What the events of one entry say together."""
     return Hint(
         folder,
         name,

@@ -33,7 +33,7 @@ class SimUser:
 
     def save(self, path: str, data: bytes) -> None:
         tree, root = self._tree, self._root()
-        old = self._file(path)
+        old = self._editable(path)
         temporary = join(parent_of(path), SAVING)
         self.write(temporary, data)
         if old is not None and old.executable:
@@ -42,7 +42,7 @@ class SimUser:
 
     def save_backup(self, path: str, data: bytes) -> None:
         tree, root = self._tree, self._root()
-        old = self._file(path)
+        old = self._editable(path)
         if old is None:
             raise refusal(errno.ENOENT, path)
         tree.rename(root, path, path + "~", cached=False, replace=True)
@@ -114,6 +114,13 @@ class SimUser:
         try:
             return self._tree.file(self._root(), path).inode
         except OSError:
+            return None
+
+    def _editable(self, path: str) -> Inode | None:
+        """The file to save over, None where nothing is."""
+        try:
+            return self._tree.file(self._root(), path).inode
+        except FileNotFoundError:
             return None
 
     def _open(self, path: str, *, make: bool = False) -> Handle:

@@ -126,10 +126,12 @@ class Tree:
 
     def link(self, root: Inode, old: str, new: str) -> None:
         """A second name for a file."""
-        inode = self.file(root, old).inode
+        inode = self.entry(root, old).inode
         folder, name = self.place(root, new)
         if self._look(folder, name, new) is not None:
             raise refusal(errno.EEXIST, new)
+        if inode.kind is not Kind.FILE:
+            raise refusal(errno.EPERM, old, new)
         entry = self._put(folder, Entry(folder, self._spelling(name), inode))
         now_ns = self.now_ns()
         inode.links += 1
@@ -162,7 +164,7 @@ class Tree:
         if entry is None:
             raise refusal(errno.ENOENT, source, target)
         inode = entry.inode
-        if there is entry and recase:
+        if there is entry and recase and entry.name != self._spelling(other_name):
             there = None
         if there is not None and (not replace or Kind.DIR in (there.inode.kind, inode.kind)):
             raise refusal(errno.EEXIST, source, target)
