@@ -159,6 +159,7 @@ class Arranger:
                 return
             if local.executable is not None and local.executable != step.executable:
                 self._files.set_executable(path, step.executable)
+                self._claims.touch_mode(path)
             now = self._files.stat(path)
         except OSError as error:
             outcome.fail(step.node, path, error, folder)

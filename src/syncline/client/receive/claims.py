@@ -8,6 +8,8 @@ look taken after the deed, so the next scan sees nothing new.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import BinaryIO, Final
 
 from msgspec.structs import replace
 
@@ -21,6 +23,9 @@ from syncline.model.ids import Digest, NodeId
 from syncline.ports.local_files import LocalFiles, Stat
 from syncline.ports.tree_store import Changes, InflightRow, TreeStore
 
+MODES_MAX: Final = 256
+"""Files open at once while their modes are synced."""
+
 
 class Claims:
     """What was done since the last `commit`, in trees and rows."""
@@ -32,6 +37,7 @@ class Claims:
         self.trashed: dict[str, Trashed] = {}
         """What lies in the trash with its row, by row id."""
         self._folders: set[str] = set()
+        self._modes: set[str] = set()
         self._put: dict[str, InflightRow] = {}
         self._over: set[str] = set()
 
@@ -46,6 +52,10 @@ class Claims:
     def touch(self, *folders: str) -> None:
         """Entries of these folders changed: they are synced by the next `commit`."""
         self._folders.update(folders)
+
+    def touch_mode(self, path: str) -> None:
+        """A file's mode changed: it is synced by the next `commit`."""
+        self._modes.add(path)
 
     def over(self, row_id: str) -> None:
         """What a row told of is finished, undone, or never happened."""
@@ -62,7 +72,8 @@ class Claims:
         self._over.add(row_id)
 
     def settle_folders(self) -> None:
-        """The entries of all folders touched are durable when this returns. Raises `LocalIo`."""
+        """The entries of all folders touched, and modes that were set, are durable when this returns. Raises `LocalIo`."""
+        self._settle_modes()
         if self._folders:
             folders = sorted(self._folders)
             try:
@@ -187,6 +198,26 @@ class Claims:
         return None
 
     # -- inside ------------------------------------------------------------------------------------------------------------------
+
+    def _settle_modes(self) -> None:
+        paths = sorted(self._modes)
+        for start in range(0, len(paths), MODES_MAX):
+            with ExitStack() as stack:
+                opened = [file for path in paths[start : start + MODES_MAX] if (file := self._opened(path, stack)) is not None]
+                try:
+                    self._files.sync_files(opened)
+                except OSError as error:
+                    raise writing_error(error, paths[start]) from error
+        self._modes.clear()
+
+    def _opened(self, path: str, stack: ExitStack) -> BinaryIO | None:
+        """None for what the user moved, removed or closed to us since: its mode is theirs by now."""
+        try:
+            return stack.enter_context(self._files.open_read(path))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+            return None
+        except OSError as error:
+            raise writing_error(error, path) from error
 
     def _sync_those_left(self, folders: Sequence[str]) -> None:
         for folder in folders:
