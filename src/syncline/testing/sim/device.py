@@ -30,6 +30,7 @@ from syncline.testing.sim.ground import SimChance, SimClock
 from syncline.testing.sim.loop import Actor, SimLoop
 from syncline.testing.sim.network import SimRemote
 from syncline.testing.sim.server import SimServer
+from syncline.testing.sim.watcher import SimWatcher, WatcherFaults
 
 RESTART_MAX_S: Final = 4.0
 _DEATHS: Final = ("crash before", "crash after", "power before", "power after", "act")
@@ -98,6 +99,7 @@ class SimDevice:
         spool: Path,
         clock: SimClock,
         page: int,
+        watching: WatcherFaults,
         acts: Callable[[SimDevice], None],
     ) -> None:
         self.name = name
@@ -113,8 +115,9 @@ class SimDevice:
         self.refusals: Counter[str] = Counter()
         self.complaints: list[str] = []
         """What an engine must never do: faults in its own parts."""
+        self.watcher: SimWatcher | None = None
+        self.deaf = False
         self.online = True
-        self.frozen = False
         self.paused = False
         self.restarts = 0
         self._server = server
@@ -125,6 +128,7 @@ class SimDevice:
         self._chance = SimChance(rng)
         self._spool = spool
         self._page = page
+        self._watching = watching
         self._acts = acts
         self._after: tuple[str, str] | None = None
         self._acting = False
@@ -146,6 +150,9 @@ class SimDevice:
         self.actor.kill()
         self._collect_refusals()
         self.engine = None
+        if self.watcher is not None:
+            self.watcher.close()
+            self.watcher = None
         self._after = None
         if power:
             self.disk.power_loss()
@@ -157,14 +164,16 @@ class SimDevice:
 
     async def _run(self, actor: Actor) -> None:
         while actor.alive:
-            watcher = None
             self.remote = SimRemote(self._server, self.caller, self._faults, self.name, self._rng, self._die, page=self._page)
             self.remote.up = self.online
             try:
                 files = self.disk.files(hook=self._hook)
+                watcher = SimWatcher(self.disk, faults=self._watching, rng=self._rng)
             except OSError:
                 await asyncio.sleep(3.0)
                 continue
+            watcher.is_deaf = self.deaf
+            self.watcher = watcher
             on = Grounds(
                 files=files,
                 watcher=watcher,
@@ -177,6 +186,7 @@ class SimDevice:
             try:
                 parts = await asyncio.to_thread(assemble, on, self.who)
             except (NeedsDecision, LocalIo):
+                watcher.close()
                 await asyncio.sleep(3.0)
                 continue
             engine = Engine(parts)
@@ -271,6 +281,17 @@ class SimDevice:
         self.online = online
         if self.remote is not None:
             self.remote.up = online
+
+    def set_deaf(self, deaf: bool) -> None:
+        """Whether the watcher hears nothing, as on a network share."""
+        self.deaf = deaf
+        if self.watcher is not None:
+            self.watcher.is_deaf = deaf
+
+    def overflow(self) -> None:
+        """More happens at once than the kernel's queue holds."""
+        if self.watcher is not None:
+            self.watcher.lose()
 
     def link(self) -> str:
         """Makes the folder a root, as `syncline link` does; its id."""

@@ -62,7 +62,7 @@ class Stuck(AssertionError):
 class SimLoop(BaseEventLoop):
     """`run_until_complete` as ever; `steps` counts callbacks run."""
 
-    def __init__(self, schedule: Random, *, steps_max: int = 2_000_000) -> None:
+    def __init__(self, schedule: Random, *, steps_max: int = 150_000) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.steps = 0
         self.faults: list[BaseException] = []

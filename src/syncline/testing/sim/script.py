@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from syncline.testing.sim.profile import DiskProfile
+from syncline.testing.sim.watcher import WatcherFaults
 
 DEVICES_MIN: Final = 3
 PLAIN_NAMES: Final = ("a", "b", "c", "d")
@@ -55,6 +56,7 @@ WORLD_OPS: Final = {
     "pause": 2,
     "server crash": 3,
     "deaf": 2,
+    "overflow": 2,
     "clock": 2,
     "refresh": 2,
     "lost database": 1,
@@ -86,6 +88,7 @@ class Script(Struct, kw_only=True):
     seed: int
     mode: str
     disks: list[DiskProfile]
+    watching: list[WatcherFaults]
     page: int
     fault_rate: float
     faults_on: list[str]
@@ -112,6 +115,7 @@ def draw(seed: int, mode: str | None = None) -> Script:
         seed=seed,
         mode=mode,
         disks=disks,
+        watching=[_watching(rng, quiet) for _ in disks],
         page=rng.choice((2, 3, 10, 1000)),
         fault_rate=0.0 if not groups else rng.choice((0.002, 0.006, 0.015)),
         faults_on=groups,
@@ -127,6 +131,21 @@ def _disk(rng: Random, odd: bool) -> DiskProfile:
         reuse_inodes=rng.random() < 0.5,
         has_exec=rng.random() < 0.9,
         exchange=rng.random() < 0.8,
+    )
+
+
+def _watching(rng: Random, quiet: bool) -> WatcherFaults:
+    if quiet or rng.random() < 0.4:
+        return WatcherFaults()
+    rates = [rng.choice((0.0, 0.0, 0.05, 0.3)) for _ in range(5)]
+    return WatcherFaults(
+        delay=rates[0],
+        split=rates[1],
+        swap=rates[2],
+        duplicate=rates[3],
+        coalesce=rates[4],
+        queue_max=rng.choice((16_384, 16_384, 6)),
+        watches_max=rng.choice((None, None, None, 2)),
     )
 
 

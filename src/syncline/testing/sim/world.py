@@ -75,7 +75,7 @@ class World:
         self._spool = spool
         self._backups: dict[int, DurableStore] = {}
         self._server_backup: object = None
-        self._access: Access | None = None
+        self._shared_access: Access | None = None
         self._done = 0
 
     def say(self, what: str) -> None:
@@ -93,9 +93,9 @@ class World:
             user = users[0] if not mounted or index < len(script.disks) - 1 else users[1]
             self._add_device(index, profile, user)
         if mounted:
-            self._access = Access.READ if script.mode == "mount read" else Access.WRITE
-            members = {users[1].id: Access.OWNER, users[0].id: self._access}
-            self.server.stores.add_namespace(SHARED, owner=users[1].id, name="shared", members=members, epoch="epoch-shared")
+            self._shared_access = Access.READ if script.mode == "mount read" else Access.WRITE
+            members = {users[1].id: Access.OWNER, users[0].id: self._shared_access}
+            self.server.stores.add_namespace(SHARED, owner=users[1].id, name="shared", members=members)
             for user in users:
                 await self.server.stores.mount(user.root_namespace, SHARED, "shared", time_us=self.server.clock.now_us())
         for event in script.base:
@@ -140,6 +140,7 @@ class World:
             spool=self._spool / name,
             clock=clock,
             page=self.script.page,
+            watching=self.script.watching[index],
             acts=self._act_now,
         )
         made.link()
@@ -230,9 +231,12 @@ class World:
         self.server.crash()
 
     def _deaf(self, event: Event) -> None:
-        disk = self.devices[event.who].disk
-        disk.deaf = True
-        self._later(5.0 + 30.0 * event.picks[0], setattr, disk, "deaf", False)
+        device = self.devices[event.who]
+        device.set_deaf(True)
+        self._later(5.0 + 30.0 * event.picks[0], device.set_deaf, False)
+
+    def _overflow(self, event: Event) -> None:
+        self.devices[event.who].overflow()
 
     def _clock(self, event: Event) -> None:
         hours = (-24.0, -1.0, 1.0, 24.0)[int(event.picks[0] * 4)]
@@ -292,7 +296,7 @@ class World:
         self.server.boot()
         for device in self.devices:
             self._mount(device.disk)
-            device.disk.deaf = False
+            device.set_deaf(False)
             device.set_online(True)
             device.start()
             if device.actor is not None and device.actor.held is not None:
