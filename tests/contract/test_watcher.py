@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from syncline.adapters.disk.files import LinuxFiles
 from syncline.adapters.disk.inotify import InotifyWatcher
 from syncline.model.entries import Kind
+from syncline.ports.local_files import LocalFiles
 from syncline.ports.watcher import Hint, Watcher
 from syncline.testing.folder import FolderUser
 from syncline.testing.sim.disk import SimDisk
@@ -165,6 +167,22 @@ def test_the_root_going_away(pair: Pair) -> None:
     assert pair.seen() == {("", ""): Hint("", "", folder_gone=True)}
 
 
+def test_the_root_being_deleted_while_it_is_held(pair: Pair) -> None:
+    """What was in it says so; the folder itself is not gone as long as somebody holds it."""
+    for outside, root in zip(pair.outsides, pair.roots, strict=True):
+        outside.delete(root)
+    assert {place for place, hint in pair.seen().items() if hint.folder_gone} == {("d", ""), ("d/e", "")}
+
+
+def test_a_folder_is_gone_once_nothing_of_it_is_open(pair: Pair) -> None:
+    writers = [user.open_writer("d/f") for user in pair.users]
+    pair.user("delete", "d")
+    assert not any(hint.folder == "d" and hint.folder_gone for hint in pair.seen().values())
+    for writer in writers:
+        writer.close()
+    assert pair.seen() == {("d", ""): Hint("d", "", folder_gone=True)}
+
+
 def test_syncline_own_folder_says_nothing(pair: Pair) -> None:
     pair.engine("make_folder", ".syncline")
     pair.watch(".syncline")
@@ -185,12 +203,23 @@ def test_watches_follow_inodes(pair: Pair) -> None:
     assert pair.seen() == {}
 
 
+OPS = ("write", "save", "append", "mkdir", "mkdir", "delete", "move", "move", "chmod", "link", "rename", "exchange", "download")
+
+
+def download(files: LocalFiles, path: str) -> None:
+    with files.create(path) as file:
+        file.truncate(3)
+        file.write(b"abc")
+        files.set_attributes(file, executable=True, mtime_us=1_600_000_000_000_000)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_any_course_of_things_says_the_same(tmp_path: Path, seed: int) -> None:
     """User and engine do anything, what appears is watched or not, and moves are told or found out."""
     pair, rng = Pair(tmp_path), Random(seed)
     pair.watch("")
     done: Counter[str] = Counter()
+    writers: list[list[Any]] = []
 
     def path() -> str:
         tree = pair.disk.user.tree()
@@ -200,9 +229,7 @@ def test_any_course_of_things_says_the_same(tmp_path: Path, seed: int) -> None:
         return f"{rng.choice(sorted(folders))}/{rng.choice('abc')}".strip("/")
 
     for _ in range(120):
-        op = rng.choice(
-            ("write", "save", "append", "mkdir", "mkdir", "delete", "move", "move", "chmod", "link", "rename", "exchange")
-        )
+        op = rng.choice(OPS)
         one, other = path(), path()
         if op in ("write", "save", "append"):
             pair.user(op, one, rng.choice((b"", b"x")))
@@ -210,11 +237,23 @@ def test_any_course_of_things_says_the_same(tmp_path: Path, seed: int) -> None:
             pair.user(op, one, other)
         elif op in ("rename", "exchange"):
             pair.engine(op, one, other)
+        elif op == "download":
+            _same([partial(download, files, one) for files in pair.files])
         elif op == "chmod":
             if pair.disk.user.read(one) is not None:
                 pair.user(op, one, rng.random() < 0.5)
         else:
             pair.user(op, one)
+        if rng.random() < 0.2 and pair.disk.user.read(one) is not None:
+            writers.append([user.open_writer(one) for user in pair.users])
+        if writers and rng.random() < 0.3:
+            both = rng.choice(writers)
+            for writer in both:
+                writer.write(b"w")
+            if rng.random() < 0.3:
+                writers.remove(both)
+                for writer in both:
+                    writer.close()
         if rng.random() < 0.7:
             done[op] += len(pair.seen())
         what = rng.random()
@@ -225,5 +264,8 @@ def test_any_course_of_things_says_the_same(tmp_path: Path, seed: int) -> None:
         elif what < 0.65:
             pair.forget("unwatch", one)
     pair.seen()
+    assert pair.users[0].tree() == pair.users[1].tree()
+    for writer in (each for both in writers for each in both):
+        writer.close()
     assert sum(done.values()) > 20
     pair.close()

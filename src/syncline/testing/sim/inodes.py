@@ -24,7 +24,8 @@ class Inode:
 
     `entries` is a folder's content as every process sees it, `kept` as it would be after the power went; `kept_in` and `kept_links`
     say the same of where this inode is. `safe` is a file's data as last made durable, None while that is all of it, and `settled`
-    the ranges made durable since; `safe_attributes` likewise.
+    the ranges made durable since; `safe_attributes` likewise. `pins` counts what was deleted in a folder and is still open: until
+    there is none, the folder is not gone for the kernel either.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Inode:
         "links",
         "mtime_ns",
         "number",
+        "pins",
         "safe",
         "safe_attributes",
         "seen",
@@ -56,6 +58,7 @@ class Inode:
         self.mtime_ns = self.ctime_ns = now_ns
         self.links = 2 if kind is Kind.DIR else 0
         self.handles = 0
+        self.pins = 0
         self.executable = False
         self.data = bytearray()
         self.entries: dict[str, Entry] = {}
@@ -98,14 +101,17 @@ class Inode:
 
 
 class Entry:
-    """A name in a folder. A rename takes it along, so an open file knows the name it has now; `folder` None says it has none."""
+    """A name in a folder. A rename takes it along, so an open file knows the name it has now; `folder` None says it has none, and
+    `pinned` which folder it had while it is still open. `holders` counts who has it open."""
 
-    __slots__ = ("folder", "inode", "name")
+    __slots__ = ("folder", "holders", "inode", "name", "pinned")
 
     def __init__(self, folder: Inode | None, name: str, inode: Inode) -> None:
         self.folder = folder
         self.name = name
         self.inode = inode
+        self.holders = 0
+        self.pinned: Inode | None = None
 
 
 class Handle:

@@ -228,6 +228,7 @@ class Tree:
 
     def open(self, entry: Entry, *, is_writable: bool) -> Handle:
         entry.inode.handles += 1
+        entry.holders += 1
         return Handle(entry, self.boot, is_writable)
 
     def close(self, handle: Handle) -> None:
@@ -238,11 +239,17 @@ class Tree:
             if handle.is_writable:
                 self._tell_file(handle.entry, linux.IN_CLOSE_WRITE)
             self.let_go(handle.inode)
+            handle.entry.holders -= 1
+            if handle.entry.pinned is not None and not handle.entry.holders:
+                self._unpin(handle.entry)
 
     def let_go(self, inode: Inode) -> None:
         """One holder less."""
         inode.handles -= 1
-        self._free(inode)
+        if inode.links or inode.kind is not Kind.DIR:
+            self._free(inode)
+        else:
+            self._gone_unless_held(inode)
 
     def write(self, entry: Entry, offset: int, data: bytes | memoryview, *, cached: bool, silent: bool = False) -> None:
         """Changes bytes; beyond the end, zeros fill the gap. `silent` tells no watcher, as a mapped file's page does not."""
@@ -327,16 +334,34 @@ class Tree:
     def _unnamed(self, entry: Entry, now_ns: int) -> None:
         """The entry stands for nothing any more."""
         inode = entry.inode
+        assert entry.folder is not None
+        if entry.holders or inode.pins:
+            entry.pinned = entry.folder
+            entry.folder.pins += 1
         entry.folder = None
         inode.links = 0 if inode.kind is Kind.DIR else inode.links - 1
         self._stamp(inode, now_ns)
-        if inode.kind is Kind.DIR:
-            inode.entry = None
-            watchers, inode.watchers = inode.watchers, {}
-            for listener, number in watchers.items():
-                listener.event(number, linux.IN_DELETE_SELF, "")
-                listener.event(number, linux.IN_IGNORED, "")
+        self._gone_unless_held(inode)
+
+    def _gone_unless_held(self, inode: Inode) -> None:
+        """A folder is gone for those who watch it once nobody holds it or what was in it."""
+        if inode.pins or (inode.handles and inode.kind is Kind.DIR):
+            return
+        watchers, inode.watchers = inode.watchers, {}
+        for listener, number in watchers.items():
+            listener.event(number, linux.IN_DELETE_SELF, "")
+            listener.event(number, linux.IN_IGNORED, "")
         self._free(inode)
+
+    def _unpin(self, entry: Entry) -> None:
+        """The last one who had something deleted open lets go of it: the folders that went meanwhile are gone now."""
+        folder, entry.pinned = entry.pinned, None
+        if folder is not None:
+            folder.pins -= 1
+            if not folder.pins and not folder.links:
+                self._gone_unless_held(folder)
+                if folder.entry is not None:
+                    self._unpin(folder.entry)
 
     def _way_up(self, folder: Inode, inode: Inode, source: str, target: str) -> tuple[Inode, ...]:
         """The folders above where a folder is to go: it may not be one of them. Nothing for a file, which decides nothing."""
@@ -363,7 +388,7 @@ class Tree:
         return self._next_number
 
     def _free(self, inode: Inode) -> None:
-        if self.profile.reuse_inodes and inode.links == 0 and inode.handles == 0 and inode.number >= FIRST_INODE:
+        if self.profile.reuse_inodes and not inode.links and not inode.handles and not inode.pins and inode.number >= FIRST_INODE:
             self._freed.append(inode.number)
 
     def _changed(self, inode: Inode, now_ns: int) -> None:
@@ -400,7 +425,7 @@ class Tree:
         for inode in durable.kept_below(self.top):
             links[inode] = links.get(inode, 0) + 1
         for inode, count in ((self.top, 0), *links.items()):
-            inode.handles = 0
+            inode.handles = inode.pins = 0
             inode.watchers = {}
             inode.seen = None
             if inode.kind is Kind.DIR:

@@ -63,6 +63,8 @@ class SimWatcher:
         self._tree = disk.tree
         self._rng = rng or disk.rng
         self._root = disk.tree.folder(disk.tree.top, root)
+        self._root.handles += 1
+        self._boot = disk.tree.boot
         self._watched = Watched()
         self._inodes: dict[int, Inode] = {}
         self._number = 0
@@ -111,6 +113,8 @@ class SimWatcher:
 
     def close(self) -> None:
         """Gives everything back; a `next` that waits is cancelled."""
+        if not self._is_closed and self._boot == self._tree.boot:
+            self._tree.let_go(self._root)
         self._is_closed = True
         for number in list(self._inodes):
             self._unwatch(number)
