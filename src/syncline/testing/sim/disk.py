@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Final
 
+from syncline.adapters.disk import linux
 from syncline.model.entries import Kind
 from syncline.ports.clock import Clock
 from syncline.testing.sim.files import Hook, SimFiles
 from syncline.testing.sim.hands import SimUser
 from syncline.testing.sim.inodes import Entry, Inode
+from syncline.testing.sim.lookup import refusal
 from syncline.testing.sim.profile import DiskProfile
-from syncline.testing.sim.tree import Tree, refusal
+from syncline.testing.sim.tree import Tree
 
 DEVICE: Final = 2049
 PLACEHOLDER_DEVICE: Final = 1
@@ -69,7 +71,12 @@ class SimDisk:
             raise refusal(errno.EINVAL, root)
         self._unmounted[root] = entry
         del tree.top.entries[root]
-        tree.take_offline(entry.inode)
+        for inode in _below(entry.inode):
+            tree.offline.add(inode)
+            watchers, inode.watchers = inode.watchers, {}
+            for listener, number in watchers.items():
+                listener.event(number, linux.IN_UNMOUNT, "")
+                listener.event(number, linux.IN_IGNORED, "")
         if empty:
             placeholder = Inode(PLACEHOLDER_DEVICE, len(self._unmounted) + 2, Kind.DIR, tree.now_ns())
             placeholder.kept_in = tree.top
@@ -84,4 +91,17 @@ class SimDisk:
         """It is back, whatever stood in its place meanwhile; with `device` under another number, as after a restart."""
         entry = self._unmounted.pop(root)
         self.tree.top.entries[root] = entry
-        self.tree.bring_back(entry.inode, device)
+        for inode in _below(entry.inode):
+            self.tree.offline.discard(inode)
+            if device is not None:
+                inode.device = device
+                inode.seen = None
+
+
+def _below(root: Inode) -> Iterator[Inode]:
+    """An inode and all that its entries lead to."""
+    frontier = [root]
+    while frontier:
+        at = frontier.pop()
+        yield at
+        frontier += (entry.inode for entry in at.entries.values())

@@ -8,7 +8,8 @@ from typing import Final
 from syncline.model.entries import Kind
 from syncline.model.paths import STATE_FOLDER, join, parent_of
 from syncline.testing.sim.inodes import Handle, Inode
-from syncline.testing.sim.tree import Tree, refusal
+from syncline.testing.sim.lookup import refusal
+from syncline.testing.sim.tree import Tree
 from syncline.testing.sim.user import Seen, Writer
 
 SAVING: Final = ".saving~"

@@ -7,101 +7,28 @@ stamps the times Linux stamps, and tells whoever watches. Errors are `OSError`s 
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from syncline.adapters.disk import linux
 from syncline.model.entries import Kind
-from syncline.model.limits import NAME_MAX_BYTES
 from syncline.ports.clock import Clock
 from syncline.testing.sim import durable
 from syncline.testing.sim.durable import Change, Durable, Edit
 from syncline.testing.sim.inodes import Entry, Handle, Inode
-from syncline.testing.sim.profile import KEYS, SPELLINGS, DiskProfile
+from syncline.testing.sim.lookup import Lookup, refusal
+from syncline.testing.sim.profile import DiskProfile
 
 FIRST_INODE: Final = 1000
-_STILL_NS: Final = 1_000_000
-"""A clock that stood still, or went back by less than this, has each change still leave a time of its own where ticks are that
-fine."""
 
 
-def refusal(number: int, path: str, other: str | None = None) -> OSError:
-    return OSError(number, os.strerror(number), path, None, other)
-
-
-class Tree:
+class Tree(Lookup):
     def __init__(self, clock: Clock, profile: DiskProfile, device: int) -> None:
-        self.profile = profile
-        self.device = device
+        super().__init__(clock, profile, device)
         self.boot = 0
-        self._clock = clock
-        self._key = KEYS[profile.names]
-        self._spelling = SPELLINGS[profile.names]
-        self._plain = profile.names == "sensitive"
-        self._last_ns = 0
+        self.durable = Durable(self.top)
         self._next_number = FIRST_INODE
         self._freed: list[int] = []
-        self._offline: set[Inode] = set()
-        self.top = Inode(device, 2, Kind.DIR, self.now_ns())
-        self.durable = Durable(self.top)
-
-    # -- looking -----------------------------------------------------------------------------------------------------------------
-
-    def now_ns(self) -> int:
-        now, tick = self._clock.now_us() * 1000, self.profile.tick_ns
-        if tick > 1:
-            return now // tick * tick
-        if self._last_ns - _STILL_NS < now <= self._last_ns:
-            now = self._last_ns + 1
-        self._last_ns = now
-        return now
-
-    def folder(self, root: Inode, path: str, *, loops: int = errno.ENOTDIR) -> Inode:
-        """A folder below `root`. `loops` is what a symbolic link in its path answers."""
-        at = root
-        for name in path.split("/") if path else ():
-            entry = self._look(at, name, path)
-            if entry is None:
-                raise refusal(errno.ENOENT, path)
-            at = entry.inode
-            if at.kind is not Kind.DIR:
-                raise refusal(loops if at.kind is None else errno.ENOTDIR, path)
-        return at
-
-    def place(self, root: Inode, path: str, *, loops: int = errno.ENOTDIR) -> tuple[Inode, str]:
-        """The folder that holds `path`, and the last name."""
-        above, _, name = path.rpartition("/")
-        if name in ("", ".", ".."):
-            raise refusal(errno.EINVAL, path)
-        return (self.folder(root, above, loops=loops) if above else root), name
-
-    def entry(self, root: Inode, path: str, *, loops: int = errno.ENOTDIR) -> Entry:
-        folder, name = self.place(root, path, loops=loops)
-        entry = self._look(folder, name, path)
-        if entry is None:
-            raise refusal(errno.ENOENT, path)
-        return entry
-
-    def file(self, root: Inode, path: str) -> Entry:
-        """A regular file, refused as opening it would be."""
-        if not path:
-            raise refusal(errno.EISDIR, path)
-        entry = self.entry(root, path, loops=errno.ELOOP)
-        if entry.inode.kind is not Kind.FILE:
-            raise refusal(errno.EISDIR if entry.inode.kind is Kind.DIR else errno.ELOOP, path)
-        return entry
-
-    def find(self, folder: Inode, name: str) -> Entry | None:
-        return folder.entries.get(name if self._plain else self._key(name))
-
-    def _look(self, folder: Inode, name: str, path: str) -> Entry | None:
-        if len(name) * 4 > NAME_MAX_BYTES and len(os.fsencode(name)) > NAME_MAX_BYTES:
-            raise refusal(errno.ENAMETOOLONG, path)
-        if name in ("", ".", ".."):
-            raise refusal(errno.EXDEV, path)
-        return folder.entries.get(name if self._plain else self._key(name))
 
     # -- names -------------------------------------------------------------------------------------------------------------------
 
@@ -436,36 +363,8 @@ class Tree:
             else:
                 inode.links = count
                 durable.lose_data(inode, rng)
-        self._offline.clear()
+        self.offline.clear()
         self._freed.clear()
         if self.profile.reuse_inodes:
             taken = {inode.number for inode in links}
             self._freed = [number for number in range(self._next_number, FIRST_INODE, -1) if number not in taken]
-
-    def is_offline(self, inode: Inode) -> bool:
-        return bool(self._offline) and inode in self._offline
-
-    def take_offline(self, root: Inode) -> None:
-        """A disk that was mounted here is pulled out: all of its watches end."""
-        for inode in _below(root):
-            self._offline.add(inode)
-            watchers, inode.watchers = inode.watchers, {}
-            for listener, number in watchers.items():
-                listener.event(number, linux.IN_UNMOUNT, "")
-                listener.event(number, linux.IN_IGNORED, "")
-
-    def bring_back(self, root: Inode, device: int | None) -> None:
-        for inode in _below(root):
-            self._offline.discard(inode)
-            if device is not None:
-                inode.device = device
-                inode.seen = None
-
-
-def _below(root: Inode) -> Iterator[Inode]:
-    """An inode and all that its entries lead to."""
-    frontier = [root]
-    while frontier:
-        at = frontier.pop()
-        yield at
-        frontier += (entry.inode for entry in at.entries.values())
