@@ -17,7 +17,7 @@ import pytest
 
 from syncline.adapters.disk.files import LinuxFiles
 from syncline.model.entries import Kind, Signature
-from syncline.ports.local_files import LocalFiles
+from syncline.ports.local_files import LocalFiles, Stat
 from syncline.testing.folder import FolderUser
 from syncline.testing.sim.disk import SimDisk
 from syncline.testing.sim.profile import DiskProfile
@@ -429,6 +429,96 @@ def test_what_folders_change(subject: Subject) -> None:
     assert changed(subject, lambda: files.remove_folder("d/e"), "d", "") == {"d": {"links", *TOUCHED}, "": set()}
     assert changed(subject, lambda: subject.put("d/f"), "d", "") == {"d": TOUCHED, "": set()}
     assert changed(subject, lambda: files.list_folder("d"), "d", "d/f") == {"d": set(), "d/f": set()}
+
+
+OPS = (
+    *("write", "save", "save_backup", "append", "mkdir", "mkdir", "delete", "move", "move", "chmod", "link", "touch"),
+    *("rename", "exchange", "set_executable", "make_folder", "remove_folder", "remove_file", "create"),
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_course_of_things_changes_the_same_on_both(real: Subject, sim: Subject, seed: int) -> None:
+    rng = Random(seed)
+    seen = [looks(real), looks(sim)]
+    done = 0
+    for _ in range(50):
+        tree = sorted(sim.user.tree())
+        one, other = (
+            rng.choice(tree or ["x"]) if rng.random() < 0.6 else f"{rng.choice(['', *tree])}/{rng.choice('abc')}".strip("/")
+            for _ in "12"
+        )
+        op, flag = rng.choice(OPS), rng.random() < 0.5
+        answers = []
+        for subject in (real, sim):
+            subject.tick()
+            try:
+                do(subject, op, one, other, flag)
+            except OSError as error:
+                answers.append(error.errno)
+            else:
+                answers.append(None)
+        assert answers[0] == answers[1], (op, one, other)
+        now = [looks(real), looks(sim)]
+        assert differences(seen[0], now[0]) == differences(seen[1], now[1]), (op, one, other)
+        seen = now
+        done += answers[0] is None
+    assert done > 10
+
+
+def do(subject: Subject, op: str, one: str, other: str, flag: bool) -> None:
+    user: Any = subject.user
+    files: Any = subject.files
+    if op == "create":
+        with files.create(one) as file:
+            file.write(b"1")
+            files.set_attributes(file, executable=flag, mtime_us=5)
+    elif op in ("write", "save", "save_backup", "append"):
+        getattr(user, op)(one, b"x" if flag else b"yy")
+    elif op == "move":
+        # Which of two refusals comes first, of a source and of a target, is the user's program's own.
+        subject.files.stat(one)
+        user.move(one, other)
+    elif op == "chmod":
+        if user.read(one) is not None:
+            user.chmod(one, flag)
+    elif op == "touch":
+        user.touch(one, 10**18 if flag else None)
+    else:
+        arguments = {"link": (one, other), "rename": (one, other), "exchange": (one, other), "set_executable": (one, flag)}
+        getattr(user if op in ("mkdir", "delete", "link") else files, op)(*arguments.get(op, (one,)))
+
+
+def looks(subject: Subject) -> dict[str, Stat]:
+    """Every path and what a look at it finds; a listing finds the same."""
+    found = {"": subject.files.stat("")}
+    frontier = [""]
+    while frontier:
+        folder = frontier.pop()
+        for listed in subject.files.list_folder(folder):
+            path = f"{folder}/{listed.name}".strip("/")
+            found[path] = subject.files.stat(path)
+            assert found[path] == listed
+            if listed.kind is Kind.DIR:
+                frontier.append(path)
+    return found
+
+
+def differences(before: dict[str, Stat], after: dict[str, Stat]) -> dict[str, Any]:
+    """What changed of each path, as long as the same inode has it."""
+    found: dict[str, Any] = {}
+    for path in {*before, *after}:
+        one, other = before.get(path), after.get(path)
+        if one is None or other is None or one.signature.inode != other.signature.inode:
+            found[path] = (one is None, other is None, other and (other.kind, other.links, other.executable))
+        else:
+            found[path] = {
+                "size": other.signature.size - one.signature.size if other.kind is Kind.FILE else 0,
+                "mtime": other.signature.mtime_ns != one.signature.mtime_ns,
+                "ctime": other.signature.ctime_ns != one.signature.ctime_ns,
+                "rest": (other.kind, other.links, other.executable),
+            }
+    return found
 
 
 # -- the user --------------------------------------------------------------------------------------------------------------------
