@@ -29,6 +29,8 @@ READS_MAX: Final = 16
 """Reads of one batch: a megabyte, more than the kernel's queue of 16,384 short names."""
 PAUSE_S: Final = 0.02
 """Between two batches: the kernel's queue gathers, and merges what is equal."""
+EVERYWHERE: Final = "/"
+"""Where no more folders can be watched at all: no folder below the root has this name."""
 REFUSALS_MAX: Final = 10_000
 """Folders that could not be watched, remembered so that each is told once."""
 OVERFLOWED: Final = "more changed at once than the kernel could tell"
@@ -100,7 +102,7 @@ class InotifyWatcher:
                 return
             self._refused.pop(folder, None)
             if self._watched.path_of(number) is None:
-                self._refused.pop("", None)
+                self._refused.pop(EVERYWHERE, None)
             for old in self._watched.put(folder, number):
                 linux.inotify_unwatch(self._queue, old)
 
@@ -183,7 +185,7 @@ class InotifyWatcher:
         if code in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
             return
         full = code == errno.ENOSPC
-        place = "" if full else folder
+        place = EVERYWHERE if full else folder
         if self._refused.get(place) == code or len(self._refused) >= REFUSALS_MAX:
             return
         self._refused[place] = code

@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from syncline.adapters.disk import linux
-from syncline.adapters.disk.inotify import MASK, OVERFLOWED, WATCHES_USED_UP, gather, hint_of
+from syncline.adapters.disk.inotify import EVERYWHERE, MASK, OVERFLOWED, WATCHES_USED_UP, gather, hint_of
 from syncline.adapters.disk.watched import Watched
 from syncline.model.paths import STATE_FOLDER
 from syncline.ports.watcher import Hints
@@ -88,7 +88,7 @@ class SimWatcher:
             return
         self._refused.pop(folder, None)
         if self._watched.path_of(number) is None:
-            self._refused.pop("", None)
+            self._refused.pop(EVERYWHERE, None)
         for old in self._watched.put(folder, number):
             self._unwatch(old)
 
@@ -260,7 +260,7 @@ class SimWatcher:
     def _refuse(self, folder: str, code: int) -> None:
         """Tells that a folder is not watched, unless that was told before."""
         full = code == errno.ENOSPC
-        place = "" if full else folder
+        place = EVERYWHERE if full else folder
         if code in _NOT_THERE or self._refused.get(place) == code:
             return
         self._refused[place] = code
