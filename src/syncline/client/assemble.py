@@ -13,6 +13,7 @@ from syncline.client.activity import Activity
 from syncline.client.commits import Committer
 from syncline.client.execute import Executor
 from syncline.client.hashing import Hasher, hash_file
+from syncline.client.intents import Intents
 from syncline.client.observe.pull import NAME_KEYS, Puller
 from syncline.client.observe.scan import Observer
 from syncline.client.parking import Parking
@@ -74,13 +75,14 @@ def assemble(on: Grounds, who: Identity) -> Parts:
     receiver = Receiver(files, on.remote, store, clock, on.chance, whereabouts.locate)
     hasher = Hasher(files)
     parking = Parking(trees, clock)
+    intents = Intents(store, ids, clock, remembered.inflight)
     return Parts(
         trees=trees,
         store=store,
         remote=on.remote,
         observer=Observer(files, on.watcher, trees, ids, clock, lambda path, signature: hash_file(files, path, signature)),
         watcher=on.watcher,
-        puller=Puller(on.remote, trees, store, remembered.cursors, user=who.user, device=who.device),
+        puller=Puller(on.remote, trees, store, remembered.cursors, user=who.user, device=who.device, intents=intents),
         applier=applier,
         sender=sender,
         receiver=receiver,
@@ -92,7 +94,7 @@ def assemble(on: Grounds, who: Identity) -> Parts:
             sender=sender,
             receiver=receiver,
             hasher=hasher,
-            committer=Committer(on.remote, trees, ids),
+            committer=Committer(on.remote, trees, ids, intents),
             parking=parking,
             activity=activity,
         ),

@@ -7,6 +7,7 @@ refuses a changeset it names every change that was wrong, so the rest is sent ag
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct, field
 
+from syncline.client.intents import Intents
 from syncline.client.plan.steps import Push
 from syncline.client.send.jobs import Prepared
 from syncline.client.trees.trees import Trees
@@ -62,8 +64,9 @@ class Committed(Struct):
 class Committer:
     """Sends changesets for one device."""
 
-    def __init__(self, remote: Remote, trees: Trees, ids: Ids) -> None:
+    def __init__(self, remote: Remote, trees: Trees, ids: Ids, intents: Intents) -> None:
         self._remote = remote
+        self._intents = intents
         self._trees = trees
         self._ids = ids
 
@@ -92,6 +95,23 @@ class Committer:
         """One request; what to send again, each part in a request of its own."""
         pushes = [push for unit in units for push in unit]
         changes = [self._change(push, prepared.get(push.node), head) for push in pushes]
+        contents = {push.node: prepared[push.node].content_hash for push in pushes if push.node in prepared}
+        intent = await asyncio.to_thread(self._intents.begin, namespace, pushes, contents)
+        again = await self._told(namespace, units, pushes, changes, prepared, outcome)
+        if outcome.lost is None:
+            self._intents.over(intent)
+        return again
+
+    async def _told(
+        self,
+        namespace: NamespaceId,
+        units: list[Unit],
+        pushes: list[Push],
+        changes: list[Change],
+        prepared: Mapping[NodeId, Prepared],
+        outcome: Committed,
+    ) -> list[list[Unit]]:
+        """The request, and what the server makes of it."""
         try:
             answer = await self._remote.commit(CommitRequest(namespace=namespace, changes=changes), key=self._ids.fresh())
         except CommitRefused as refusal:

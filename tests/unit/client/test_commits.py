@@ -9,6 +9,7 @@ import pytest
 from tests.unit.client.kit import ONE, TWO, HandClock, Steady, local_of, node_id, push, remote_of
 
 from syncline.client.commits import REQUESTS_MAX, Committed, Committer, units_of
+from syncline.client.intents import Intents
 from syncline.client.plan.steps import Push
 from syncline.client.send.jobs import Prepared
 from syncline.client.trees.trees import Trees
@@ -20,6 +21,12 @@ from syncline.model.limits import BATCH_MAX
 from syncline.ports.clock import Ids
 from syncline.protocol.commits import CommitAnswer, CommitRequest, Op
 from syncline.testing.journal_remote import HOME, JournalRemote
+from syncline.testing.memory import MemoryTreeStore
+
+
+def committer_of(remote: Any, trees: Trees) -> Committer:
+    clock, ids = HandClock(), Ids(HandClock(), Steady())
+    return Committer(remote, trees, ids, Intents(MemoryTreeStore(), ids, clock))
 
 
 class World:
@@ -29,7 +36,7 @@ class World:
         self.prepared: dict[NodeId, Prepared] = {}
 
     async def commit(self, *pushes: Push) -> Committed:
-        committer = Committer(self.remote, self.trees, Ids(HandClock(), Steady()))  # type: ignore[arg-type]
+        committer = committer_of(self.remote, self.trees)
         return await committer.commit(units_of(pushes), self.prepared, {HOME: self.remote.head})
 
     def file(self, number: int, name: str, **options: Any) -> Push:
@@ -202,7 +209,7 @@ async def test_a_folder_is_deleted_as_of_what_was_seen(world: World) -> None:
     delete = push(Op.DELETE, 1, kind=Kind.DIR, recursive=True)
     world.trees.put_remote(remote_of(node_id(1), "f"))
     world.remote.put("late", parent=node_id(1))
-    committer = Committer(world.remote, world.trees, Ids(HandClock(), Steady()))  # type: ignore[arg-type]
+    committer = committer_of(world.remote, world.trees)
     outcome = await committer.commit(units_of([delete]), {}, {HOME: seen})
     assert outcome.refused == {node_id(1): "subtree.changed"}
     assert (await world.commit(delete)).done == [delete]

@@ -21,6 +21,7 @@ from syncline.client.commits import Committer
 from syncline.client.engine import Engine
 from syncline.client.execute import Executor
 from syncline.client.hashing import Hasher, hash_file
+from syncline.client.intents import Intents
 from syncline.client.observe.pull import Puller
 from syncline.client.observe.scan import Observer
 from syncline.client.parking import Parking
@@ -65,7 +66,7 @@ class Device:
             sender=sender,
             receiver=receiver,
             hasher=hasher,
-            committer=Committer(server, trees, ids),
+            committer=Committer(server, trees, ids, Intents(self.store, ids, clock)),
             parking=parking,
             activity=activity,
         )

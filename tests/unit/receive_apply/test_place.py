@@ -32,13 +32,14 @@ def test_a_new_file_arrives(desk: Any) -> None:
     desk.check_no_echo()
 
 
-def test_it_needs_no_transaction_before(desk: Any) -> None:
+def test_it_needs_one_transaction_before_and_one_after(desk: Any) -> None:
     node = desk.fresh_id()
     desk.remote_has(node, ROOT, "a.txt", b"")
     step = desk.fetched(node, b"hello")
     before = desk.store.writes
     desk.applier.place([step])
-    assert desk.store.writes == before + 1
+    assert desk.store.writes == before + 2
+    assert not desk.store.inflight
 
 
 def test_mode_and_time_are_those_fetched(desk: Any) -> None:
@@ -416,7 +417,7 @@ def test_a_thousand_new_files(desk: Any, capsys: Any) -> None:
     outcome = desk.applier.place(steps)
     took, used = time.perf_counter() - started, time.process_time() - processor
     assert len(outcome.done) == 1000
-    assert desk.store.writes == before + 1
+    assert desk.store.writes == before + 2
     desk.check_no_echo()
     with capsys.disabled():
         print(f"\n1,000 placements: {took * 1e3:.0f} ms, {used * 1e3:.0f} µs of processor each")

@@ -20,6 +20,7 @@ import structlog
 from msgspec.structs import replace
 
 from syncline.client.commits import Booking
+from syncline.client.intents import Intents
 from syncline.client.own import own_rows
 from syncline.client.plan.books import book_push
 from syncline.client.proof import Roots
@@ -54,12 +55,15 @@ class Puller:
         *,
         user: UserId | None = None,
         device: DeviceId | None = None,
+        intents: Intents | None = None,
     ) -> None:
-        """With `user` and `device` given, this device's own changesets need not be read back."""
+        """With `user` and `device` given, this device's own changesets need not be read back; with `intents`, those whose answer
+        it never heard are known for its own."""
         self._remote = remote
         self._self = None if user is None or device is None else (user, device)
         self._trees = trees
         self._store = store
+        self._intents = intents
         self.cursors: dict[NamespaceId, CursorRow] = {row.namespace: row for row in cursors}
         self.roots = Roots(trees.remote)
         self._spaces: dict[NamespaceId, Namespace] = {}
@@ -153,6 +157,8 @@ class Puller:
                 came = True
                 await self._write()
             if not page.has_more:
+                if self._intents is not None:
+                    self._intents.caught_up(row.namespace)
                 return came
         return came
 
@@ -175,6 +181,7 @@ class Puller:
                 self._book(due[passed])
                 passed += 1
             self._put(row.namespace, entry)
+            self._book_unheard(row.namespace, entry)
         while passed < len(due) and due[passed].sequence <= row.sequence:
             self._book(due[passed])
             passed += 1
@@ -196,6 +203,11 @@ class Puller:
         for push, revision, content_hash in booking.pushes:
             book_push(self._trees, push, revision=revision, content_hash=content_hash)
 
+    def _book_unheard(self, namespace: NamespaceId, entry: JournalEntry) -> None:
+        if self._intents is not None and self._self is not None:
+            for told in self._intents.match(namespace, entry, self._self[1]):
+                book_push(self._trees, told.push, revision=entry.revision, content_hash=told.content_hash)
+
     async def _observe_anew(self, namespace: NamespaceId, *, forget_synced: bool, reason: str = "") -> None:
         """Collects a snapshot and the changes after it, then diffs the whole into the remote tree in one transaction. Raises
         `Corrupt`, and changes nothing, when they do not add up to the server's Merkle root."""
@@ -207,6 +219,8 @@ class Puller:
         forget = forget_synced or (known is not None and (known.epoch != row.epoch or row.sequence < known.sequence))
         await asyncio.to_thread(self._replace_all, namespace, staged, forget)
         self._bookings.pop(namespace, None)
+        if self._intents is not None:
+            self._intents.forget(namespace)
         self.cursors[namespace] = row
         await self._write()
         if known is not None:
@@ -270,10 +284,13 @@ class Puller:
     async def _write(self) -> None:
         changes = self._trees.drain()
         changes.cursor_put = list(self.cursors.values())
+        changes.inflight_remove = self._intents.drain() if self._intents is not None else []
         try:
             await asyncio.to_thread(self._store.write, changes)
         except BaseException:
             self._trees.undrain(changes)
+            if self._intents is not None:
+                self._intents.undrain(changes.inflight_remove)
             raise
 
 

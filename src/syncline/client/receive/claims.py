@@ -18,7 +18,7 @@ from syncline.client.plan.books import book_fetch, keep_books
 from syncline.client.plan.steps import Adopt
 from syncline.client.receive.inflight import Trashed, row_of
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import Kind, LocalNode
+from syncline.model.entries import Kind, LocalNode, SyncedNode
 from syncline.model.ids import Digest, NodeId
 from syncline.ports.local_files import LocalFiles, Stat
 from syncline.ports.tree_store import Changes, InflightRow, TreeStore
@@ -172,6 +172,11 @@ class Claims:
         remote = self._trees.remote.get(node)
         if node in self._trees.synced or (remote is not None and (remote.parent, remote.name) == (parent, name)):
             book_fetch(self._trees, node)
+
+    def arrived(self, base: SyncedNode) -> None:
+        """A revision was found at its place after a crash. A base keeps its place: what was moved here stays a local change."""
+        known = self._trees.synced.get(base.id)
+        self._trees.put_synced(base if known is None else replace(base, parent=known.parent, name=known.name))
 
     def folder_path(self, node: NodeId, staged: dict[NodeId, str]) -> str | None:
         """Where the folder `node` is on disk; None when it is not there."""

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from syncline.model.entries import Signature
-from syncline.model.ids import Digest, NodeId
+from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.ports.local_files import Stat
 from syncline.ports.tree_store import InflightRow
 
@@ -53,24 +53,36 @@ class Discarding(Mark, frozen=True, kw_only=True):
     content_hash: Digest | None = None
 
 
-class Replacing(Mark, frozen=True, kw_only=True):
-    """The file at `origin` is exchanged with a new one (inode `arriving`) that waits at `trash`, where it then lies itself."""
+class Arrival(Mark, frozen=True, kw_only=True):
+    """A revision comes to `origin` as inode `arriving`: once it lies there, it is the base, whatever the server has by then.
+    Without `revision` (rows of older versions) nothing is known of it but the inode."""
 
     node: NodeId
     origin: str
-    trash: str
     arriving: int
+    namespace: NamespaceId = NamespaceId("")
+    parent: NodeId = NodeId("")
+    revision: int = 0
+    arriving_hash: Digest | None = None
+    executable: bool = False
+
+
+class Arriving(Arrival, frozen=True, kw_only=True):
+    """A place that is free gets a file."""
+
+
+class Replacing(Arrival, frozen=True, kw_only=True):
+    """The file at `origin` is exchanged with the new one, which waits at `trash`, where it then lies itself."""
+
+    trash: str
     content_hash: Digest | None = None
 
 
-class Setting(Mark, frozen=True, kw_only=True):
-    """The file at `origin` becomes `aside`, as node `aside_id`; a new one (inode `arriving`) takes its place."""
+class Setting(Arrival, frozen=True, kw_only=True):
+    """The file at `origin` becomes `aside`, as node `aside_id`; the new one takes its place."""
 
-    node: NodeId
-    origin: str
     aside: str
     aside_id: NodeId
-    arriving: int
 
 
 class Trashed(Mark, frozen=True, kw_only=True):
@@ -81,9 +93,10 @@ class Trashed(Mark, frozen=True, kw_only=True):
     content_hash: Digest | None = None
 
 
-Effect = Moving | Discarding | Replacing | Setting | Trashed
-_KINDS: Final[dict[str, type[Moving] | type[Discarding] | type[Replacing] | type[Setting] | type[Trashed]]] = {
+Effect = Moving | Discarding | Arriving | Replacing | Setting | Trashed
+_KINDS: Final[dict[str, type[Moving] | type[Discarding] | type[Arriving] | type[Replacing] | type[Setting] | type[Trashed]]] = {
     "move": Moving,
+    "arrive": Arriving,
     "discard": Discarding,
     "replace": Replacing,
     "aside": Setting,

@@ -6,7 +6,8 @@ displaced, rename, make the folders durable with one sync, look once more, claim
 Laws: an absent place is taken by a rename that never replaces. A present file is first compared with the local tree, then exchanged
 in one step with the new one, which waits under its name in the trash: so at every instant the place holds either the old bytes or
 the new ones, and what is displaced lies in the trash already. It is compared again there; if somebody wrote in between it returns
-as a conflict copy. New files need no row: found after a crash, they equal the remote revision and are adopted.
+as a conflict copy. Every file has a row that names its revision: found after a crash, that is the base, though the server may have
+a newer one by then, which would else look like a conflict.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from msgspec import Struct
 
 from syncline.client.plan.steps import Fetch
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.fetched import Fetched
-from syncline.client.receive.inflight import Effect, Replacing, Setting, mark_of, row_of, same_bytes
+from syncline.client.receive.inflight import Arriving, Effect, Replacing, Setting, mark_of, row_of, same_bytes
 from syncline.client.receive.moves import refuse_place
 from syncline.client.receive.outcome import Outcome, problem_of
 from syncline.client.receive.root import TRASH
@@ -69,7 +70,7 @@ class Placer:
         removed when its revision is no longer wanted; else it stays for another try."""
         outcome = Outcome()
         items = self._seal(list(self._wanted(fetches, outcome)), outcome)
-        self._claims.begin([row_of(item.row_id, self._effect(item)) for item in items if item.present is not None])
+        self._claims.begin([row_of(item.row_id, self._effect(item)) for item in items])
         placed = [item for item in items if self._put(item, outcome)]
         self._claims.settle_folders()
         for item in placed:
@@ -104,9 +105,8 @@ class Placer:
             if present is not None and self._is_locked(folder, fetch.name):
                 outcome.tell("file.locked", target, "It is open in an office program; the new version comes once it is closed.")
                 continue
-            item = _Item(fetch, fetched, remote, folder, target, present, nothing)
+            item = _Item(fetch, fetched, remote, folder, target, present, nothing, self._ids.fresh())
             if present is not None:
-                item.row_id = self._ids.fresh()
                 item.trash = self._trash.place(item.row_id, fetch.name)
             yield item
 
@@ -181,15 +181,24 @@ class Placer:
             return durable
 
     def _effect(self, item: _Item) -> Effect:
-        assert item.present is not None
-        before = mark_of(item.present.signature)
-        node, arriving = item.fetch.node, item.arriving.inode
-        if item.fetch.aside_name is not None:
-            assert item.fetch.aside_id is not None
-            aside = join(item.folder, item.fetch.aside_name)
-            return Setting(node=node, origin=item.target, aside=aside, aside_id=item.fetch.aside_id, arriving=arriving, **before)
-        content = item.present.content_hash
-        return Replacing(node=node, origin=item.target, trash=item.trash, arriving=arriving, content_hash=content, **before)
+        fetch, remote = item.fetch, item.remote
+        coming: dict[str, Any] = {
+            "node": fetch.node,
+            "origin": item.target,
+            "arriving": item.arriving.inode,
+            "namespace": remote.namespace,
+            "parent": fetch.parent,
+            "revision": remote.revision,
+            "arriving_hash": item.fetched.content_hash,
+            "executable": remote.executable,
+        }
+        if item.present is None:
+            return Arriving(**coming | mark_of(item.arriving))
+        coming |= mark_of(item.present.signature)
+        if fetch.aside_name is not None:
+            assert fetch.aside_id is not None
+            return Setting(aside=join(item.folder, fetch.aside_name), aside_id=fetch.aside_id, **coming)
+        return Replacing(trash=item.trash, content_hash=item.present.content_hash, **coming)
 
     # -- the deed ----------------------------------------------------------------------------------------------------------------
 
@@ -198,6 +207,7 @@ class Placer:
         node, temp = item.fetch.node, item.fetched.temp_path
         try:
             if item.present is None:
+                self._claims.over(item.row_id)
                 self._files.rename(temp, item.target)
             elif not self._displace(item, item.present, outcome):
                 return False

@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from syncline.client.local_errors import writing_error
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.inflight import (
+    Arrival,
+    Arriving,
     Discarding,
     Effect,
     Mark,
@@ -30,7 +32,7 @@ from syncline.client.receive.moves import Mover
 from syncline.client.receive.root import STAGE, TMP
 from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import Kind
+from syncline.model.entries import Kind, SyncedNode
 from syncline.model.paths import STATE_FOLDER, join, name_of, parent_of
 from syncline.ports.clock import Clock
 from syncline.ports.local_files import LocalFiles, Stat
@@ -82,6 +84,9 @@ class Recovery:
             self._finish_move(effect)
         elif isinstance(effect, Discarding):
             self._finish_discard(row_id, effect)
+        elif isinstance(effect, Arriving):
+            self._claims.over(row_id)
+            self._arrived(effect)
         elif isinstance(effect, Replacing):
             self._finish_replace(row_id, effect)
         else:
@@ -158,6 +163,7 @@ class Recovery:
         if not self._trash.is_what_it_was(effect.trash, hidden, effect.signature, effect.content_hash):
             self._claims.over(row_id)
             copy = self._trash.revive(effect.trash, effect.origin)
+            self._arrived(effect)
             self._tell(f"{effect.origin} had changed while its new version came: kept as {copy}")
             return
         if self._look(effect.origin) is None and self._is_still_there(effect):
@@ -168,7 +174,30 @@ class Recovery:
             self._tell(f"put {effect.origin} back: its new version had not been placed yet")
             return
         self._trash.keep(row_id, effect.trash, effect.origin, hidden.signature, effect.content_hash)
+        self._arrived(effect)
         self._tell(f"finished placing the new version of {effect.origin}")
+
+    def _arrived(self, effect: Arrival) -> None:
+        """Where the new file lies at its place, its revision is the base. What it holds by now, only reading it tells."""
+        now = self._look(effect.origin)
+        if not effect.revision or now is None or now.kind is not Kind.FILE or now.signature.inode != effect.arriving:
+            return
+        if self._claims.folder_path(effect.parent, {}) != parent_of(effect.origin):
+            return
+        name = name_of(effect.origin)
+        self._claims.here(effect.node, effect.parent, now, name=name)
+        self._claims.arrived(
+            SyncedNode(
+                id=effect.node,
+                namespace=effect.namespace,
+                parent=effect.parent,
+                name=name,
+                kind=Kind.FILE,
+                revision=effect.revision,
+                content_hash=effect.arriving_hash,
+                executable=effect.executable,
+            )
+        )
 
     def _is_still_there(self, effect: Replacing) -> bool:
         """Whether the node still is at that path by the trees: else its absence there says nothing."""
@@ -188,6 +217,7 @@ class Recovery:
             content = local.content_hash if same_bytes(aside.signature, effect.signature) else None
             self._trees.remove_local(effect.node)
             self._claims.here(effect.aside_id, local.parent, aside, name=name_of(effect.aside), content_hash=content)
+            self._arrived(effect)
             self._tell(f"kept {effect.aside} beside the new version of {effect.origin}")
             return
         self._claims.touch(parent_of(effect.origin))

@@ -213,7 +213,7 @@ class SimDevice:
                 self.surprise = error
             fault(name, error)
 
-        engine._fault = noted  # type: ignore[method-assign]
+        engine._fault = noted  # type: ignore[method-assign, assignment]
         engine._crew._fault = noted
 
     def _collect_refusals(self) -> None:
@@ -232,8 +232,8 @@ class SimDevice:
             return
         if phase == "after":
             if self._after is not None and self._after[0] == op:
-                kind, self._after = self._after[1], None
-                self._death(kind)
+                late, self._after = self._after[1], None
+                self._death(late)
             return
         kinds = _SITES.get(op, _DEATHS)
         kind = self._faults.at(self.name, f"files.{op}", kinds)

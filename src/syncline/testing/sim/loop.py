@@ -63,7 +63,7 @@ class SimLoop(BaseEventLoop):
     """`run_until_complete` as ever; `steps` counts callbacks run."""
 
     def __init__(self, schedule: Random, *, steps_max: int = 150_000) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.steps = 0
         self.faults: list[BaseException] = []
         """What escaped from a callback."""

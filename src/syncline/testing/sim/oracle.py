@@ -13,12 +13,13 @@ from syncline.model.errors import SynclineError
 from syncline.model.ids import EMPTY_DIGEST, Digest, NamespaceId, NodeId
 from syncline.protocol.blocks import ManifestsRequest, RevisionRef
 from syncline.testing.sim.ledger import named
+from syncline.testing.sim.user import Seen
 
 if TYPE_CHECKING:
     from syncline.testing.sim.device import SimDevice
     from syncline.testing.sim.world import World
 
-Tree = dict[str, tuple[Kind, bytes | None, bool | None]]
+Tree = dict[str, Seen]
 CONFLICT_MARKS = ("conflicted copy", "case conflict", "(selective sync conflict")
 
 
@@ -40,7 +41,9 @@ async def judge(world: World) -> None:
     _alone(world, trees)
 
 
-def _equal(one: str, left: Tree, other: str, right: dict[str, tuple[Kind, Digest | None, bool]], history: dict[Digest, bytes]) -> None:
+def _equal(
+    one: str, left: Tree, other: str, right: dict[str, tuple[Kind, Digest | None, bool]], history: dict[Digest, bytes]
+) -> None:
     differ = []
     for path in sorted(left.keys() | right.keys()):
         here, there = left.get(path), right.get(path)

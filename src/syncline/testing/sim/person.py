@@ -13,9 +13,9 @@ from contextlib import suppress
 from syncline.model.entries import Kind
 from syncline.testing.sim.ledger import Ledger, named
 from syncline.testing.sim.script import Event
-from syncline.testing.sim.user import UserDisk, Writer
+from syncline.testing.sim.user import Seen, UserDisk, Writer
 
-Tree = dict[str, tuple[Kind, bytes | None, bool | None]]
+Tree = dict[str, Seen]
 DEPTH = 3
 
 

@@ -71,7 +71,7 @@ MEMORY_LOSS: Final = frozenset(("lost database", "old database", "server rolled 
 
 
 class Event(Struct, frozen=True, array_like=True):
-    """At `at_s`, device `who` (or -1: the world) does `what`. `picks` choose whom it touches; `text` is a name; `size` of content."""
+    """At `at_s`, device `who` (-1: the world) does `what`. `picks` choose whom it touches, `text` is a name, `size` a content's."""
 
     at_s: float
     who: int
@@ -158,7 +158,9 @@ def _events(rng: Random, mode: str, devices: int, names: tuple[str, ...], quiet:
         ops = {"new": 2, "move": 4, "delete": 3, **{name: ops[name] for name in kept}}
     elif rng.random() < 0.3:
         ops = {"move": 10, "delete": 5, "mkdir": 4, "new": 3, "save": 2}
-    world = {name: weight for name, weight in WORLD_OPS.items() if rng.random() < 0.5 and (name not in MEMORY_LOSS or rng.random() < 0.4)}
+    world = {
+        name: weight for name, weight in WORLD_OPS.items() if rng.random() < 0.5 and (name not in MEMORY_LOSS or rng.random() < 0.4)
+    }
     acting = [rng.randrange(devices)] if mode in ("one-sided", "moves only") else list(range(devices))
     events: list[Event] = []
     at_s = rng.choice((0.0, 2.0, 8.0)) if mode != "moves only" else 30.0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
 from random import Random
@@ -27,10 +26,10 @@ from syncline.testing.sim.device import DurableStore, SimDevice
 from syncline.testing.sim.disk import SimDisk
 from syncline.testing.sim.faults import Faults, Struck
 from syncline.testing.sim.ground import START_US, SimClock
-from syncline.testing.sim.person import Person
 from syncline.testing.sim.ledger import Ledger
 from syncline.testing.sim.loop import SimLoop, Stuck
 from syncline.testing.sim.oracle import Spoiled, judge
+from syncline.testing.sim.person import Person
 from syncline.testing.sim.script import FAULT_GROUPS, MEMORY_LOSS, USER_OPS, Event, Script
 from syncline.testing.sim.server import SimServer
 
