@@ -223,7 +223,7 @@ def test_a_change_of_case_hops_where_the_disk_folds_case(folding_desk: Any) -> N
 # -- folders ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_folders_are_made_top_down_in_one_transaction(desk: Any) -> None:
+def test_folders_are_made_top_down_in_a_transaction_before_and_one_after(desk: Any) -> None:
     nodes = [desk.fresh_id() for _ in range(3)]
     parents = [ROOT, *nodes]
     for node, parent, name in zip(nodes, parents, "abc", strict=False):
@@ -234,7 +234,7 @@ def test_folders_are_made_top_down_in_one_transaction(desk: Any) -> None:
         MakeFolder(node=node, why="", parent=parent, name=name) for node, parent, name in zip(nodes, parents, "abc", strict=False)
     ]
     assert desk.applier.disk(steps).done == nodes
-    assert desk.store.writes == before + 1
+    assert desk.store.writes == before + 2
     assert desk.tree() == {"a": None, "a/b": None, "a/b/c": None}
     assert all(desk.is_agreed(node) for node in nodes)
     assert desk.applier.disk(steps).done == nodes

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage, Step
 from syncline.client.receive.claims import Claims
-from syncline.client.receive.inflight import Discarding, mark_of, row_of
+from syncline.client.receive.inflight import Discarding, Making, mark_of, row_of
 from syncline.client.receive.moves import Hop, Mover, is_same, refuse_place, stands
 from syncline.client.receive.outcome import Outcome
 from syncline.client.receive.root import TRASH
@@ -26,7 +27,7 @@ from syncline.model.ids import NodeId
 from syncline.model.limits import BATCH_MAX
 from syncline.model.paths import join, name_problem, parent_of
 from syncline.ports.clock import Ids
-from syncline.ports.local_files import LocalFiles
+from syncline.ports.local_files import LocalFiles, Stat
 
 _Discarding: TypeAlias = tuple[str, Discarding]
 """A row's id and what it says."""
@@ -69,6 +70,7 @@ class Arranger:
         """Rows, deeds, claims."""
         hops: dict[int, Hop | None] = {}
         discards: dict[int, _Discarding] = {}
+        makings: dict[int, tuple[str, Making]] = {}
         earlier: dict[NodeId, Hop] = {}
         for index, step in enumerate(run):
             if isinstance(step, Relocate | Stage):
@@ -80,8 +82,13 @@ class Arranger:
                 discard = self._row_of_discard(step)
                 if discard is not None:
                     discards[index] = discard
+            elif isinstance(step, MakeFolder):
+                making = self._row_of_making(step)
+                if making is not None:
+                    makings[index] = making
         rows = [row_of(hop.row_id, hop.effect) for hop in hops.values() if hop is not None and hop.opens]
-        self._claims.begin(rows + [row_of(*discard) for discard in discards.values()])
+        rows += [row_of(*row) for row in discards.values()] + [row_of(*row) for row in makings.values()]
+        self._claims.begin(rows)
         for index, step in enumerate(run):
             if isinstance(step, Relocate):
                 self._mover.relocate(step, hops[index], outcome)
@@ -89,20 +96,28 @@ class Arranger:
                 self._mover.stage(step, hops[index], outcome)
             elif isinstance(step, Discard):
                 self._discard(step, discards.get(index), outcome)
+            elif isinstance(step, MakeFolder):
+                self._make_folder(step, outcome)
             else:
                 self._shape(step, outcome)
+        for row_id, _ in makings.values():
+            self._claims.over(row_id)
         self._claims.commit()
 
     def _shape(self, step: Step, outcome: Outcome) -> None:
         """Steps that a crash leaves nothing behind of: what they did is seen by the next scan, and agrees with the server."""
-        if isinstance(step, MakeFolder):
-            self._make_folder(step, outcome)
-        elif isinstance(step, SetExecutable):
+        if isinstance(step, SetExecutable):
             self._set_executable(step, outcome)
         elif isinstance(step, RemoveFolder):
             self._remove_folder(step, outcome)
         else:
             raise TypeError(f"{type(step).__name__} is no step of the disk")
+
+    def _row_of_making(self, step: MakeFolder) -> tuple[str, Making] | None:
+        remote = self._trees.remote.get(step.node)
+        if remote is None or step.node in self._trees.local:
+            return None
+        return self._ids.fresh(), Making(node=step.node, namespace=remote.namespace, parent=step.parent, name=step.name)
 
     def _row_of_discard(self, step: Discard) -> _Discarding | None:
         local, path = self._trees.local.get(step.node), self._claims.path(step.node, self._mover.staged)
@@ -130,9 +145,7 @@ class Arranger:
             outcome.drop(step.node, folder)
             return
         try:
-            if known is None:
-                self._files.make_folder(path)
-            now = self._files.stat(path)
+            now = self._made(path) if known is None else self._files.stat(path)
         except FileExistsError:
             refuse_place(self._files, step.node, path, folder, outcome)
             return
@@ -146,6 +159,16 @@ class Arranger:
         self._claims.agree(step.node)
         self._claims.touch(folder)
         outcome.done.append(step.node)
+
+    def _made(self, path: str) -> Stat:
+        """A new folder as it then is; none is left behind that could not be looked at, since it would pass for somebody's."""
+        self._files.make_folder(path)
+        try:
+            return self._files.stat(path)
+        except OSError:
+            with suppress(OSError):
+                self._files.remove_folder(path)
+            raise
 
     def _set_executable(self, step: SetExecutable, outcome: Outcome) -> None:
         local, path = self._trees.local.get(step.node), self._claims.path(step.node, self._mover.staged)

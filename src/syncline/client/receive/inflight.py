@@ -85,6 +85,15 @@ class Setting(Arrival, frozen=True, kw_only=True):
     aside_id: NodeId
 
 
+class Making(Struct, frozen=True, kw_only=True):
+    """A folder of the server's is made as `name` in `parent`. Found there after a crash, it is that folder and nobody's new one."""
+
+    node: NodeId
+    namespace: NamespaceId
+    parent: NodeId
+    name: str
+
+
 class Trashed(Mark, frozen=True, kw_only=True):
     """A file in the trash, and what it was when it came: a writer that held it open may still have written since."""
 
@@ -93,11 +102,12 @@ class Trashed(Mark, frozen=True, kw_only=True):
     content_hash: Digest | None = None
 
 
-Effect = Moving | Discarding | Arriving | Replacing | Setting | Trashed
-_KINDS: Final[dict[str, type[Moving] | type[Discarding] | type[Arriving] | type[Replacing] | type[Setting] | type[Trashed]]] = {
+Effect = Moving | Discarding | Making | Arriving | Replacing | Setting | Trashed
+_KINDS: Final[dict[str, type[Effect]]] = {
     "move": Moving,
     "arrive": Arriving,
     "discard": Discarding,
+    "make": Making,
     "replace": Replacing,
     "aside": Setting,
     "trash": Trashed,

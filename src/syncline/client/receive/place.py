@@ -311,9 +311,13 @@ class Placer:
                 outcome.rescan.add(item.folder)
         try:
             now = self._files.stat(item.target)
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             outcome.fail(node, item.target, error, item.folder)
             return
+        except OSError:
+            # It is there, as it was before its rename: the next scan will look again.
+            now = Stat(item.fetch.name, Kind.FILE, item.arriving, 1, item.remote.executable)
+            outcome.rescan.add(item.folder)
         if now.kind is not Kind.FILE:
             outcome.drop(node, item.folder)
             return

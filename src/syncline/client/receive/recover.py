@@ -19,6 +19,7 @@ from syncline.client.receive.inflight import (
     Arriving,
     Discarding,
     Effect,
+    Making,
     Mark,
     Moving,
     Replacing,
@@ -84,6 +85,9 @@ class Recovery:
             self._finish_move(effect)
         elif isinstance(effect, Discarding):
             self._finish_discard(row_id, effect)
+        elif isinstance(effect, Making):
+            self._claims.over(row_id)
+            self._finish_making(effect)
         elif isinstance(effect, Arriving):
             self._claims.over(row_id)
             self._arrived(effect)
@@ -148,6 +152,19 @@ class Recovery:
         if local is not None and same_thing(local.signature, effect.signature):
             self._claims.gone(effect.node)
         self._tell(f"finished discarding {effect.origin}")
+
+    def _finish_making(self, effect: Making) -> None:
+        folder, local = self._claims.folder_path(effect.parent, {}), self._trees.local
+        if folder is None or effect.node in local or local.child(effect.parent, effect.name) is not None:
+            return
+        now = self._look(join(folder, effect.name))
+        if now is None or now.kind is not Kind.DIR:
+            return
+        self._claims.here(effect.node, effect.parent, now, name=effect.name)
+        self._claims.arrived(
+            SyncedNode(id=effect.node, namespace=effect.namespace, parent=effect.parent, name=effect.name, kind=Kind.DIR)
+        )
+        self._claims.agree(effect.node)
 
     def _finish_replace(self, row_id: str, effect: Replacing) -> None:
         hidden = self._look(effect.trash)

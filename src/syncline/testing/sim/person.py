@@ -67,7 +67,8 @@ class Person:
         """Somebody alone finds everything as they left it."""
         if self.alone is not None and tree != self.alone and self.intruded is None:
             changed = sorted(path for path in tree.keys() | self.alone.keys() if tree.get(path) != self.alone.get(path))
-            self.intruded = f"the engine changed {changed} at {self.name}"
+            told = [f"{path!r} from {_told(self.alone.get(path))} to {_told(tree.get(path))}" for path in changed]
+            self.intruded = f"the engine changed {', '.join(told)} at {self.name}"
 
     def finish_writers(self) -> None:
         """Whoever still writes ends the file and closes it."""
@@ -223,3 +224,9 @@ class Person:
 
 def _contents(tree: Tree) -> list[bytes]:
     return [content for _, content, _ in tree.values() if content]
+
+
+def _told(seen: Seen | None) -> str:
+    if seen is None:
+        return "nothing"
+    return named(seen[1]) + (" executable" if seen[2] else "")
