@@ -73,9 +73,13 @@ class Applier:
         return self._placer.place(fetches)
 
     def settle(self) -> None:
-        """What was done on disk before and could not be made durable then is durable and claimed when this returns: until it is,
-        nothing else may write what the trees hold. Costs nothing when there is nothing. Raises `LocalIo`."""
-        self._claims.commit()
+        """What was done on disk before, but not seen to its end or not made durable since the disk failed, is so and claimed when
+        this returns: until then nothing else may write what the trees hold. Costs nothing when there is nothing. Raises
+        `LocalIo`."""
+        unfinished = self._claims.unfinished()
+        if unfinished:
+            self._recovery().finish(unfinished)
+        self._placer.claim(Outcome())
 
     def drop_temp(self, temp_path: str) -> None:
         """Removes a fetched file that no plan asks for any more."""
@@ -85,8 +89,10 @@ class Applier:
         """At start, after `prepare_root` and before watching: finishes or undoes what a crash cut short; lines for the log.
         `inflight` are the store's rows, if they were loaded already. Raises `LocalIo`."""
         rows = self._store.load().inflight if inflight is None else inflight
-        recovery = Recovery(self._files, self._trees, self._claims, self._trash, self._mover, self._clock)
-        return recovery.run(rows)
+        return self._recovery().run(rows)
+
+    def _recovery(self) -> Recovery:
+        return Recovery(self._files, self._trees, self._claims, self._trash, self._mover, self._clock)
 
     def purge_trash(self, older_than_s: float = KEPT_S, *, keep: Collection[Digest] = ()) -> Purged:
         """Empties the local trash of what came longer ago (a minute at least), except contents in `keep`. Files that changed there

@@ -38,6 +38,7 @@ class Claims:
         """What lies in the trash with its row, by row id."""
         self._folders: set[str] = set()
         self._modes: set[str] = set()
+        self._open: dict[str, InflightRow] = {}
         self._put: dict[str, InflightRow] = {}
         self._over: set[str] = set()
 
@@ -48,6 +49,11 @@ class Claims:
         changes = self._trees.drain()
         changes.inflight_put = list(rows)
         self._write(changes)
+        self._open.update((row.id, row) for row in rows)
+
+    def unfinished(self) -> list[InflightRow]:
+        """Rows whose deeds came to no known end, since the disk failed in their midst."""
+        return list(self._open.values())
 
     def touch(self, *folders: str) -> None:
         """Entries of these folders changed: they are synced by the next `commit`."""
@@ -59,10 +65,12 @@ class Claims:
 
     def over(self, row_id: str) -> None:
         """What a row told of is finished, undone, or never happened."""
+        self._open.pop(row_id, None)
         self._over.add(row_id)
 
     def into_trash(self, row_id: str, trashed: Trashed) -> None:
         """What a row told of ended with a file in the trash; the row now keeps what that file was."""
+        self._open.pop(row_id, None)
         self.trashed[row_id] = trashed
         self._put[row_id] = row_of(row_id, trashed)
 

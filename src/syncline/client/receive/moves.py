@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from syncline.client.plan.steps import Relocate, Stage
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.inflight import Moving, mark_of, same_bytes, same_thing
-from syncline.client.receive.outcome import Outcome
+from syncline.client.receive.outcome import Outcome, problem_of
 from syncline.client.receive.root import STAGE
 from syncline.client.receive.trash import Trash, hidden_name
 from syncline.client.trees.trees import Trees
@@ -85,21 +85,27 @@ class Mover:
         if not on_stage and not hop.opens:
             return  # Its first hop was not made, and said so.
         home = parent_of(moving.source)
-        if not on_stage:
-            self._claims.over(hop.row_id)
         if folder is None or (step.new_id is not None and step.new_id in self._trees.local):
+            self._end(hop, on_stage)
             outcome.drop(step.node, home)
             return
         target = join(folder, step.name)
         problem = name_problem(step.name)
         if problem is not None:
+            self._end(hop, on_stage)
             outcome.tell("name.invalid", target, f"{step.name!r} cannot be a name here: {problem}.")
             return
         try:
             now = self._rename(local, moving, target, on_stage=on_stage)
-        except OSError as error:
+        except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+            self._end(hop, on_stage)
             outcome.fail(step.node, target, error, home, folder)
             return
+        except OSError as error:
+            # The disk failed in its midst: what came of it is found out before anything else is done.
+            outcome.fail(step.node, target, error, home, folder)
+            return
+        self._end(hop, on_stage)
         if now is None:
             outcome.drop(step.node, home, folder)
             return
@@ -108,6 +114,11 @@ class Mover:
         self._claims.touch(home, folder)
         self.claim_move(moving, step.parent, step.name, now)
         outcome.done.append(step.node)
+
+    def _end(self, hop: Hop, on_stage: bool) -> None:
+        """The row of a move by way of the stage stays until it has left there."""
+        if not on_stage:
+            self._claims.over(hop.row_id)
 
     def _rename(self, local: LocalNode, moving: Moving, target: str, *, on_stage: bool) -> Stat | None:
         """Moves what `local` is to `target`, from its place or from the stage. None when it was not there, or when something else
@@ -165,7 +176,9 @@ class Mover:
                 self._files.rename(stage, source)
             outcome.drop(step.node, parent_of(source))
         except OSError as error:
+            # As above: its row stays open.
             outcome.fail(step.node, source, error, parent_of(source))
+            return
         self._claims.over(hop.row_id)
 
     def _unstage(self, node: NodeId) -> None:
@@ -178,8 +191,13 @@ class Mover:
         # The last to come is the first to go: it may belong into another that waits here too.
         for node, hop in reversed(list(self._hops.items())):
             source = hop.effect.source
-            self.bring_back(node, self.staged[node], source)
-            self._unstage(node)
+            try:
+                self.bring_back(node, self.staged[node], source)
+            except OSError as error:
+                outcome.problems.append(problem_of(error, source))
+                del self._hops[node], self.staged[node]
+            else:
+                self._unstage(node)
             if node not in outcome.stale:
                 outcome.drop(node)
             outcome.rescan.add(parent_of(source))

@@ -64,6 +64,8 @@ class Placer:
         self._claims = claims
         self._trash = trash
         self._ids = ids
+        self._unclaimed: list[_Item] = []
+        """Placed, but not yet known to be durable there."""
 
     def place(self, fetches: Sequence[tuple[Fetch, Fetched]]) -> Outcome:
         """Everything that could be placed is durable and claimed when this returns. A temporary file is used up by being placed, or
@@ -71,12 +73,17 @@ class Placer:
         outcome = Outcome()
         items = self._seal(list(self._wanted(fetches, outcome)), outcome)
         self._claims.begin([row_of(item.row_id, self._effect(item)) for item in items])
-        placed = [item for item in items if self._put(item, outcome)]
+        self._unclaimed += [item for item in items if self._put(item, outcome)]
+        self.claim(outcome)
+        return outcome
+
+    def claim(self, outcome: Outcome) -> None:
+        """What was placed is made durable and claimed, also what an earlier call could not make so. Raises `LocalIo`."""
         self._claims.settle_folders()
+        placed, self._unclaimed = self._unclaimed, []
         for item in placed:
             self._claim(item, outcome)
         self._claims.commit()
-        return outcome
 
     # -- before ------------------------------------------------------------------------------------------------------------------
 
@@ -207,6 +214,7 @@ class Placer:
         node, temp = item.fetch.node, item.fetched.temp_path
         try:
             if item.present is None:
+                # Over either way: what was placed is claimed from memory, unless the process ends before it could be.
                 self._claims.over(item.row_id)
                 self._files.rename(temp, item.target)
             elif not self._displace(item, item.present, outcome):
@@ -250,7 +258,12 @@ class Placer:
                 raise
             self._replace_in_two(item, present)
         self._claims.touch(item.folder, TRASH)
-        now = files.stat(trash)
+        try:
+            now = files.stat(trash)
+        except OSError:
+            # Under its old signature it will be read before the trash lets it go.
+            self._trash.keep(item.row_id, trash, item.target, present.signature, present.content_hash)
+            return
         if self._trash.is_known(trash, now, present):
             self._trash.keep(item.row_id, trash, item.target, now.signature, present.content_hash)
             return

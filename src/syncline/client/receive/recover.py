@@ -8,6 +8,7 @@ the user; running it twice, or crashing inside it, changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from msgspec.structs import replace
@@ -58,12 +59,7 @@ class Recovery:
     def run(self, rows: Sequence[InflightRow]) -> list[str]:
         """Raises `LocalIo` when the disk fails meanwhile; the rows not yet seen to stay."""
         known: set[str] = set()
-        # What waits on the stage may need a place that another row frees, so it comes last.
-        ordered = sorted(rows, key=lambda row: (row.fields.get("stage") is not None, row.id))
-        for row in ordered:
-            effect = effect_of(row)
-            if effect is None:
-                continue
+        for row, effect in _in_order(rows):
             known.add(getattr(effect, "stage", None) or "")
             try:
                 self._see_to(row.id, effect)
@@ -77,25 +73,31 @@ class Recovery:
         self._claims.commit()
         return self._told
 
+    def finish(self, rows: Sequence[InflightRow]) -> None:
+        """While the engine runs: the same for rows whose deeds the disk failed in the midst of. Those it still fails stay open."""
+        for row, effect in _in_order(rows):
+            with suppress(OSError):
+                self._see_to(row.id, effect)
+
     def _see_to(self, row_id: str, effect: Effect) -> None:
         if isinstance(effect, Trashed):
             self._claims.trashed[row_id] = effect
         elif isinstance(effect, Moving):
-            self._claims.over(row_id)
             self._finish_move(effect)
+            self._claims.over(row_id)
         elif isinstance(effect, Discarding):
             self._finish_discard(row_id, effect)
         elif isinstance(effect, Making):
-            self._claims.over(row_id)
             self._finish_making(effect)
-        elif isinstance(effect, Arriving):
             self._claims.over(row_id)
+        elif isinstance(effect, Arriving):
             self._arrived(effect)
+            self._claims.over(row_id)
         elif isinstance(effect, Replacing):
             self._finish_replace(row_id, effect)
         else:
-            self._claims.over(row_id)
             self._undo_aside(effect)
+            self._claims.over(row_id)
 
     # -- by kind -----------------------------------------------------------------------------------------------------------------
 
@@ -143,8 +145,8 @@ class Recovery:
             self._claims.over(row_id)
             return
         if not self._trash.is_what_it_was(effect.trash, now, effect.signature, effect.content_hash):
-            self._claims.over(row_id)
             self._trash.give_back(effect.trash, effect.origin)
+            self._claims.over(row_id)
             self._tell(f"gave {effect.origin} back: it had changed before it was discarded")
             return
         self._trash.keep(row_id, effect.trash, effect.origin, now.signature, effect.content_hash)
@@ -173,20 +175,20 @@ class Recovery:
             return
         if hidden.signature.inode == effect.arriving:
             # The exchange had not happened: what waits is only a download.
-            self._claims.over(row_id)
             self._files.remove_file(effect.trash)
+            self._claims.over(row_id)
             self._tell(f"dropped a new version of {effect.origin} that had not been placed yet")
             return
         if not self._trash.is_what_it_was(effect.trash, hidden, effect.signature, effect.content_hash):
-            self._claims.over(row_id)
             copy = self._trash.revive(effect.trash, effect.origin)
+            self._claims.over(row_id)
             self._arrived(effect)
             self._tell(f"{effect.origin} had changed while its new version came: kept as {copy}")
             return
         if self._look(effect.origin) is None and self._is_still_there(effect):
             # Away with the old, but not yet in with the new: the old one goes back.
-            self._claims.over(row_id)
             self._trash.give_back(effect.trash, effect.origin)
+            self._claims.over(row_id)
             self._refresh(effect)
             self._tell(f"put {effect.origin} back: its new version had not been placed yet")
             return
@@ -277,6 +279,12 @@ class Recovery:
 
     def _tell(self, line: str) -> None:
         self._told.append(line)
+
+
+def _in_order(rows: Sequence[InflightRow]) -> list[tuple[InflightRow, Effect]]:
+    """What waits on the stage may need a place that another row frees, so it comes last. Rows of other kinds are not ours."""
+    ordered = sorted(rows, key=lambda row: (row.fields.get("stage") is not None, row.id))
+    return [(row, effect) for row in ordered if (effect := effect_of(row)) is not None]
 
 
 def _is_it(now: Stat, mark: Mark) -> bool:
