@@ -50,7 +50,7 @@ def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> Non
     resting = _resting(view, spot)
     if resting is not None:
         for rival in rivals:
-            if resting in view.busy:
+            if resting in view.busy or _is_one_entry(view, rival, resting):
                 rival.held = True
                 view.waiting += 1
             else:
@@ -59,7 +59,10 @@ def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> Non
     rivals.sort(key=lambda rival: _claim(view, rival, spot))
     keeper = rivals[0]
     for rival in rivals[1:]:
-        if not _is_same(view, rival, keeper):
+        if _is_one_entry(view, rival, keeper.id):
+            rival.held = True
+            view.waiting += 1
+        elif not _is_same(view, rival, keeper):
             _rename(view, rival, _is_twin(view, rival, keeper.id))
 
 
@@ -88,6 +91,14 @@ def _is_twin(view: View, rival: Decision, keeper: NodeId) -> bool:
         and other.parent == rival.here.parent
         and view.trees.key(other.name) == view.trees.key(rival.here.name)
     )
+
+
+def _is_one_entry(view: View, rival: Decision, keeper: NodeId) -> bool:
+    """Whether both are said to be on disk under the very same name, which no disk can hold: one of them has left, and where it went
+    is still being found out."""
+    other = view.local.get(keeper)
+    here = rival.here
+    return here is not None and other is not None and rival.id != keeper and (here.parent, here.name) == (other.parent, other.name)
 
 
 def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
