@@ -13,7 +13,7 @@ came after: a later change of another device, read in the same breath, is then n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -80,6 +80,7 @@ class Puller:
         if all(str(space.id) != str(self._trees.root) for space in answer.namespaces):
             raise Corrupt(what="The list of namespaces", reason="this user's own is not in it")
         self._trees.access = {space.id: space.access for space in answer.namespaces}
+        await self._leave([namespace for namespace in self.cursors if namespace not in self._trees.access])
         for space in answer.namespaces:
             known = self.cursors.get(space.id)
             if known is not None and (known.access, known.name) != (space.access, space.name):
@@ -90,6 +91,22 @@ class Puller:
         if rule is not self._trees.key:
             await asyncio.to_thread(self._store.write, Changes(meta_put={NAME_KEYS: str(own.name_key_version)}))
             self._trees.use_key(rule)
+
+    async def _leave(self, lost: list[NamespaceId]) -> None:
+        """Namespaces this device may not see any more. What they held is unknown from now on, which the planner tells from deleted:
+        changed files are kept, and if the access returns they are observed anew."""
+        if not lost:
+            return
+        for node in [node for node in self._trees.remote if node.namespace in lost]:
+            self._trees.remove_remote(node.id)
+        self._trees.open.update(base.id for base in self._trees.synced if base.namespace in lost)
+        for namespace in lost:
+            del self.cursors[namespace]
+            self._bookings.pop(namespace, None)
+            if self._intents is not None:
+                self._intents.forget(namespace)
+        self.roots = Roots(self._trees.remote)
+        await self._write(lost)
 
     def expect(self, booking: Booking) -> None:
         """A changeset of this device is, or will be, in the journal."""
@@ -281,8 +298,9 @@ class Puller:
                 self._trees.remove_synced(base)
         self.roots = Roots(self._trees.remote)
 
-    async def _write(self) -> None:
+    async def _write(self, lost: Sequence[NamespaceId] = ()) -> None:
         changes = self._trees.drain()
+        changes.cursor_remove = list(lost)
         changes.cursor_put = list(self.cursors.values())
         changes.inflight_remove = self._intents.drain() if self._intents is not None else []
         try:

@@ -29,6 +29,8 @@ class Person:
         self._log = log
         self._writers: list[tuple[Writer, bytes]] = []
         self.done = 0
+        self.left_alone: set[str] = set()
+        """What this person neither moves nor deletes: the mounts of shared folders."""
         self.alone: Tree | None = None
         """What this person left, where nobody else changes anything anywhere: the engine must not either."""
         self.intruded: str | None = None
@@ -91,7 +93,7 @@ class Person:
         return files[int(event.picks[pick] * len(files))] if files else None
 
     def _entry(self, event: Event, tree: Tree) -> str | None:
-        paths = sorted(tree)
+        paths = sorted(tree.keys() - self.left_alone)
         return paths[int(event.picks[0] * len(paths))] if paths else None
 
     def _place(self, event: Event, tree: Tree, pick: int = 1) -> str:

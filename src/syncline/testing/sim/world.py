@@ -95,6 +95,8 @@ class World:
             self._shared_access = Access.READ if script.mode == "mount read" else Access.WRITE
             members = {users[1].id: Access.OWNER, users[0].id: self._shared_access}
             self.server.stores.add_namespace(SHARED, owner=users[1].id, name="shared", members=members)
+            for person in self.people:
+                person.left_alone.add("shared")
             for user in users:
                 await self.server.stores.mount(user.root_namespace, SHARED, "shared", time_us=self.server.clock.now_us())
         for event in script.base:
@@ -283,7 +285,31 @@ class World:
             self._later(1.0 + 60.0 * event.picks[0], self.loop.thaw, actor)
 
     def _access(self, event: Event) -> None:
-        raise NotImplementedError
+        """The owner of the shared folder changes what the other user may do with it, or takes it away, or gives it back."""
+        lost = self.script.mode == "mount lost"
+        now = self._shared_access
+        if lost:
+            new = None if now is not None else Access.WRITE
+        elif now is Access.READ:
+            new = Access.WRITE
+        else:
+            new = Access.READ
+        if event.picks[0] < 0.5 or lost:
+            self._shared_access = new
+            self.say(f"world: the shared folder is {'taken away' if new is None else new.value}")
+            self.loop.create_task(self._give(new, was=now), context=self.context)
+
+    async def _give(self, access: Access | None, *, was: Access | None) -> None:
+        stores, user = self.server.stores, self.devices[0].who
+        stores.set_access(SHARED, user.user, access)
+        if access is None:
+            head = await stores.unmount(user.namespace, SHARED, time_us=self.server.clock.now_us())
+        elif was is None:
+            head = await stores.mount(user.namespace, SHARED, "shared", time_us=self.server.clock.now_us())
+        else:
+            return
+        if self.server.rooms is not None:
+            self.server.rooms.hub.publish(user.namespace, head)
 
     # -- peace ---------------------------------------------------------------------------------------------------------------------
 
