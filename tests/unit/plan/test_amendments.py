@@ -199,6 +199,13 @@ def test_a_revival_brings_back_exactly_what_is_here_in_one_group() -> None:
     assert sides.told() == ["forget y", "up undelete d → root/moved #0", "up undelete x → d/x #0"]
 
 
+def test_what_moved_out_of_a_revived_folder_brings_itself_back() -> None:
+    """Its new folder has to be made first, so it cannot come back in one breath with what it left."""
+    sides = Sides().both("d", "root", "b").both("f", "d", "a", "1").gone_there("d", "f")
+    sides.here("d", "root", "c").here("n", "root", "b").here("f", "n", "a", "1")
+    assert sides.told() == ["up undelete d → root/c", "up create n → root/b", "up undelete f → n/a"]
+
+
 # -- Deletes ---------------------------------------------------------------------------------------------------------------
 
 

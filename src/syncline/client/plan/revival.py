@@ -39,21 +39,32 @@ class Revival:
         covered: set[NodeId] = set()
         waiting: set[NodeId] = set()
         for top in [op for op in ops.values() if self._is_top(op)]:
-            below = below_in_base(self.view.trees, top.id)
-            if not below:
-                continue
-            members = [node_id for node_id in below if node_id in ops and ops[node_id].there is None]
-            if len(members) >= BATCH_MAX:
+            whole = [node_id for node_id in self._still_below(top.id) if node_id in ops and ops[node_id].there is None]
+            unchanged = [node_id for node_id in whole if ops[node_id].content is Content.KEEP]
+            if len(unchanged) >= BATCH_MAX:
+                below = below_in_base(self.view.trees, top.id)
                 self.recursive.add(top.id)
-                covered.update(members)
+                covered.update(node_id for node_id in below if node_id in ops and ops[node_id].there is None)
                 inside = {top.id, *below, *(node.id for node in self.view.local.descendants(top.id))}
                 waiting.update(node_id for node_id, op in ops.items() if op.parent in inside and node_id != top.id)
                 continue
-            unchanged = [node_id for node_id in members if ops[node_id].content is Content.KEEP]
-            for node_id in (top.id, *unchanged):
-                self._groups[node_id] = self.count
-            self.count += 1
+            if unchanged:
+                self._groups.update(dict.fromkeys((top.id, *unchanged), self.count))
+                self.count += 1
         return covered, waiting - covered
+
+    def _still_below(self, folder: NodeId) -> list[NodeId]:
+        """What was below a folder when it was last agreed on and has not moved from there: what did move is a change of its own,
+        which brings itself back, and perhaps to a folder that has to be made first."""
+        found: list[NodeId] = []
+        frontier = [folder]
+        while frontier:
+            for base in self.view.synced.children(frontier.pop()):
+                here = self.view.local.get(base.id)
+                if here is not None and here.parent == base.parent and here.name == base.name:
+                    found.append(base.id)
+                    frontier.append(base.id)
+        return found
 
     def _is_top(self, op: Decision) -> bool:
         base = op.base
