@@ -5,11 +5,12 @@ Preconditions are asserted: in a world where nobody acts between plan and step, 
 
 from __future__ import annotations
 
-from collections import Counter
-from random import Random
+from collections.abc import Set
 
 from msgspec.structs import replace
-from tests.property.plan.server import ROOT, Refused, Server
+from tests.property.plan.cells import Cell, cell_of
+from tests.property.plan.chance import Chance
+from tests.property.plan.server import ROOT, Refused, Server, key_of
 
 from syncline.client.plan import steps as S
 from syncline.client.plan.books import book_fetch, book_push, keep_books
@@ -17,19 +18,30 @@ from syncline.client.plan.planner import PlanContext, plan
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Access, Kind, LocalNode, Signature
 from syncline.model.ids import NamespaceId, NodeId
-from syncline.model.paths import name_key
 
 SIGNATURE = Signature(1, 1, 1, 1, 1)
 STAGE = NodeId(".stage")
 
 
+class FreshIds:
+    """Knows no client, so that a client is freed with its case: garbage in rings costs more than all the plans."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.given = 0
+
+    def __call__(self) -> NodeId:
+        self.given += 1
+        return NodeId(f"{self.name}{self.given:03d}")
+
+
 class Client:
     def __init__(
-        self, name: str, server: Server, *, case_sensitive: bool, access: dict[str, Access], rng: Random, delays: bool
+        self, name: str, server: Server, *, case_sensitive: bool, access: dict[NamespaceId, Access], rng: Chance, delays: bool
     ) -> None:
         self.name = name
         self.server = server
-        self.trees = Trees(NamespaceId("root"), {NamespaceId(key): value for key, value in access.items()})
+        self.trees = Trees(NamespaceId("root"), access, key=key_of)
         self.case_sensitive = case_sensitive
         self.bytes: dict[NodeId, str] = {}
         self.trash: list[str] = []
@@ -43,25 +55,22 @@ class Client:
         self.busy: dict[NodeId, S.Step] = {}
         self.homes: dict[NodeId, tuple[NodeId, str]] = {}
         """Where what was staged came from."""
-        self.why: Counter[str] = Counter()
+        self.seen: list[Cell] = []
         self.conflicts = 0
         self.refusals = 0
-        self._ids = 0
+        self.ids = FreshIds(name)
         self.buried: set[NodeId] = set()
         self.context = PlanContext(
-            device=name, today="2026-01-01", fresh_id=self.fresh, case_sensitive_disk=case_sensitive, buried=self.buried
+            device=name, today="2026-01-01", fresh_id=self.ids, case_sensitive_disk=case_sensitive, buried=self.buried
         )
-
-    def fresh(self) -> NodeId:
-        self._ids += 1
-        return NodeId(f"{self.name}{self._ids:03d}")
 
     # -- observing -----------------------------------------------------------------------------------------------------------
 
-    def pull(self, limit: int | None = None) -> bool:
+    def pull(self, limit: int | None = None) -> None:
         journal = self.server.journal
         end = len(journal) if limit is None else min(len(journal), self.cursor + limit)
-        moved = end > self.cursor
+        if end == self.cursor:
+            return
         trees = self.trees
         for at, changeset in enumerate(journal[self.cursor : end], self.cursor):
             for node_id, node in changeset:
@@ -69,13 +78,14 @@ class Client:
                     trees.remove_remote(node_id)
                 elif node.namespace in trees.access:
                     trees.put_remote(node)
-            unit, contents = self.own.pop(at, ((), {}))
+            if at not in self.own:
+                continue
+            unit, contents = self.own.pop(at)
             for push in unit:
                 state = trees.remote.get(push.node)
                 revision = state.revision if state is not None else 0
                 book_push(trees, push, revision=revision, content_hash=contents.get(push.node))
         self.cursor = end
-        return moved
 
     def user(self, op: tuple) -> bool:
         """A person's change on this disk, seen by the scanner at once; whether it was possible."""
@@ -123,36 +133,38 @@ class Client:
 
     def _free(self, parent: NodeId, name: str, me: NodeId | None) -> bool:
         local = self.trees.local
-        taken = local.keyed(parent, name_key(name))
+        taken = local.keyed(parent, key_of(name))
         return not any(other != me and (not self.case_sensitive or local[other].name == name) for other in taken)
 
     # -- planning and doing ----------------------------------------------------------------------------------------------------
 
     def plan(self) -> S.Plan:
-        unread = {push.node for unit, _ in self.own.values() for push in unit}
-        return plan(self.trees, context=self.context, busy=self.busy.keys() | unread)
+        busy: Set[NodeId] = self.busy.keys()
+        if self.own:
+            busy = busy | {push.node for unit, _ in self.own.values() for push in unit}
+        return plan(self.trees, context=self.context, busy=busy)
 
     def plan_twice(self) -> S.Plan:
         """Two plans of the same trees are equal."""
-        ids, open_ = self._ids, set(self.trees.open)
+        ids, open_ = self.ids.given, set(self.trees.open)
         first = self.plan()
-        self._ids, self.trees.open = ids, open_
+        self.ids.given, self.trees.open = ids, open_
         second = self.plan()
         assert first == second, "two plans of one state differ"
         return second
 
     def do(self, made: S.Plan) -> None:
-        units: dict[object, list[S.Push]] = {}
+        units: dict[int, list[S.Push]] = {}
         later: list[S.Step] = []
         for index, step in enumerate(made.steps):
-            self.why[step.why] += 1
+            self.seen.append(cell_of(step))
             if isinstance(step, S.Push):
-                units.setdefault(index if step.group is None else ("group", step.group), []).append(step)
+                units.setdefault(-1 - index if step.group is None else step.group, []).append(step)
             elif isinstance(step, S.Fetch):
                 later.append(step)
             elif not isinstance(step, S.Report):
                 self.step(step)
-        assert not self.trees.local.children(STAGE), "something was left on the stage"
+        assert not self.trees.local.has_children(STAGE), "something was left on the stage"
         if self.delays:
             self.rng.shuffle(later)
         for step in later:
@@ -235,7 +247,7 @@ class Client:
         free = self._folder(step.parent) and self._free(step.parent, step.name, node.id)
         ring = step.parent == node.id or trees.local.is_below(step.parent, node.id)
         if node.parent != STAGE and not self.case_sensitive and not step.new_id:
-            same_key = node.parent == step.parent and name_key(node.name) == name_key(step.name)
+            same_key = node.parent == step.parent and key_of(node.name) == key_of(step.name)
             assert not same_key, f"a case-only rename without a hop: {step}"
         if not self.demand(free and not ring, step):
             return

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from random import Random
 
+from tests.property.plan.cells import Cell
 from tests.property.plan.judge import before, judge
 from tests.property.plan.world import ROUNDS_MAX, TURNS, Draw, Script, Spoiled, World
 
 ACT_UNTIL = 6
+TWICE_EVERY = 50
+"""In every such turn of all modes each plan is made twice."""
 
 
 def run_seed(seed: int, mode: str | None = None) -> tuple[Script, World]:
     """Draws and runs the case of a seed; its script is complete as far as the case came."""
-    rng = Random(seed)
     script = Script(mode or TURNS[seed % len(TURNS)])
-    draw = Draw(rng)
+    draw = Draw(seed)
     script.base = draw.base()
-    world = World(script.mode, script.base, Random(seed))
+    world = World(script.mode, script.base, seed)
     _play(world, script, draw, seed)
     return script, world
 
 
 def run_script(script: Script, seed: int) -> World:
     """Plays a recorded case again; operations that are not possible any more are left out."""
-    world = World(script.mode, script.base, Random(seed))
+    world = World(script.mode, script.base, seed)
     _play(world, script, None, seed)
     return world
 
@@ -40,7 +41,7 @@ def _play(world: World, script: Script, draw: Draw | None, seed: int) -> None:
     for number in range(1, ROUNDS_MAX + 1):
         if live and number <= ACT_UNTIL:
             _act(world, script, draw, number, actors)
-        if not world.round(number, twice=seed % 16 == 0) and not (live and number < ACT_UNTIL):
+        if not world.round(number, twice=seed // len(TURNS) % TWICE_EVERY == 0) and not (live and number < ACT_UNTIL):
             break
     else:
         raise Spoiled(f"no rest after {ROUNDS_MAX} plans")
@@ -54,7 +55,7 @@ def _act(world: World, script: Script, draw: Draw | None, number: int, actors: l
                 world.act(who, op)
         return
     for who in actors:
-        for _ in range(draw.rng.randint(0, 3) if number else draw.rng.randint(0, 5)):
+        for _ in range(draw.upto(3 if number else 5)):
             op = draw.op(world.nodes_of(who))
             if world.act(who, op):
                 script.ops.append((number, who, op))
@@ -121,9 +122,9 @@ def told(script: Script, seed: int) -> str:
     return "\n".join(lines)
 
 
-def run_many(seeds: range, mode: str | None = None) -> Counter[str]:
-    """Runs every seed; why-counters of all steps done. Raises with a shrunk script at the first failure."""
-    why: Counter[str] = Counter()
+def run_many(seeds: range, mode: str | None = None) -> Counter[Cell]:
+    """Runs every seed; counters of all steps done. Raises with a shrunk script at the first failure."""
+    why: Counter[Cell] = Counter()
     for seed in seeds:
         script = Script("")
         try:
@@ -134,16 +135,15 @@ def run_many(seeds: range, mode: str | None = None) -> Counter[str]:
             again = fails(short, seed) or fails(script, seed) or traceback.format_exc(limit=-4)
             raise Spoiled(f"{told(short, seed)}\n\n{again}") from error
         for client in world.clients:
-            why.update(client.why)
+            why.update(client.seen)
     return why
 
 
 def _recorded(seed: int, mode: str | None) -> Script:
-    rng = Random(seed)
     script = Script(mode or TURNS[seed % len(TURNS)])
-    draw = Draw(rng)
+    draw = Draw(seed)
     script.base = draw.base()
-    world = World(script.mode, script.base, Random(seed))
+    world = World(script.mode, script.base, seed)
     try:
         _play(world, script, draw, seed)
     except Exception:

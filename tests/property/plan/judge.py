@@ -30,8 +30,9 @@ def state_of_server(world: World) -> State:
 
 
 def state_of(world: World, name: str) -> State:
-    client = next(client for client in world.clients if client.name == name)
-    return {node.id: (node.parent, node.name, client.bytes.get(node.id), bool(node.executable)) for node in client.trees.local}
+    client = world.named[name]
+    bytes_of = client.bytes.get
+    return {node.id: (node.parent, node.name, bytes_of(node.id), node.executable is True) for node in client.trees.local}
 
 
 def before(world: World) -> Before:
@@ -65,7 +66,7 @@ def _converged(world: World) -> None:
     want = state_of_server(world)
     for client in world.clients:
         trees = client.trees
-        if dict.fromkeys(node.id for node in trees.remote).keys() != want.keys():
+        if set(trees.remote.ids()) != want.keys():
             raise Spoiled("the remote tree is not the server's")
         have = state_of(world, client.name)
         if have != want:
@@ -95,9 +96,14 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
     """P4: what somebody made, changed or moved, and what nobody deleted, is alive."""
     base = start.base if world.mode != "reset" else {}
     required: set[str] = set()
-    for node_id in {node_id for side in start.sides.values() for node_id in side}:
-        states = [side.get(node_id) for side in start.sides.values()]
+    sides = list(start.sides.values())
+    for node_id in set().union(*sides):
+        states = [side.get(node_id) for side in sides]
         was = base.get(node_id)
+        if was is not None and states.count(was) == len(states):  # Nobody touched it.
+            if was[2] is not None and node_id not in world.server.overwritten:
+                required.add(was[2])
+            continue
         edited = [state for state in states if state is not None and (was is None or state[2] != was[2])]
         required.update(state[2] for state in edited if state[2] is not None)
         if was is None or was[2] is None or edited or node_id in world.server.overwritten:
@@ -151,8 +157,7 @@ def _nothing_resurrected(world: World, start: Before) -> None:
     """P6: deleted on one side, it and the folders above untouched on the others: gone."""
     now = world.server.nodes
     for node_id, was in start.base.items():
-        states = [side.get(node_id) for side in start.sides.values()]
-        if was[2] is None or all(states) or node_id not in now:
+        if was[2] is None or node_id not in now or all(node_id in side for side in start.sides.values()):
             continue
         others = [side for side in start.sides.values() if node_id in side]
         if others and all(_chain_untouched(start.base, side, node_id) for side in others):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from msgspec.structs import replace
 
 from syncline.client.plan.steps import Push
@@ -11,6 +13,8 @@ from syncline.model.paths import name_key
 from syncline.protocol.commits import Op
 
 ROOT = NodeId("root")
+key_of = cache(name_key)
+"""The rule for names: the few of a test world are asked for again and again."""
 Entry = tuple[NodeId, RemoteNode | None]
 
 
@@ -77,14 +81,19 @@ class _Overlay:
         self.server = server
         self.nodes = dict(server.nodes)
         self.touched: dict[NodeId, None] = {}
+        self.shaped = False
+        """Whether a place changed, so that the tree may not be one any more."""
         self.as_of = as_of
 
     def put(self, node: RemoteNode) -> None:
+        old = self.nodes.get(node.id)
+        self.shaped |= old is None or old.parent != node.parent or old.name != node.name
         self.nodes[node.id] = node
         self.touched[node.id] = None
 
     def drop(self, node_id: NodeId) -> None:
         del self.nodes[node_id]
+        self.shaped = True
         self.touched[node_id] = None
 
     def below(self, node_id: NodeId) -> list[NodeId]:
@@ -216,17 +225,16 @@ class _Overlay:
         return NamespaceId(node.id) if node.mount else node.namespace
 
     def validate(self) -> None:
+        if not self.shaped:
+            return
         nodes = self.nodes
-        taken: set[tuple[NodeId, str]] = set()
         for node in nodes.values():
             if node.parent != ROOT:
                 above = nodes.get(node.parent)
                 if above is None or above.kind is not Kind.DIR:
                     raise Refused("parent.gone")
-            spot = (node.parent, name_key(node.name))
-            if spot in taken:
-                raise Refused("name.taken")
-            taken.add(spot)
+        if len({(node.parent, key_of(node.name)) for node in nodes.values()}) < len(nodes):
+            raise Refused("name.taken")
         for node_id in self.touched:
             at = node_id
             for _ in range(len(nodes) + 1):

@@ -6,9 +6,10 @@ played again without parts of it until only what matters is left.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from random import Random
 
+from tests.property.plan.chance import Chance
 from tests.property.plan.client import SIGNATURE, Client
 from tests.property.plan.server import ROOT, Server
 
@@ -45,6 +46,9 @@ ROUNDS_MAX = 200
 PLAIN_NAMES = ("a", "b", "c")
 NAMES = ("a", "b", "c", "A", "\u00e9", "e\u0301")
 MOUNT = NodeId("m0")
+KINDS = ("create", "edit", "delete", "move", "move", "mkdir", "chmod", "touch")
+MOSTLY_MOVES = ("move", "move", "move", "delete", "delete", "mkdir", "create", "edit")
+FOR_FILES = ("edit", "chmod", "touch")
 Op = tuple
 
 
@@ -62,24 +66,23 @@ class Spoiled(AssertionError):
     """A property does not hold."""
 
 
-class Draw:
+class Draw(Chance):
     """Draws operations that are likely to be possible on a tree, and records them."""
 
-    def __init__(self, rng: Random) -> None:
-        self.rng = rng
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, 0)
         self.count = 0
         self.old: list[str] = []
-        self.names = NAMES if rng.random() < 0.4 else PLAIN_NAMES
-        kinds = ["create", "edit", "delete", "move", "move", "mkdir", "chmod", "touch"]
-        if rng.random() < 0.3:
-            kinds = rng.sample(kinds, 4)
-        elif rng.random() < 0.4:
-            kinds = ["move", "move", "move", "delete", "delete", "mkdir", "create", "edit"]
-        self.kinds = kinds
+        self.names = NAMES if self.random() < 0.4 else PLAIN_NAMES
+        self.kinds: Sequence[str] = KINDS
+        if self.random() < 0.3:
+            self.kinds = self.some_of(KINDS, 4)
+        elif self.random() < 0.4:
+            self.kinds = MOSTLY_MOVES
 
     def content(self) -> str:
-        if self.old and self.rng.random() < 0.1:
-            return self.rng.choice(self.old)
+        if self.old and self.random() < 0.1:
+            return self.one_of(self.old)
         self.count += 1
         content = f"c{self.count}"
         self.old.append(content)
@@ -90,49 +93,54 @@ class Draw:
         return NodeId(f"n{self.count:03d}")
 
     def base(self) -> list[tuple]:
-        rng, nodes, spots = self.rng, [], set()
+        nodes, spots = [], set()
         folders: list[tuple[NodeId, int]] = [(ROOT, 0)]
-        for _ in range(rng.randint(2, 6)):
-            parent, depth = rng.choice(folders)
-            name = rng.choice(PLAIN_NAMES)
+        for _ in range(2 + self.upto(4)):
+            parent, depth = self.one_of(folders)
+            name = self.one_of(PLAIN_NAMES)
             if (parent, name) in spots:
                 continue
             spots.add((parent, name))
             node_id = self.id()
-            if rng.random() < 0.5 and depth < 3:
+            if self.random() < 0.5 and depth < 3:
                 nodes.append((node_id, parent, name, Kind.DIR, None))
                 folders.append((node_id, depth + 1))
             else:
                 nodes.append((node_id, parent, name, Kind.FILE, self.content()))
         return nodes
 
-    def op(self, nodes: list[tuple[NodeId, Kind]]) -> Op:
-        rng = self.rng
-        kind = rng.choice(self.kinds)
-        folders = [node for node, what in nodes if what is Kind.DIR]
-        files = [node for node, what in nodes if what is Kind.FILE]
-        if kind in ("edit", "chmod", "touch") and files:
-            return (kind, rng.choice(files), self.content()) if kind == "edit" else (kind, rng.choice(files))
-        parent = rng.choice(folders) if folders and rng.random() < 0.6 else ROOT
-        if kind in ("move", "delete") and nodes:
-            node = rng.choice(nodes)[0]
-            return ("delete", node) if kind == "delete" else ("move", node, parent, rng.choice(self.names))
+    def op(self, nodes: Collection[RemoteNode | LocalNode]) -> Op:
+        kind = self.one_of(self.kinds)
+        if kind in FOR_FILES:
+            files = [node.id for node in nodes if node.kind is Kind.FILE]
+            if files:
+                file = self.one_of(files)
+                return (kind, file, self.content()) if kind == "edit" else (kind, file)
+        elif kind == "delete" and nodes:
+            return ("delete", self.one_of([node.id for node in nodes]))
+        parent = ROOT
+        if self.random() < 0.6:
+            folders = [node.id for node in nodes if node.kind is Kind.DIR]
+            if folders:
+                parent = self.one_of(folders)
+        if kind == "move" and nodes:
+            return ("move", self.one_of([node.id for node in nodes]), parent, self.one_of(self.names))
         if kind == "mkdir":
-            return ("create", self.id(), parent, rng.choice(self.names), Kind.DIR, None)
-        return ("create", self.id(), parent, rng.choice(self.names), Kind.FILE, self.content())
+            return ("create", self.id(), parent, self.one_of(self.names), Kind.DIR, None)
+        return ("create", self.id(), parent, self.one_of(self.names), Kind.FILE, self.content())
 
 
 class World:
     """One case, running."""
 
-    def __init__(self, mode: str, base: list[tuple], rng: Random) -> None:
+    def __init__(self, mode: str, base: list[tuple], seed: int) -> None:
         self.mode = mode
-        self.rng = rng
+        self.rng = rng = Chance(seed, 1)
         mounted = mode in MOUNTED
         nodes = [self._remote(row, mounted) for row in base]
-        access = {"root": Access.OWNER}
+        access = {NamespaceId("root"): Access.OWNER}
         if mounted:
-            access[MOUNT] = Access.READ if mode == "read mount" else Access.WRITE
+            access[NamespaceId(MOUNT)] = Access.READ if mode == "read mount" else Access.WRITE
             nodes.insert(
                 0, RemoteNode(id=MOUNT, namespace=NamespaceId("root"), parent=ROOT, name="m", kind=Kind.DIR, mount=True, revision=1)
             )
@@ -146,6 +154,7 @@ class World:
         self.clients = [
             Client(name, self.server, case_sensitive=sensitive, access=access, rng=rng, delays=delays) for name in "AB"[:count]
         ]
+        self.named = {client.name: client for client in self.clients}
         for client in self.clients:
             client.strict = count == 1 and mode not in ("stale view", "live")
             self._seed(client, nodes)
@@ -196,16 +205,17 @@ class World:
     def act(self, who: str, op: Op) -> bool:
         if who == "server":
             return op[0] != "touch" and self.server.user(op)
-        client = next((client for client in self.clients if client.name == who), None)
+        client = self.named.get(who)
         if client is None or op[1] == MOUNT:
             return False
-        if op[0] == "delete" and client.trees.local.is_below(MOUNT, op[1]):
-            return False
-        if op[0] == "edit" and op[1] in client.bytes:
-            self.destroyed.add(client.bytes[op[1]])
-        elif op[0] == "delete":
-            below = client.trees.local.descendants(op[1])
+        if op[0] == "delete":
+            local = client.trees.local
+            if self.mode in MOUNTED and local.is_below(MOUNT, op[1]):
+                return False
+            below = local.descendants(op[1])
             self.destroyed.update(client.bytes[node] for node in (op[1], *(node.id for node in below)) if node in client.bytes)
+        elif op[0] == "edit" and op[1] in client.bytes:
+            self.destroyed.add(client.bytes[op[1]])
         return client.user(op)
 
     def lose_mount(self) -> None:
@@ -219,11 +229,10 @@ class World:
             for node_id in gone:
                 client.trees.remove_remote(node_id)
 
-    def nodes_of(self, who: str) -> list[tuple[NodeId, Kind]]:
+    def nodes_of(self, who: str) -> Collection[RemoteNode | LocalNode]:
         if who == "server":
-            return [(node.id, node.kind) for node in self.server.nodes.values()]
-        client = next(client for client in self.clients if client.name == who)
-        return [(node.id, node.kind) for node in client.trees.local]
+            return self.server.nodes.values()
+        return list(self.named[who].trees.local)
 
     def actors(self) -> list[str]:
         if self.mode == "local only":
@@ -232,19 +241,18 @@ class World:
             return ["server"]
         if self.mode == "two clients":
             return ["A", "B"]
-        return [client.name for client in self.clients] + ["server"]
+        return [*self.named, "server"]
 
     def round(self, number: int, twice: bool) -> bool:
         """One round of every client; whether anything is still going on."""
         alive = False
         for client in self.clients:
-            stale = self.mode == "stale view" and number < 12
-            alive |= client.pull(self.rng.randint(0, 1) if stale else None)
-            alive |= client.cursor < self.server.head
+            client.pull(self.rng.upto(1) if self.mode == "stale view" and number < 12 else None)
             made = client.plan_twice() if twice else client.plan()
-            if not made.is_empty:
+            if made.steps or made.waiting:
+                alive |= not made.is_empty
+                client.do(made)
+            if client.busy:
                 alive = True
-            client.do(made)
-            alive |= bool(client.busy)
-            client.deliver(everything=number > 40)
-        return alive
+                client.deliver(everything=number > 40)
+        return alive or any(client.cursor < self.server.head for client in self.clients)

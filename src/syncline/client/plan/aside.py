@@ -26,7 +26,8 @@ def rules_for(view: View, there: RemoteNode | None, here: LocalNode | None, base
     if known is None:
         assert here is not None
         return None if view.may_write(view.namespace_at(here.parent)) else _new_in_closed
-    writable = view.writable.get(known.namespace)
+    access = view.access.get(known.namespace)
+    writable = None if access is None else access.may_write
     if here is not None and (writable is None or not view.plain) and view.namespace_at(here.parent) != known.namespace:
         return _moved_across
     if writable is None:

@@ -36,13 +36,31 @@ class Changeset:
 
     def order(self) -> None:
         """Fills `pushes` (deletes that nothing waits for are in `removals`)."""
-        wanted = {decision.id: decision for decision in self.view.decisions.values() if self._has_place_to_push(decision)}
+        wanted: dict[NodeId, Decision] = {}
+        edits: list[Decision] = []
+        doomed: list[Decision] = []
+        for decision in self.view.decisions.values():
+            if decision.here is None:
+                if self.removals.is_removal(decision.id):
+                    doomed.append(decision)
+            elif decision.exists and not decision.held:
+                if self._has_place_to_push(decision):
+                    wanted[decision.id] = decision
+                if decision.there is not None and (decision.content is Content.PUSH or decision.push_executable):
+                    edits.append(decision)
+        if wanted:
+            self._places(wanted)
+        for decision in edits:
+            self._edit(decision)
+        if doomed:
+            self.removals.finish(doomed)
+
+    def _places(self, wanted: dict[NodeId, Decision]) -> None:
+        """Pushes the nodes that are to be made, to come back or to move."""
         covered, waiting = self._revival.cover(wanted)
         self._arrange({node_id: op for node_id, op in wanted.items() if node_id not in covered and node_id not in waiting})
         if waiting and not self.pushes:  # What waits is in the way of what it waits for.
             self._arrange({node_id: op for node_id, op in wanted.items() if node_id not in covered})
-        self._edits()
-        self.removals.finish()
 
     def _arrange(self, ops: dict[NodeId, Decision]) -> None:
         """Pushes one after the other, then in groups; what has to wait is in `blocked`."""
@@ -54,9 +72,8 @@ class Changeset:
             self.blocked = [stuck[node_id] for node_id in sorted(stuck) if node_id not in groups.done]
 
     def _has_place_to_push(self, decision: Decision) -> bool:
-        if decision.held or not decision.exists or decision.here is None or decision.place is Place.CONFLICT:
-            return False
-        if decision.parent in self.view.detached:
+        """Whether something here that exists has a place the server must be told of."""
+        if decision.place is Place.CONFLICT or decision.parent in self.view.detached:
             return False
         there = decision.there
         if there is None:
@@ -117,26 +134,24 @@ class Changeset:
             at = self._parents.get(at) or (None if node is None else node.parent)
         return None
 
-    def _edits(self) -> None:
-        """Content and executable bits of files the server has."""
-        for decision in self.view.decisions.values():
-            there = decision.there
-            if there is None or decision.held or not decision.exists or decision.here is None:
-                continue
-            if decision.content is Content.PUSH or decision.push_executable:
-                if decision.place is Place.CONFLICT or decision.content in (Content.ASIDE, Content.HASH, Content.WAIT):
-                    continue
-                content = decision.content is Content.PUSH
-                self.pushes.append(
-                    Push(
-                        node=decision.id,
-                        why=decision.why,
-                        op=Op.EDIT,
-                        namespace=there.namespace,
-                        kind=Kind.FILE,
-                        base_revision=there.revision,
-                        content=content,
-                        content_hash=decision.here.content_hash if content else None,
-                        executable=decision.executable,
-                    )
-                )
+    def _edit(self, decision: Decision) -> None:
+        """Content and executable bit of a file the server has."""
+        there, here = decision.there, decision.here
+        assert there is not None
+        assert here is not None
+        if decision.place is Place.CONFLICT or decision.content in (Content.ASIDE, Content.HASH, Content.WAIT):
+            return
+        content = decision.content is Content.PUSH
+        self.pushes.append(
+            Push(
+                node=decision.id,
+                why=decision.why,
+                op=Op.EDIT,
+                namespace=there.namespace,
+                kind=Kind.FILE,
+                base_revision=there.revision,
+                content=content,
+                content_hash=here.content_hash if content else None,
+                executable=decision.executable,
+            )
+        )

@@ -16,6 +16,7 @@ from syncline.model.ids import NodeId
 def settle_names(view: View) -> None:
     """Gives every existing decision a place of its own (`parent`, `key`)."""
     spots: dict[tuple[NodeId, str], Decision | list[Decision]] = {}
+    key_of = view.trees.key
     crowded: list[tuple[NodeId, str]] = []
     local, remote, decisions = view.local, view.remote, view.decisions
     for decision in decisions.values():
@@ -24,14 +25,15 @@ def settle_names(view: View) -> None:
                 continue
             assert decision.here is not None
             decision.parent, decision.name = decision.here.parent, decision.here.name
-        decision.key = key = view.trees.key(decision.name)
+        decision.key = key = key_of(decision.name)
         spot = (decision.parent, key)
         other = spots.get(spot)
         if other is None:
             spots[spot] = decision
-            names_here, names_there = local.keyed(*spot), remote.keyed(*spot)
-            if any(node_id not in decisions for node_id in names_here) or any(node_id not in decisions for node_id in names_there):
-                crowded.append(spot)
+            for node_id in (*local.keyed(*spot), *remote.keyed(*spot)):
+                if node_id not in decisions:
+                    crowded.append(spot)
+                    break
         else:
             spots[spot] = [*other, decision] if isinstance(other, list) else [other, decision]
             crowded.append(spot)

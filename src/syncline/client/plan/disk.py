@@ -8,6 +8,7 @@ outside the plan (a transfer, a hash) are left for the next one.
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from syncline.client.plan.decision import Content, Decision, Place
 from syncline.client.plan.steps import Discard, Fetch, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage, Step
@@ -15,6 +16,9 @@ from syncline.client.plan.view import CLIMB_MAX, View
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 from syncline.model.paths import name_key
+
+
+REPLACED: Final = (Content.FETCH, Content.ASIDE)
 
 
 class Disk:
@@ -28,47 +32,63 @@ class Disk:
         self.files_deleted = 0
         self.blocked: list[Decision] = []
         self._ops: dict[NodeId, Decision] = {}
+        self._changing: list[Decision] = []
         self._hopeless: set[NodeId] = set()
-        self._reset()
+        self._left: set[NodeId]
+        self._placed: dict[tuple[NodeId, str], NodeId]
+        self._parents: dict[NodeId, NodeId]
+        self._gone: set[NodeId]
+        self._staged: set[NodeId]
+        self._blockers: dict[NodeId, NodeId]
 
     def _reset(self) -> None:
-        self._left: set[NodeId] = set(self.view.leaving)
-        self._placed: dict[tuple[NodeId, str], NodeId] = {}
-        self._parents: dict[NodeId, NodeId] = {}
-        self._gone: set[NodeId] = set(self.view.leaving)
-        self._staged: set[NodeId] = set()
-        self._blockers: dict[NodeId, NodeId] = {}
+        self._left = set(self.view.leaving)
+        self._placed = {}
+        self._parents = {}
+        self._gone = set(self.view.leaving)
+        self._staged = set()
+        self._blockers = {}
         self.structure = []
         self.fetches = []
         self.files_deleted = 0
 
     def order(self) -> None:
         """Fills `structure`, `fetches` and `deletes`; what has to wait is in `blocked`."""
-        self._ops = {decision.id: decision for decision in self._wanted()}
+        doomed = self._sort_out()
         while True:
             self._reset()
-            if self._solve():
+            if not self._ops or self._solve():
                 break
         self.blocked = [self._ops[node_id] for node_id in sorted(self._hopeless)]
         self._contents()
-        self._delete_rest()
+        if doomed:
+            self._delete_rest(doomed)
 
     # -- what is wanted ---------------------------------------------------------------------------------------------------
 
-    def _wanted(self) -> list[Decision]:
+    def _sort_out(self) -> list[Decision]:
+        """Finds what has to get to another place (conflict names first), and what stays but may need other bytes. What has to go is
+        given back."""
         first: list[Decision] = []
         rest: list[Decision] = []
+        doomed: list[Decision] = []
         for decision in self.view.decisions.values():
-            if decision.held or not decision.exists:
-                if decision.place is Place.CONFLICT and decision.here is not None and decision.held:
-                    first.append(decision)
-                continue
             here = decision.here
-            if here is None:
+            if decision.held:
+                if decision.place is Place.CONFLICT and here is not None:
+                    first.append(decision)
+            elif not decision.exists:
+                if here is not None:
+                    doomed.append(decision)
+            elif here is None:
                 rest.append(decision)
-            elif here.parent != decision.parent or here.name != decision.name:
-                (first if decision.place is Place.CONFLICT else rest).append(decision)
-        return [*first, *rest]
+            else:
+                if here.parent != decision.parent or here.name != decision.name:
+                    (first if decision.place is Place.CONFLICT else rest).append(decision)
+                if decision.kind is Kind.FILE and (decision.set_executable or decision.content in REPLACED):
+                    self._changing.append(decision)
+        self._ops = {decision.id: decision for decision in (*first, *rest)}
+        return doomed
 
     # -- ordering ---------------------------------------------------------------------------------------------------------
 
@@ -220,28 +240,24 @@ class Disk:
         self._gone.add(node_id)
         return None
 
-    def _delete_rest(self) -> None:
+    def _delete_rest(self, doomed: list[Decision]) -> None:
         """Deletes last, bottom-up; a folder that still holds something waits."""
         kept = self.structure
         self.structure = self.deletes = []
-        for decision in self.view.decisions.values():
-            if decision.absent and decision.here is not None and decision.id not in self._gone:
+        for decision in doomed:
+            if decision.id not in self._gone:
                 self._clear(decision.id)
-        self.deletes = self.structure
         self.structure = kept
 
     # -- contents ---------------------------------------------------------------------------------------------------------
 
     def _contents(self) -> None:
         """Bytes and executable bits of files that are on disk already."""
-        for decision in self.view.decisions.values():
-            here = decision.here
-            if here is None or decision.held or not decision.exists or decision.kind is Kind.DIR:
-                continue
+        for decision in self._changing:
             if decision.set_executable:
                 assert decision.executable is not None
                 self.structure.append(SetExecutable(node=decision.id, executable=decision.executable, why=decision.why))
-            if decision.content is Content.FETCH or decision.content is Content.ASIDE:
+            if decision.content in REPLACED:
                 self._replace(decision)
 
     def _replace(self, decision: Decision) -> None:

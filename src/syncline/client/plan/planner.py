@@ -24,6 +24,9 @@ from syncline.model.entries import LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 
 MANY: Final = 1000
+Unsettled = tuple[NodeId, RemoteNode | None, LocalNode | None, SyncedNode | None]
+_NOTHING: Final = Plan(steps=())
+_NONE: Final[Set[NodeId]] = frozenset()
 __all__ = ["PlanContext", "plan"]
 
 
@@ -32,19 +35,24 @@ def plan(trees: Trees, *, context: PlanContext, busy: Set[NodeId] = frozenset())
 
     Looks at `trees.open` only, and at what those nodes touch; closes the ids in it that agree on all sides. Changes nothing else.
     """
-    made, blocked = _round(trees, context, busy, frozenset())
+    unsettled = _unsettled(trees, context) if trees.open else None
+    if not unsettled:
+        return _NOTHING
+    made, blocked = _round(View(trees, context, busy), unsettled)
     reverted: set[NodeId] = set()
     while not made.steps and not busy and blocked - reverted:
         reverted.add(min(blocked - reverted))
-        made, blocked = _round(trees, context, busy, reverted)
+        made, blocked = _round(View(trees, context, busy, reverted), unsettled)
     return made
 
 
-def _round(trees: Trees, context: PlanContext, busy: Set[NodeId], reverted: Set[NodeId]) -> tuple[Plan, set[NodeId]]:
-    """One plan, and the nodes moved here whose move nothing but another plan's grace could carry out."""
-    view = View(trees, context, busy, reverted)
-    _decide_open(view)
-    keep_aside(view)
+def _round(view: View, unsettled: list[Unsettled]) -> tuple[Plan, Set[NodeId]]:
+    """One plan, and, where it is empty, the nodes moved here whose move nothing but another plan's grace could carry out."""
+    _decide_all(view, unsettled)
+    if not view.decisions:
+        return Plan(steps=(*view.books, *view.reads, *view.reports), waiting=view.waiting), _NONE
+    if view.kept:
+        keep_aside(view)
     complete(view)
     settle_names(view)
     disk, changeset = Disk(view), Changeset(view)
@@ -66,43 +74,49 @@ def _round(trees: Trees, context: PlanContext, busy: Set[NodeId], reverted: Set[
     if waiting or not steps:
         waiting += len(disk.blocked) + len(changeset.blocked)
     made = Plan(steps=tuple(steps), deletes_up=changeset.removals.files, deletes_down=disk.files_deleted, waiting=waiting)
-    moved = {op.id for op in (*disk.blocked, *changeset.blocked) if op.here is not None and op.there is not None}
-    return made, moved
+    if steps:
+        return made, _NONE
+    return made, {op.id for op in (*disk.blocked, *changeset.blocked) if op.here is not None and op.there is not None}
 
 
-def _decide_open(view: View) -> None:
-    """Decides every open node that is not in agreement, in order of ids; closes the others."""
-    trees, busy, only = view.trees, view.busy, view.context.only_namespaces
-    remote, local, synced = trees.remote, trees.local, trees.synced
+def _unsettled(trees: Trees, context: PlanContext) -> list[Unsettled]:
+    """The open nodes that are not in agreement, in order of ids; closes the others."""
+    there_of, here_of, base_of = trees.remote.get, trees.local.get, trees.synced.get
+    excluded = View(trees, context, frozenset()).is_excluded if context.excluded else None
+    unsettled: list[Unsettled] = []
     closed: list[NodeId] = []
     for node_id in sorted(trees.open):
-        there, here, base = remote.get(node_id), local.get(node_id), synced.get(node_id)
-        if there is None and here is None and base is None:
+        there, here, base = there_of(node_id), here_of(node_id), base_of(node_id)
+        if there is None or here is None or base is None:
+            if there is here is base:
+                closed.append(node_id)
+                continue
+        elif in_agreement(there, here, base) and (excluded is None or not excluded(node_id)):
             closed.append(node_id)
             continue
-        if (
-            there is not None
-            and here is not None
-            and base is not None
-            and in_agreement(there, here, base)
-            and not view.is_excluded(node_id)
-        ):
-            closed.append(node_id)
-            continue
+        unsettled.append((node_id, there, here, base))
+    if len(closed) > MANY:
+        trees.open = trees.open.difference(closed)  # A set emptied in place stays as slow to walk as it was large.
+    else:
+        trees.open.difference_update(closed)
+    return unsettled
+
+
+def _decide_all(view: View, unsettled: list[Unsettled]) -> None:
+    """Decides every node that is not busy, each alone."""
+    busy, only, home = view.busy, view.context.only_namespaces, NamespaceId(view.root) if view.plain else None
+    for node_id, there, here, base in unsettled:
         if node_id in busy:
             view.waiting += 1
             continue
         if only is not None and _namespace(view, there, here, base) not in only:
             continue
-        rule = rules_for(view, there, here, base)
+        known = there or base
+        rule = None if known is not None and known.namespace == home else rules_for(view, there, here, base)
         if rule is None:
             decide(view, node_id, there, here, base)
         else:
             rule(view, node_id, there, here, base)
-    if len(closed) > MANY:
-        trees.open = trees.open.difference(closed)  # A set emptied in place stays as slow to walk as it was large.
-    else:
-        trees.open.difference_update(closed)
 
 
 def in_agreement(there: RemoteNode, here: LocalNode, base: SyncedNode) -> bool:

@@ -31,10 +31,10 @@ class Removals:
         decision = self.view.decisions.get(node_id)
         return decision is not None and decision.absent and decision.there is not None and decision.here is None
 
-    def finish(self) -> None:
-        """Deletes all that is left to delete, each folder with what is below it."""
-        for decision in self.view.decisions.values():
-            if self.is_removal(decision.id) and decision.id not in self._taken and self._is_topmost(decision):
+    def finish(self, doomed: list[Decision]) -> None:
+        """Deletes all that is left of what is to be deleted, each folder with what is below it."""
+        for decision in doomed:
+            if decision.id not in self._taken and self._is_topmost(decision):
                 self._delete(decision.id, decision)
 
     def _is_topmost(self, decision: Decision) -> bool:

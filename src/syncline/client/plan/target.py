@@ -33,6 +33,8 @@ def complete(view: View) -> None:
 
 
 def _report_leftovers(view: View) -> None:
+    if not view.context.leftovers:
+        return
     for node_id in sorted(view.context.leftovers & view.decisions.keys()):
         decision = view.decisions[node_id]
         if decision.held and not decision.exists:

@@ -32,6 +32,37 @@ class Above(NamedTuple):
 class View:
     """One round's question book. `books`, `reads`, `aside` and `reports` gather the steps that need no ordering."""
 
+    __slots__ = (
+        "_depths",
+        "_excluded",
+        "_local_only",
+        "_named",
+        "_namespaces",
+        "_restored",
+        "_revived",
+        "access",
+        "aside",
+        "books",
+        "busy",
+        "context",
+        "decisions",
+        "detached",
+        "kept",
+        "kept_folders",
+        "leaving",
+        "links",
+        "local",
+        "plain",
+        "reads",
+        "remote",
+        "reports",
+        "reverted",
+        "root",
+        "synced",
+        "trees",
+        "waiting",
+    )
+
     def __init__(self, trees: Trees, context: PlanContext, busy: Set[NodeId], reverted: Set[NodeId] = frozenset()) -> None:
         self.trees = trees
         self.remote = trees.remote
@@ -45,9 +76,6 @@ class View:
         """Nodes whose local move is given up, since nothing else would go on."""
         self.plain = len(trees.access) == 1 and not context.kept_names
         """Only the root namespace, and none that is known to be lost."""
-        self.mounts: frozenset[str] = frozenset(trees.access)
-        self._named_mounts: frozenset[str] = frozenset(context.kept_names)
-        self.writable: dict[NamespaceId, bool] = {name: access.may_write for name, access in trees.access.items()}
         self.decisions: dict[NodeId, Decision] = {}
         self.books: list[Step] = []
         self.links: list[Step] = []
@@ -79,13 +107,13 @@ class View:
         return self._climb(self._namespaces, folder, self._namespace_step, NamespaceId(self.root)) if found is None else found
 
     def _namespace_step(self, folder: NodeId) -> NamespaceId | Above:
-        if folder == self.root or folder in self.mounts or self._is_lost_mount(folder):
+        if folder == self.root or NamespaceId(folder) in self.access or self._is_lost_mount(folder):
             return NamespaceId(folder)
         node = self.local.get(folder)
         return NamespaceId(self.root) if node is None else Above(node.parent)
 
     def _is_lost_mount(self, folder: NodeId) -> bool:
-        if folder in self._named_mounts:
+        if NamespaceId(folder) in self.context.kept_names:
             return True
         if folder in self.remote or folder not in self.synced:
             return False
@@ -95,11 +123,14 @@ class View:
         """Whether a folder is the root of a shared namespace, held or lost."""
         node = self.remote.get(node_id)
         return (
-            (node is not None and node.mount) or (node_id != self.root and node_id in self.mounts) or self._is_lost_mount(node_id)
+            (node is not None and node.mount)
+            or (node_id != self.root and NamespaceId(node_id) in self.access)
+            or self._is_lost_mount(node_id)
         )
 
     def may_write(self, namespace: NamespaceId) -> bool:
-        return self.writable.get(namespace, False)
+        access = self.access.get(namespace)
+        return access is not None and access.may_write
 
     def local_only(self, folder: NodeId) -> bool:
         """Whether a local folder can never be on the server as it is, so nothing in it can."""

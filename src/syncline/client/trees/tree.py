@@ -7,8 +7,8 @@ page may bring a child and its parent in one breath (`problems` checks a tree wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Generic, TypeVar
 
 from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import Digest, NodeId
@@ -24,6 +24,8 @@ class Tree(Generic[N]):
     def __init__(self, key: Callable[[str], str] = name_key) -> None:
         self._key = key
         self._nodes: dict[NodeId, N] = {}
+        self.get: Final[Callable[[NodeId], N | None]] = self._nodes.get
+        """The node of an id, or None: asked more often than anything else."""
         self._children: dict[NodeId, dict[str, NodeId | tuple[NodeId, ...]]] = {}
         self._by_content: dict[Digest, NodeId | tuple[NodeId, ...]] = {}
 
@@ -39,27 +41,42 @@ class Tree(Generic[N]):
     def ids(self) -> Iterator[NodeId]:
         return iter(self._nodes)
 
-    def get(self, node_id: NodeId) -> N | None:
-        return self._nodes.get(node_id)
-
     def __getitem__(self, node_id: NodeId) -> N:
         return self._nodes[node_id]
 
     def put(self, node: N) -> None:
-        old = self._nodes.get(node.id)
-        if old is not None:
-            self._unindex(old, node)
-        self._nodes[node.id] = node
-        if old is None or old.parent != node.parent or old.name != node.name:
-            _add(self._children.setdefault(node.parent, {}), self._key(node.name), node.id)
-        if node.content_hash is not None and (old is None or old.content_hash != node.content_hash):
-            _add(self._by_content, node.content_hash, node.id)
+        node_id = node.id
+        old = self._nodes.get(node_id)
+        self._nodes[node_id] = node
+        if old is None:
+            self._place(node)
+            if node.content_hash is not None:
+                _add(self._by_content, node.content_hash, node_id)
+            return
+        if old.parent != node.parent or old.name != node.name:
+            self._displace(old)
+            self._place(node)
+        if old.content_hash != node.content_hash:
+            if old.content_hash is not None:
+                _drop(self._by_content, old.content_hash, node_id)
+            if node.content_hash is not None:
+                _add(self._by_content, node.content_hash, node_id)
+
+    def fill(self, nodes: Iterable[N]) -> None:
+        """Puts nodes of which none is in the tree yet, and none twice: what a device does three times at each start."""
+        for node in nodes:
+            self._nodes[node.id] = node
+            self._place(node)
+            if node.content_hash is not None:
+                _add(self._by_content, node.content_hash, node.id)
 
     def remove(self, node_id: NodeId) -> N | None:
         """Removes one node (not its children); what it was."""
         old = self._nodes.pop(node_id, None)
         if old is not None:
-            self._unindex(old, None)
+            self._displace(old)
+            if old.content_hash is not None:
+                _drop(self._by_content, old.content_hash, node_id)
         return old
 
     def use_key(self, key: Callable[[str], str]) -> None:
@@ -76,7 +93,8 @@ class Tree(Generic[N]):
 
     def keyed(self, parent: NodeId, key: str) -> tuple[NodeId, ...]:
         """Children of `parent` whose name key is `key`: none, one, or local twins."""
-        return _some(self._children.get(parent, _NONE).get(key))
+        siblings = self._children.get(parent)
+        return () if siblings is None else _some(siblings.get(key))
 
     def child(self, parent: NodeId, name: str) -> N | None:
         """The child with exactly this name."""
@@ -143,14 +161,19 @@ class Tree(Generic[N]):
             at = node.id
         return at
 
-    def _unindex(self, old: N, new: N | None) -> None:
-        if new is None or new.parent != old.parent or new.name != old.name:
-            siblings = self._children[old.parent]
-            _drop(siblings, self._key(old.name), old.id)
-            if not siblings:
-                del self._children[old.parent]
-        if old.content_hash is not None and (new is None or new.content_hash != old.content_hash):
-            _drop(self._by_content, old.content_hash, old.id)
+    def _place(self, node: N) -> None:
+        key = self._key(node.name)
+        siblings = self._children.get(node.parent)
+        if siblings is None:
+            self._children[node.parent] = {key: node.id}
+        else:
+            _add(siblings, key, node.id)
+
+    def _displace(self, old: N) -> None:
+        siblings = self._children[old.parent]
+        _drop(siblings, self._key(old.name), old.id)
+        if not siblings:
+            del self._children[old.parent]
 
 
 _NONE: dict[str, NodeId | tuple[NodeId, ...]] = {}
@@ -169,8 +192,12 @@ def _add(index: dict[_Key, NodeId | tuple[NodeId, ...]], key: _Key, node_id: Nod
 
 
 def _drop(index: dict[_Key, NodeId | tuple[NodeId, ...]], key: _Key, node_id: NodeId) -> None:
-    rest = tuple(other for other in _some(index.get(key)) if other != node_id)
-    if not rest:
+    entry = index.get(key)
+    if entry is None or entry == node_id:
         index.pop(key, None)
+        return
+    rest = tuple(other for other in _some(entry) if other != node_id)
+    if not rest:
+        del index[key]
     else:
         index[key] = rest[0] if len(rest) == 1 else rest

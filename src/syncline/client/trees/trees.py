@@ -45,15 +45,18 @@ class Trees:
 
     def put_remote(self, node: RemoteNode) -> None:
         self.remote.put(node)
-        self._touch(0, node.id)
+        self._touched[0].add(node.id)
+        self.open.add(node.id)
 
     def put_local(self, node: LocalNode) -> None:
         self.local.put(node)
-        self._touch(1, node.id)
+        self._touched[1].add(node.id)
+        self.open.add(node.id)
 
     def put_synced(self, node: SyncedNode) -> None:
         self.synced.put(node)
-        self._touch(2, node.id)
+        self._touched[2].add(node.id)
+        self.open.add(node.id)
 
     def remove_remote(self, node_id: NodeId) -> None:
         if self.remote.remove(node_id) is not None:
@@ -94,13 +97,11 @@ class Trees:
         return self.remote.path(node_id, self.root)
 
     def load(self, remote: Iterable[RemoteNode], local: Iterable[LocalNode], synced: Iterable[SyncedNode]) -> None:
-        """Fills the trees from the store; nothing of it needs writing back, and everything in disagreement is open."""
-        for node in remote:
-            self.remote.put(node)
-        for entry in local:
-            self.local.put(entry)
-        for base in synced:
-            self.synced.put(base)
+        """Fills the empty trees from the store; nothing of it needs writing back, and everything in disagreement is open."""
+        assert not self.open, "trees are filled once"
+        self.remote.fill(remote)
+        self.local.fill(local)
+        self.synced.fill(synced)
         self.open = {*self.remote.ids(), *self.local.ids(), *self.synced.ids()}
 
     def drain(self) -> Changes:
