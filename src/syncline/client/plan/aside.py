@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from syncline.client.plan.decide import decide
-from syncline.client.plan.decision import CELLS, FOLDER_CELLS, Content, Decision, Place, local_change, remote_change
+from syncline.client.plan.decision import CELLS, EXCLUDED, FOLDER_CELLS, Content, Decision, Place, local_change, remote_change
 from syncline.client.plan.steps import Adopt, Forget, Hash, MakeFolder, Relocate
 from syncline.client.plan.view import View
 from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
@@ -67,6 +67,8 @@ def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: L
     assert known is not None
     namespace_here = view.namespace_at(here.parent)
     if _taken_along(view, node_id, known.namespace):
+        if not view.may_write(namespace_here):  # The folder above goes back, and what changed in it is a change where it was.
+            decide(view, node_id, there, here, base)
         return
     if not view.may_write(namespace_here) or (here.kind is Kind.DIR and _holds_mount(view, node_id)):
         _move_back(view, node_id, there, here, base)
@@ -75,7 +77,7 @@ def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: L
     if any(node.id in view.busy for node in below):
         view.waiting += 1
         return
-    known_below = [node.id for node in below if node.id in view.synced or node.id in view.remote]
+    known_below = [node.id for node in below if _is_foreign(view, node.id, namespace_here)]
     decision = Decision(node_id, there, here, base, "across namespaces")
     decision.held, decision.exists, decision.place = True, False, Place.FROZEN
     view.detached.update((node_id, *(node.id for node in below)))
@@ -92,14 +94,21 @@ def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: L
     )
 
 
+def _is_foreign(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
+    """Whether a node is known, as one of another namespace; one of this namespace that was moved into the folder stays itself."""
+    known = view.remote.get(node_id) or view.synced.get(node_id)
+    return known is not None and known.namespace != namespace
+
+
 def _taken_along(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
     """Whether a folder above moved across with the node, and takes it along."""
     for above in view.local.ancestors(node_id):
         if above == view.root or view.is_mount(above):
             return False
-        known = view.remote.get(above) or view.synced.get(above)
-        if known is not None and known.namespace == namespace:
-            return True
+        there = view.remote.get(above)
+        known = there or view.synced.get(above)
+        if known is not None and known.namespace == namespace:  # Gone there, and not welcome here: it takes nothing anywhere.
+            return there is not None or view.may_write(view.namespace_at(above))
     return False
 
 
@@ -169,7 +178,7 @@ def _read_only(view: View, node_id: NodeId, there: RemoteNode | None, here: Loca
         return
     if here is None and view.is_excluded(node_id):
         if base is not None:
-            view.books.append(Forget(node=node_id, why="excluded"))
+            view.books.append(Forget(node=node_id, why=EXCLUDED))
         return
     decision = Decision(node_id, there, here, base, f"read-only: {cell}")
     decision.parent, decision.name, decision.place = there.parent, there.name, Place.REMOTE

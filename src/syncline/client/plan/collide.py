@@ -21,10 +21,10 @@ def settle_names(view: View) -> None:
     local, remote, decisions = view.local, view.remote, view.decisions
     for decision in decisions.values():
         if not decision.exists:
-            if not _lingers(decision):
+            stays = decision.here if _lingers(decision) else decision.there if _lingers_there(view, decision) else None
+            if stays is None:
                 continue
-            assert decision.here is not None
-            decision.parent, decision.name = decision.here.parent, decision.here.name
+            decision.parent, decision.name = stays.parent, stays.name
         decision.key = key = key_of(decision.name)
         spot = (decision.parent, key)
         other = spots.get(spot)
@@ -45,6 +45,11 @@ def settle_names(view: View) -> None:
 def _lingers(decision: Decision) -> bool:
     """Gone from the server, but its folder stays on disk: it still has a name there."""
     return decision.held and decision.here is not None and decision.kind is Kind.DIR and decision.why.endswith("/delete")
+
+
+def _lingers_there(view: View, decision: Decision) -> bool:
+    """Deleted here, but the server keeps the folder for what was never on this disk: it still has its name there."""
+    return decision.here is None and decision.kind is Kind.DIR and not decision.held and view.holds_excluded(decision.id)
 
 
 def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> None:
@@ -113,7 +118,7 @@ def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
         or rival.kind is not keeper.kind
     ):
         return False
-    if rival.held or keeper.held:
+    if keeper.held or (rival.held and not _lingers(rival)):
         rival.held = True
         return True
     if rival.kind is Kind.FILE:
@@ -137,11 +142,16 @@ def _rename(view: View, rival: Decision, twin: bool) -> None:
     if rival.held and not _lingers(rival):
         return
     new_file = here is not None and rival.base is None and rival.there is None and rival.kind is Kind.FILE
-    if here is not None and new_file and not twin and view.holds_already(rival.parent, here.content_hash, copies_only=True):
-        rival.exists = False
-        rival.content = Content.KEEP
-        rival.why = "already held"
-        return
+    if here is not None and new_file and not twin:
+        if here.content_hash is None and view.holds_copies(rival.parent):
+            view.reads.append(Hash(node=rival.id, why=rival.why))
+            rival.held = True
+            return
+        if view.holds_already(rival.parent, here.content_hash, copies_only=True):
+            rival.exists = False
+            rival.content = Content.KEEP
+            rival.why = "already held"
+            return
     mark = "case" if twin else "selective" if _meets_excluded(view, rival) else "conflict"
     rival.name = view.take_name(rival.parent, rival.name, mark)
     rival.key = view.trees.key(rival.name)
@@ -150,4 +160,4 @@ def _rename(view: View, rival: Decision, twin: bool) -> None:
 
 
 def _meets_excluded(view: View, rival: Decision) -> bool:
-    return any(view.is_excluded(node_id) for node_id in view.remote.keyed(rival.parent, rival.key))
+    return any(view.is_excluded(node_id) or view.holds_excluded(node_id) for node_id in view.remote.keyed(rival.parent, rival.key))

@@ -10,6 +10,7 @@ from syncline.client.plan.decision import (
     ABSENT,
     CELLS,
     DELETE,
+    EXCLUDED,
     FOLDER_CELLS,
     MOVE,
     NEW,
@@ -65,7 +66,7 @@ def _not_here(view: View, decision: Decision) -> None:
     if view.is_excluded(decision.id):
         del view.decisions[decision.id]
         if base is not None:
-            view.books.append(Forget(node=decision.id, why="excluded"))
+            view.books.append(Forget(node=decision.id, why=EXCLUDED))
         return
     problem = name_problem(there.name)
     if problem is not None:
@@ -132,13 +133,15 @@ def _gone_there(view: View, decision: Decision, changed_here: int) -> None:
         if not changed_here & MOVE:
             _brought_back_or_gone(view, decision)
         return
-    if here.content_hash is None and not changed_here & MOVE:
+    if here.content_hash is None and not changed_here & MOVE and not view.revived(here.parent):
         view.reads.append(Hash(node=decision.id, why=decision.why))
         decision.held, decision.exists = True, False
         return
     if changed_here == 0:
         _brought_back_or_gone(view, decision)
         return
+    if not changed_here & MOVE and view.revived(here.parent):
+        decision.why = f"whole {decision.why}"
     decision.executable = base.executable if here.executable is None else here.executable
     if here.content_hash != base.content_hash:
         decision.content = Content.PUSH
@@ -148,7 +151,7 @@ def _brought_back_or_gone(view: View, decision: Decision) -> None:
     assert decision.here is not None
     if view.revived(decision.here.parent):
         decision.why = f"whole {decision.why}"
-    elif decision.id in view.context.leftovers:
+    elif view.context.leftovers and view.holds_leftovers(decision.id):
         decision.exists, decision.held = False, True
     else:
         decision.exists = False
@@ -170,12 +173,19 @@ def _on_both_sides(view: View, decision: Decision, changed_here: int, changed_th
             _merge_content(view, decision)
             _merge_executable(decision)
         agreed = agreed and decision.content is Content.KEEP and not decision.set_executable and not decision.push_executable
-    if agreed and view.is_excluded(decision.id):
-        decision.exists, decision.why = False, "excluded"
+    if _is_to_leave(decision) and view.is_excluded(decision.id):
+        decision.exists, decision.why = False, EXCLUDED
+        decision.content, decision.set_executable = Content.KEEP, False
     elif agreed:
         view.books.append(Adopt(node=decision.id, why=decision.why))
     elif base is not None and changed_here != NEW and _local_has_all(there, here, base):
         view.books.append(Rebase(node=decision.id, why=decision.why))
+
+
+def _is_to_leave(decision: Decision) -> bool:
+    """Whether the server has all that is here, so that it can go from this disk if it is not wanted there."""
+    told = decision.content in (Content.KEEP, Content.FETCH) and not decision.push_executable
+    return told and decision.place in (Place.SAME, Place.REMOTE)
 
 
 def _merge_place(view: View, decision: Decision) -> None:
@@ -204,7 +214,7 @@ def _compare_content(view: View, decision: Decision) -> None:
         decision.content = Content.HASH
         view.reads.append(Hash(node=decision.id, why=decision.why))
     elif here.content_hash != there.content_hash:
-        held = view.holds_already(here.parent, here.content_hash, copies_only=False)
+        held = view.holds_already(decision.parent, here.content_hash, copies_only=False)
         decision.content = Content.FETCH if held else Content.ASIDE
     elif here.executable is not None and here.executable != there.executable:
         decision.set_executable = True

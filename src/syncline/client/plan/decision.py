@@ -101,6 +101,8 @@ MOVE_EDIT: Final = 3
 DELETE: Final = 4
 NEW: Final = 5
 ABSENT: Final = 6
+EXCLUDED: Final = "excluded"
+"""In place of a cell: kept off this disk."""
 _SIDES: Final = ("none", "edit", "move", "move+edit", "delete", "new", "absent")
 CELLS: Final = tuple(tuple(f"{local}/{remote}" for remote in _SIDES) for local in _SIDES)
 FOLDER_CELLS: Final = tuple(tuple(f"folder {local}/{remote}" for remote in _SIDES) for local in _SIDES)

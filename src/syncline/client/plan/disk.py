@@ -17,7 +17,6 @@ from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 from syncline.model.paths import name_key
 
-
 REPLACED: Final = (Content.FETCH, Content.ASIDE)
 
 

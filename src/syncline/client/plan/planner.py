@@ -7,7 +7,7 @@ all, is followed by one that starts from what is then observed.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Final
 
 from syncline.client.plan.aside import keep_aside, rules_for
@@ -20,7 +20,7 @@ from syncline.client.plan.steps import Plan, Step
 from syncline.client.plan.target import complete
 from syncline.client.plan.view import View
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 
 MANY: Final = 1000
@@ -85,10 +85,10 @@ def _unsettled(trees: Trees, context: PlanContext) -> list[Unsettled]:
     excluded = View(trees, context, frozenset()).is_excluded if context.excluded else None
     unsettled: list[Unsettled] = []
     closed: list[NodeId] = []
-    for node_id in sorted(trees.open):
+    for node_id in sorted(trees.open if excluded is None else _with_excluded(trees, excluded)):
         there, here, base = there_of(node_id), here_of(node_id), base_of(node_id)
         if there is None or here is None or base is None:
-            if there is here is base:
+            if there is None and here is None and base is None:
                 closed.append(node_id)
                 continue
         elif in_agreement(there, here, base) and (excluded is None or not excluded(node_id)):
@@ -102,9 +102,26 @@ def _unsettled(trees: Trees, context: PlanContext) -> list[Unsettled]:
     return unsettled
 
 
+def _with_excluded(trees: Trees, excluded: Callable[[NodeId], bool]) -> set[NodeId]:
+    """The open nodes, and what lies on this disk in folders that were moved to where nothing is wanted here."""
+    found = set(trees.open)
+    for node_id in trees.open:
+        there = trees.remote.get(node_id)
+        if there is not None and there.kind is Kind.DIR and node_id in trees.local and excluded(node_id):
+            found.update(below.id for below in trees.local.descendants(node_id))
+    return found
+
+
 def _decide_all(view: View, unsettled: list[Unsettled]) -> None:
     """Decides every node that is not busy, each alone."""
-    busy, only, home = view.busy, view.context.only_namespaces, NamespaceId(view.root) if view.plain else None
+    busy, only, home = view.busy, view.context.only_namespaces, NamespaceId(view.root)
+    if view.plain:
+        for _, there, _, base in unsettled:
+            known = there or base
+            if known is not None and known.namespace != home:
+                view.plain = False  # A namespace that was lost, and of which something is left here.
+                break
+    plain = view.plain
     for node_id, there, here, base in unsettled:
         if node_id in busy:
             view.waiting += 1
@@ -112,7 +129,7 @@ def _decide_all(view: View, unsettled: list[Unsettled]) -> None:
         if only is not None and _namespace(view, there, here, base) not in only:
             continue
         known = there or base
-        rule = None if known is not None and known.namespace == home else rules_for(view, there, here, base)
+        rule = None if plain and known is not None else rules_for(view, there, here, base)
         if rule is None:
             decide(view, node_id, there, here, base)
         else:

@@ -39,10 +39,14 @@ class Revival:
         covered: set[NodeId] = set()
         waiting: set[NodeId] = set()
         for top in [op for op in ops.values() if self._is_top(op)]:
-            whole = [node_id for node_id in self._still_below(top.id) if node_id in ops and ops[node_id].there is None]
-            unchanged = [node_id for node_id in whole if ops[node_id].content is Content.KEEP]
+            below = self._still_below(top.id)
+            if not self.view.busy.isdisjoint(below):
+                covered.update((top.id, *below))
+                self.view.waiting += 1
+                continue
+            unchanged = [node_id for node_id in below if node_id in ops and _may_be_unchanged(ops[node_id])]
             if len(unchanged) >= BATCH_MAX:
-                below = below_in_base(self.view.trees, top.id)
+                below = below_in_base(self.view.trees, top.id)  # Also what moved away.
                 self.recursive.add(top.id)
                 covered.update(node_id for node_id in below if node_id in ops and ops[node_id].there is None)
                 inside = {top.id, *below, *(node.id for node in self.view.local.descendants(top.id))}
@@ -76,3 +80,10 @@ class Revival:
             and (op.here.parent != base.parent or op.here.name != base.name)
             and not op.forced
         )
+
+
+def _may_be_unchanged(op: Decision) -> bool:
+    """Whether a node of a folder that comes back would look deleted, and nothing else, once the folder is back."""
+    if op.there is not None:
+        return False
+    return op.content is Content.KEEP or (op.here is not None and op.here.content_hash is None)

@@ -143,8 +143,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Nothing to do and nothing to wait for; reports alone are no work."""
-        if self.waiting:
-            return False
+        return not self.waiting and self.is_idle
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing to do now, though something may be waited for."""
         for step in self.steps:  # noqa: SIM110 — asked of every plan: a loop is faster than a generator.
             if not isinstance(step, Report):
                 return False

@@ -5,7 +5,7 @@ Run after every open node was decided, before names are compared.
 
 from __future__ import annotations
 
-from syncline.client.plan.decision import Decision, Place
+from syncline.client.plan.decision import EXCLUDED, Decision, Place
 from syncline.client.plan.view import View
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
@@ -57,6 +57,10 @@ def _bring_back_folders(view: View) -> None:
             continue
         above = decisions.get(decision.parent)
         while above is not None and not above.exists and not _is_settled_without(above):
+            if above.why == EXCLUDED:  # It leaves this disk once what is below has left.
+                above.held = True
+                above = decisions.get(above.parent)
+                continue
             above.exists = above.forced = True
             above.held = False
             _place_forced(above)
@@ -100,7 +104,11 @@ def _ring(view: View, start: Decision) -> list[Decision]:
 def _break(view: View, ring: list[Decision]) -> None:
     """Each move was legal alone: the local one gives way, and the folder goes where the server has it. A ring that only a busy node
     closes waits for that."""
-    losers = [decision for decision in ring if decision.there is not None and decision.there.parent != decision.parent]
+    losers = [
+        decision
+        for decision in ring
+        if decision.there is not None and decision.there.parent != decision.parent and not decision.held
+    ]
     if losers:
         loser = min(losers, key=lambda decision: decision.id)
         assert loser.there is not None

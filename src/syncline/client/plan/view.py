@@ -33,8 +33,10 @@ class View:
     """One round's question book. `books`, `reads`, `aside` and `reports` gather the steps that need no ordering."""
 
     __slots__ = (
+        "_around_excluded",
         "_depths",
         "_excluded",
+        "_held_open",
         "_local_only",
         "_named",
         "_namespaces",
@@ -98,6 +100,8 @@ class View:
         self._excluded: dict[NodeId, bool] = {}
         self._depths: dict[NodeId, int] = {}
         self._named: dict[NodeId, set[str]] = {}
+        self._around_excluded: set[NodeId] | None = None
+        self._held_open: set[NodeId] | None = None
 
     # -- where a node is --------------------------------------------------------------------------------------------------
 
@@ -168,6 +172,21 @@ class View:
         if node_id in self.context.excluded or node is None:
             return node_id in self.context.excluded
         return Above(node.parent)
+
+    def holds_leftovers(self, folder: NodeId) -> bool:
+        """Whether a folder cannot leave this disk, for what is left in it or in one below it."""
+        if self._held_open is None:
+            leftovers = self.context.leftovers
+            self._held_open = {above for node_id in leftovers for above in (node_id, *self.local.ancestors(node_id))}
+        return folder in self._held_open
+
+    def holds_excluded(self, folder: NodeId) -> bool:
+        """Whether a folder on the server holds something that is kept off this disk."""
+        if not self.context.excluded:
+            return False
+        if self._around_excluded is None:
+            self._around_excluded = {above for node_id in self.context.excluded for above in self.remote.ancestors(node_id)}
+        return folder in self._around_excluded
 
     # -- whole subtrees that come back -------------------------------------------------------------------------------------
 
@@ -245,6 +264,10 @@ class View:
             if node.parent == folder and self._stays_as_it_is(node_id) and not (copies_only and COPY_MARK not in node.name):
                 return True
         return False
+
+    def holds_copies(self, folder: NodeId) -> bool:
+        """Whether there are conflict copies in a folder on the server, so that another may say nothing new."""
+        return any(COPY_MARK in node.name for node in self.remote.children(folder))
 
     def _stays_as_it_is(self, node_id: NodeId) -> bool:
         """Whether the server's bytes of a node are neither deleted nor replaced from here."""

@@ -1,0 +1,127 @@
+"""What the planner's property world found: each was a case that did not come to rest, or lost what somebody wanted."""
+
+from __future__ import annotations
+
+from tests.unit.plan.sides import Sides
+
+from syncline.client.plan.steps import Relocate
+from syncline.model.entries import Access
+from syncline.model.ids import NodeId
+
+
+def told_with_leftovers(sides: Sides, *nodes: str) -> list[str]:
+    return sides.told(leftovers=frozenset(NodeId(node) for node in nodes))
+
+
+def told_excluding(sides: Sides, *nodes: str) -> list[str]:
+    return sides.told(excluded=frozenset(NodeId(node) for node in nodes))
+
+
+# -- Folders that come back whole ----------------------------------------------------------------------------------------------
+
+
+def revived(content: str) -> Sides:
+    sides = Sides().both("d", "root", "d").both("f", "d", "f", "1").gone_there("d", "f")
+    return sides.here("d", "root", "moved").here("f", "d", "f", content)
+
+
+def test_a_file_not_read_yet_comes_back_with_its_folder() -> None:
+    """Read later, it would look unchanged and deleted."""
+    assert revived("?").told() == ["up undelete d → root/moved #0", "up undelete f → d/f +bytes #0"]
+
+
+def test_a_folder_does_not_come_back_without_a_busy_file_in_it() -> None:
+    sides = revived("1")
+    assert sides.told(busy=("f",)) == []
+    assert sides.plan(busy=("f",)).waiting
+
+
+# -- Several namespaces --------------------------------------------------------------------------------------------------------
+
+
+def test_a_move_into_a_lost_folder_goes_back_though_nobody_names_the_lost_namespace() -> None:
+    sides = Sides().both("m", "root", "team").both("d", "m", "d", namespace="m").both("f", "root", "f", "1")
+    sides.gone_there("m", "d").here("n", "d", "n").here("f", "n", "f", "1")
+    assert "move f → root/f" in sides.told()
+
+
+def test_what_is_moved_into_a_folder_that_leaves_its_namespace_keeps_its_id() -> None:
+    sides = Sides(m=Access.READ).mount("m", "team").both("d", "m", "d", namespace="m").both("f", "root", "f", "1")
+    sides.here("d", "root", "d").here("f", "d", "f", "2")
+    first = sides.plan().steps[0]
+    assert isinstance(first, Relocate)
+    assert (first.node, first.fresh) == ("d", ())
+
+
+def test_a_folder_gone_there_and_moved_into_a_read_mount_goes_with_all_in_it() -> None:
+    sides = Sides(m=Access.READ).mount("m", "team").both("d", "root", "d").both("f", "d", "f", "1").gone_there("d", "f")
+    sides.here("d", "m", "d")
+    assert sides.told() == ["trash f", "rmdir d"]
+
+
+def test_folders_turned_inside_out_in_a_read_mount_come_to_rest() -> None:
+    sides = Sides(m=Access.READ).mount("m", "team").both("a", "root", "a").both("b", "a", "b")
+    sides.here("b", "m", "b").here("a", "b", "a")
+    assert sides.told() == ["move a → root/a", "move b → a/b"]
+
+
+def test_a_ring_is_not_broken_by_what_becomes_a_new_node() -> None:
+    sides = Sides(m=Access.WRITE).mount("m", "team").both("d", "root", "d").here("d", "m", "d")
+    mount = sides.trees.remote[NodeId("m")]
+    sides.there("m", "d", mount.name)
+    assert [each for each in sides.told() if " d " in each] == ["move d → m/d as new1"]
+
+
+# -- Leftovers -----------------------------------------------------------------------------------------------------------------
+
+
+def test_leftovers_become_the_folder_that_takes_their_name() -> None:
+    sides = Sides().both("d", "root", "d").gone_there("d").there("e", "root", "d")
+    assert "link d = e" in told_with_leftovers(sides, "d")
+
+
+def test_a_folder_above_leftovers_gives_way_to_what_takes_its_name() -> None:
+    sides = Sides().both("d", "root", "d").both("e", "d", "e").gone_there("d", "e").there("f", "root", "d", "1")
+    told = told_with_leftovers(sides, "e")
+    assert "move d → root/d (Me's conflicted copy 2026-01-02)" in told
+
+
+# -- Selective sync ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_moved_to_where_nothing_is_wanted_leaves_the_disk() -> None:
+    sides = Sides().there("x", "root", "x").both("d", "root", "d").both("f", "d", "f", "1")
+    sides.trees.open.clear()
+    sides.there("d", "x", "d")
+    assert told_excluding(sides, "x") == ["trash f", "rmdir d"]
+
+
+def test_a_change_in_a_folder_that_leaves_the_disk_is_told_first() -> None:
+    sides = Sides().there("x", "root", "x").both("d", "root", "d").both("f", "d", "f", "1")
+    sides.there("d", "x", "d").here("f", "d", "f", "2")
+    assert told_excluding(sides, "x") == ["up edit f +bytes"]
+
+
+def test_a_name_that_is_kept_for_what_is_not_on_this_disk_is_taken() -> None:
+    sides = Sides().both("d", "root", "d").there("x", "d", "x").gone_here("d").here("f", "root", "d", "1")
+    assert "move f → root/d (selective sync conflict)" in told_excluding(sides, "x")
+
+
+def test_a_folder_made_again_is_the_one_kept_for_what_is_not_on_this_disk() -> None:
+    sides = Sides().both("d", "root", "d").there("x", "d", "x").gone_here("d").here("e", "root", "d")
+    assert "link e = d" in told_excluding(sides, "x")
+
+
+# -- After a reset -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_before_it_becomes_another_copy() -> None:
+    name = "f (Me's conflicted copy 2026-01-01)"
+    sides = Sides().there("d", "root", "f").there("c", "root", name, "1").here("c", "root", name, "1").here("f", "root", "f", "?")
+    assert "hash f" in sides.told()
+    assert not [each for each in sides.told() if each.startswith("move f")]
+
+
+def test_a_copy_is_looked_for_where_it_would_be_made() -> None:
+    sides = Sides().both("d", "root", "d").there("f", "root", "f", "2").here("f", "d", "f", "1").there("c", "root", "c", "1")
+    assert "fetch f → root/f" in sides.told()
