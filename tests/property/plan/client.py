@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from msgspec.structs import replace
-from tests.property.plan.cells import Cell, cell_of
+from tests.property.plan.cells import HELD_BACK, Cell, cell_of, changeset_cell
 from tests.property.plan.chance import Chance
 from tests.property.plan.server import ROOT, Refused, Server, key_of
 
@@ -37,7 +37,18 @@ class FreshIds:
 
 class Client:
     def __init__(
-        self, name: str, server: Server, *, case_sensitive: bool, access: dict[NamespaceId, Access], rng: Chance, delays: bool
+        self,
+        name: str,
+        server: Server,
+        *,
+        case_sensitive: bool,
+        access: dict[NamespaceId, Access],
+        rng: Chance,
+        delays: bool,
+        has_bit: bool,
+        excluded: Set[NodeId],
+        untidy: set[NodeId],
+        parks: bool,
     ) -> None:
         self.name = name
         self.server = server
@@ -49,6 +60,13 @@ class Client:
         self.cursor = 0
         self.rng = rng
         self.delays = delays
+        self.has_bit = has_bit
+        self.untidy = untidy
+        """Folders that hold something which is not synced."""
+        self.leftovers: set[NodeId] = set()
+        self.parks = parks
+        self.parked: set[NodeId] = set()
+        """Nodes whose transfers fail until everything else has come to rest."""
         self.strict = True
         self.own: dict[int, tuple[list[S.Push], dict[NodeId, str]]] = {}
         """Changesets of this device that it has not read back yet, by their place in the journal: their nodes stay busy."""
@@ -57,11 +75,20 @@ class Client:
         """Where what was staged came from."""
         self.seen: list[Cell] = []
         self.conflicts = 0
+        self.copies = 0
+        """Conflict copies among them: local bytes that had to move aside."""
         self.refusals = 0
+        self.unanswered = 0
         self.ids = FreshIds(name)
         self.buried: set[NodeId] = set()
         self.context = PlanContext(
-            device=name, today="2026-01-01", fresh_id=self.ids, case_sensitive_disk=case_sensitive, buried=self.buried
+            device=name,
+            today="2026-01-01",
+            fresh_id=self.ids,
+            case_sensitive_disk=case_sensitive,
+            buried=self.buried,
+            excluded=excluded,
+            leftovers=self.leftovers,
         )
 
     # -- observing -----------------------------------------------------------------------------------------------------------
@@ -96,13 +123,17 @@ class Client:
             parent, name, what, content = rest
             if node is not None or not self._folder(parent) or not self._free(parent, name, None):
                 return False
-            self._put(LocalNode(id=node_id, parent=parent, name=name, kind=what, signature=SIGNATURE, executable=False), content)
+            self._put(
+                LocalNode(id=node_id, parent=parent, name=name, kind=what, signature=SIGNATURE, executable=self.bit(False)), content
+            )
             return True
         if node is None or node.parent == STAGE:
             return False
         if kind == "edit":
             self._put(replace(node, content_hash=None), rest[0])
         elif kind == "chmod":
+            if not self.has_bit:
+                return False
             self.trees.put_local(replace(node, executable=not node.executable))
         elif kind == "touch":
             self.trees.put_local(replace(node, content_hash=None))
@@ -126,6 +157,10 @@ class Client:
             if self.rng.random() < 0.5:
                 node = replace(node, content_hash=content)
         self.trees.put_local(node)
+
+    def bit(self, executable: bool) -> bool | None:
+        """What this disk can say of an executable bit."""
+        return executable if self.has_bit else None
 
     def _folder(self, parent: NodeId) -> bool:
         node = self.trees.local.get(parent)
@@ -154,7 +189,7 @@ class Client:
         return second
 
     def do(self, made: S.Plan) -> None:
-        units: dict[int, list[S.Push]] = {}
+        strict, units = self.strict, dict[int, list[S.Push]]()
         later: list[S.Step] = []
         for index, step in enumerate(made.steps):
             self.seen.append(cell_of(step))
@@ -164,20 +199,44 @@ class Client:
                 later.append(step)
             elif not isinstance(step, S.Report):
                 self.step(step)
-        assert not self.trees.local.has_children(STAGE), "something was left on the stage"
+        for node in self.trees.local.children(STAGE):
+            assert not self.strict, "something was left on the stage"
+            parent, name = self.homes[node.id]
+            self.trees.put_local(replace(node, parent=parent, name=name))
         if self.delays:
             self.rng.shuffle(later)
         for step in later:
             if self.delays and self.rng.random() < 0.4:
-                self.busy[step.node] = step
+                self._begin(step.node, step)
             else:
                 self.fetch(step)
         for unit in units.values():
-            self.push(unit)
+            if len(unit) > 1:
+                self.seen.append(changeset_cell(unit))
+            if self.delays and self.rng.random() < 0.1:
+                self.strict = False  # The request is lost, and what builds on it may be refused.
+            else:
+                self.push(unit)
+        self.strict = strict
+
+    def _begin(self, node_id: NodeId, step: S.Step) -> None:
+        """A transfer that takes longer than this plan; in some worlds it may fail until everything else is at rest."""
+        self.busy[node_id] = step
+        if self.parks and self.rng.random() < 0.5:
+            self.parked.add(node_id)
+
+    def heal(self) -> bool:
+        """Nothing fails any more; whether something did."""
+        failed = bool(self.parked)
+        if failed:
+            self.seen.append(HELD_BACK)
+        self.parked.clear()
+        self.parks = False
+        return failed
 
     def deliver(self, everything: bool = False) -> bool:
         """Transfers that end now; whether there was one."""
-        done = [node for node in self.busy if everything or self.rng.random() < 0.5]
+        done = [node for node in self.busy if node not in self.parked and (everything or self.rng.random() < 0.5)]
         for node in done:
             step = self.busy.pop(node)
             if isinstance(step, S.Fetch):
@@ -214,6 +273,7 @@ class Client:
             self.homes[node.id] = (node.parent, node.name)
             trees.put_local(replace(node, parent=STAGE, name=node.id))
         elif isinstance(step, S.SetExecutable):
+            assert self.has_bit, step
             trees.put_local(replace(node, executable=step.executable))
         elif isinstance(step, S.Discard):
             assert node.kind is Kind.FILE
@@ -221,7 +281,10 @@ class Client:
             trees.remove_local(node.id)
             trees.remove_synced(node.id)
         elif isinstance(step, S.RemoveFolder):
-            if self.demand(node.kind is Kind.DIR and not local.has_children(node.id), step):
+            if node.id in self.untidy or self.leftovers & {child.id for child in local.children(node.id)}:
+                self.leftovers.add(node.id)
+                self.strict = False  # What wanted its place finds it taken, and is planned anew.
+            elif self.demand(node.kind is Kind.DIR and not local.has_children(node.id), step):
                 trees.remove_local(node.id)
                 trees.remove_synced(node.id)
         else:
@@ -254,13 +317,8 @@ class Client:
         if "conflict" in step.why or "name taken" in step.why:
             self.conflicts += 1
         trees.put_local(replace(node, parent=step.parent, name=step.name))
-        base, remote = trees.synced.get(node.id), trees.remote.get(node.id)
-        home = (step.parent, step.name)
-        was = self.homes.get(node.id, (node.parent, node.name))
-        if step.new_id is None and base is not None:
-            follows = home == (remote.parent, remote.name) if remote is not None else was == (base.parent, base.name)
-            if follows:
-                trees.put_synced(replace(base, parent=step.parent, name=step.name))
+        if step.new_id is None:
+            self.follow(step, node)
         self.agree(node.id)
         for old, new in ((node.id, step.new_id), *step.fresh):
             if new is not None:
@@ -269,12 +327,23 @@ class Client:
                 if old in self.bytes:
                     self.bytes[new] = self.bytes.pop(old)
 
+    def follow(self, step: S.Relocate, node: LocalNode) -> None:
+        """The base's place goes along with what the engine itself moved, so that it is not read as a person's move."""
+        trees = self.trees
+        base, remote = trees.synced.get(node.id), trees.remote.get(node.id)
+        if base is None:
+            return
+        was = self.homes.get(node.id, (node.parent, node.name))
+        home = (step.parent, step.name)
+        if home == (remote.parent, remote.name) if remote is not None else was == (base.parent, base.name):
+            trees.put_synced(replace(base, parent=step.parent, name=step.name))
+
     def agree(self, node_id: NodeId) -> None:
         """The base follows at once where the engine itself made both sides equal."""
         r, l = self.trees.remote.get(node_id), self.trees.local.get(node_id)  # noqa: E741
         if r is None or l is None or (r.parent, r.name, r.kind) != (l.parent, l.name, l.kind):
             return
-        if r.kind is Kind.DIR or (l.content_hash == r.content_hash and l.executable == r.executable):
+        if r.kind is Kind.DIR or (l.content_hash == r.content_hash and l.executable in (None, r.executable)):
             keep_books(self.trees, S.Adopt(node=node_id, why=""))
 
     def fetch(self, step: S.Fetch) -> None:
@@ -297,6 +366,7 @@ class Client:
                 if not self.demand(self._free(node.parent, step.aside_name, None), step):
                     return
                 self.conflicts += 1
+                self.copies += 1
                 self.bytes[step.aside_id] = self.bytes[node.id]
                 trees.put_local(replace(node, id=step.aside_id, name=step.aside_name))
             else:
@@ -312,7 +382,7 @@ class Client:
                 kind=Kind.FILE,
                 signature=SIGNATURE,
                 content_hash=content,
-                executable=remote.executable,
+                executable=self.bit(remote.executable),
             )
         )
         book_fetch(trees, step.node)
@@ -331,10 +401,12 @@ class Client:
                 unread = push.op is not S.Op.CREATE
             assert push.content_hash is None or push.content_hash == self.bytes[push.node]
         if unread:
+            self.strict = False  # What builds on it may be refused.
             return
         if contents and self.delays and self.rng.random() < 0.3:
             for node_id in contents:
-                self.busy[node_id] = unit[0]
+                self._begin(node_id, unit[0])
+            self.strict = False
             return
         try:
             self.server.commit(unit, contents, self.cursor)
@@ -348,4 +420,7 @@ class Client:
             if self.strict and not self.buried:
                 raise AssertionError(f"refused ({refused}): {unit}") from refused
             return
-        self.own[self.server.head - 1] = (unit, contents)
+        if self.delays and self.rng.random() < 0.05:
+            self.unanswered += 1  # The answer is lost: what came of it is only read.
+        else:
+            self.own[self.server.head - 1] = (unit, contents)

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 
 from tests.property.plan.cells import Cell
-from tests.property.plan.judge import before, judge
-from tests.property.plan.world import ROUNDS_MAX, TURNS, Draw, Script, Spoiled, World
+from tests.property.plan.judge import before, held_back_alone, judge
+from tests.property.plan.script import TURNS, Draw, Script
+from tests.property.plan.world import ROUNDS_MAX, Spoiled, World
 
 ACT_UNTIL = 6
 TWICE_EVERY = 50
 """In every such turn of all modes each plan is made twice."""
+SCHEDULES_TRIED = 20
 
 
-def run_seed(seed: int, mode: str | None = None) -> tuple[Script, World]:
-    """Draws and runs the case of a seed; its script is complete as far as the case came."""
-    script = Script(mode or TURNS[seed % len(TURNS)])
+def run_seed(seed: int, mode: str | None = None, script: Script | None = None) -> World:
+    """Draws and runs the case of a seed; `script` is filled as far as the case comes."""
+    script = script or Script("")
+    script.mode = mode or TURNS[seed % len(TURNS)]
+    script.schedule = seed
     draw = Draw(seed)
-    script.base = draw.base()
-    world = World(script.mode, script.base, seed)
-    _play(world, script, draw, seed)
-    return script, world
+    draw.set_up(script)
+    return _play(script, draw, twice=seed // len(TURNS) % TWICE_EVERY == 0)
 
 
-def run_script(script: Script, seed: int) -> World:
+def run_script(script: Script) -> World:
     """Plays a recorded case again; operations that are not possible any more are left out."""
-    world = World(script.mode, script.base, seed)
-    _play(world, script, None, seed)
-    return world
+    return _play(script, None, twice=True)
 
 
-def _play(world: World, script: Script, draw: Draw | None, seed: int) -> None:
+def _play(script: Script, draw: Draw | None, *, twice: bool) -> World:
+    world = World(script)
     actors = world.actors()
     _act(world, script, draw, 0, actors)
     start = before(world)
@@ -41,11 +44,16 @@ def _play(world: World, script: Script, draw: Draw | None, seed: int) -> None:
     for number in range(1, ROUNDS_MAX + 1):
         if live and number <= ACT_UNTIL:
             _act(world, script, draw, number, actors)
-        if not world.round(number, twice=seed // len(TURNS) % TWICE_EVERY == 0) and not (live and number < ACT_UNTIL):
-            break
+        if not world.round(number, twice) and not (live and number < ACT_UNTIL):
+            if not any(client.parked for client in world.clients):
+                break
+            held_back_alone(world)
+            for client in world.clients:
+                client.heal()
     else:
         raise Spoiled(f"no rest after {ROUNDS_MAX} plans")
     judge(world, start, acted_since=live)
+    return world
 
 
 def _act(world: World, script: Script, draw: Draw | None, number: int, actors: list[str]) -> None:
@@ -61,91 +69,77 @@ def _act(world: World, script: Script, draw: Draw | None, number: int, actors: l
                 script.ops.append((number, who, op))
 
 
-def fails(script: Script, seed: int) -> str | None:
+def fails(script: Script) -> str | None:
+    """How a script fails, if it does."""
     try:
-        run_script(script, seed)
+        run_script(script)
     except Exception:
         return traceback.format_exc(limit=-4)
     return None
 
 
-def shrink(script: Script, seed: int) -> Script:
+def shrink(script: Script) -> Script:
     """Leaves out operations and base nodes while the case still fails."""
     best = script
     for tries in range(4):
-        for attempt in (seed, *range(20)) if tries else (seed,):
-            if fails(best, attempt):
-                seed = attempt
+        for schedule in (best.schedule, *range(SCHEDULES_TRIED if tries else 0)):
+            tried = replace(best, schedule=schedule)
+            if fails(tried):
+                best = tried
                 break
-        shorter = _shrink_once(best, seed)
+        shorter = _without_base(_without_ops(best))
         if (len(shorter.ops), len(shorter.base)) == (len(best.ops), len(best.base)):
             break
         best = shorter
     return best
 
 
-def _shrink_once(script: Script, seed: int) -> Script:
-    best = script
-    size = max(1, len(script.ops) // 2)
-    while size > 1:
-        for start in range(0, len(best.ops), size):
-            tried = Script(best.mode, best.base, best.ops[:start] + best.ops[start + size :])
-            if fails(tried, seed):
+def _without_ops(best: Script) -> Script:
+    size = max(1, len(best.ops) // 2)
+    while size:
+        start = 0
+        while start < len(best.ops):
+            tried = replace(best, ops=best.ops[:start] + best.ops[start + size :])
+            if fails(tried):
                 best = tried
-                break
-        else:
-            size //= 2
-    index = 0
-    while index < len(best.ops):
-        tried = Script(best.mode, best.base, best.ops[:index] + best.ops[index + 1 :])
-        if fails(tried, seed):
-            best = tried
-        else:
-            index += 1
-    index = len(best.base) - 1
-    while index >= 0:
-        tried = Script(best.mode, best.base[:index] + best.base[index + 1 :], best.ops)
-        if not any(row[1] == best.base[index][0] for row in best.base) and fails(tried, seed):
-            best = tried
-        index -= 1
+            else:
+                start += size
+        size //= 2
     return best
 
 
-def told(script: Script, seed: int) -> str:
-    """A failing case in words."""
-    lines = [f"seed {seed}, {script.mode}", "base:"]
-    lines += [f"  {node_id} = {parent}/{name} {content or '(folder)'}" for node_id, parent, name, _, content in script.base]
-    lines += [
-        f"{'at once' if not at else f'round {at}'}: {who}.{op[0]} {' '.join(str(part) for part in op[1:])}"
-        for at, who, op in script.ops
-    ]
-    return "\n".join(lines)
+def _without_base(best: Script) -> Script:
+    for row in reversed(best.base):
+        rest = [other for other in best.base if other is not row]
+        if any(other[1] == row[0] for other in rest):
+            continue
+        excluded, untidy = [[each for each in ids if each != row[0]] for ids in (best.excluded, best.untidy)]
+        tried = replace(best, base=rest, excluded=excluded, untidy=untidy)
+        if fails(tried):
+            best = tried
+    return best
 
 
-def run_many(seeds: range, mode: str | None = None) -> Counter[Cell]:
-    """Runs every seed; counters of all steps done. Raises with a shrunk script at the first failure."""
-    why: Counter[Cell] = Counter()
+class Failure(Spoiled):
+    """A case that failed: its script, as short as it gets, and what happened."""
+
+    def __init__(self, seed: int, script: Script, trace: str) -> None:
+        super().__init__(f"seed {seed}: {script.told()}\n\n{trace}")
+        self.seed = seed
+        self.script = script
+        self.trace = trace
+
+
+def run_many(seeds: Iterable[int], mode: str | None = None) -> Counter[Cell]:
+    """Runs every seed; counters of all steps planned. Raises a `Failure` at the first that fails."""
+    seen: Counter[Cell] = Counter()
     for seed in seeds:
         script = Script("")
         try:
-            script, world = run_seed(seed, mode)
+            world = run_seed(seed, mode, script)
         except Exception as error:
-            script = _recorded(seed, mode)
-            short = shrink(script, seed)
-            again = fails(short, seed) or fails(script, seed) or traceback.format_exc(limit=-4)
-            raise Spoiled(f"{told(short, seed)}\n\n{again}") from error
+            short = shrink(script)
+            raise Failure(seed, short, fails(short) or traceback.format_exc(limit=-4)) from error
         for client in world.clients:
-            why.update(client.seen)
-    return why
-
-
-def _recorded(seed: int, mode: str | None) -> Script:
-    script = Script(mode or TURNS[seed % len(TURNS)])
-    draw = Draw(seed)
-    script.base = draw.base()
-    world = World(script.mode, script.base, seed)
-    try:
-        _play(world, script, draw, seed)
-    except Exception:
-        return script
-    return script
+            seen.update(client.seen)
+    return seen

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.property.plan.world import MOUNT, MOUNTED, Spoiled, World
+from tests.property.plan.client import Client
+from tests.property.plan.script import MOUNTED
+from tests.property.plan.server import MOUNT, key_of
+from tests.property.plan.world import Spoiled, World
 
 from syncline.client.plan.steps import Report
-from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 
 State = dict[NodeId, tuple[NodeId, str, str | None, bool]]
@@ -30,14 +32,21 @@ def state_of_server(world: World) -> State:
 
 
 def state_of(world: World, name: str) -> State:
+    """The disk of a device; where it cannot say whether a file is executable, the server's word stands."""
     client = world.named[name]
-    bytes_of = client.bytes.get
-    return {node.id: (node.parent, node.name, bytes_of(node.id), node.executable is True) for node in client.trees.local}
+    bytes_of, trees = client.bytes.get, client.trees
+    if client.has_bit:
+        return {node.id: (node.parent, node.name, bytes_of(node.id), node.executable is True) for node in trees.local}
+    bits = {node.id: node.executable for node in trees.remote}
+    return {node.id: (node.parent, node.name, bytes_of(node.id), bits.get(node.id, False)) for node in trees.local}
 
 
 def before(world: World) -> Before:
     base = {node.id: (node.parent, node.name, node.content_hash, node.executable) for node in world.base.values()}
     sides = {client.name: state_of(world, client.name) for client in world.clients}
+    if world.script.absent:
+        away = world.excluded_from(world.base)
+        sides["A"].update((node_id, base[node_id]) for node_id in away)  # Not on this disk on purpose: nobody deleted it.
     sides["server"] = state_of_server(world)
     now = {node.content_hash for node in world.server.nodes.values()}
     return Before(base, sides, world.server.history - now)
@@ -50,35 +59,59 @@ def judge(world: World, start: Before, *, acted_since: bool) -> None:
         live.update(client.bytes.values())
     _nothing_lost(world, live)
     if acted_since:
+        _no_copies_for_one_editor(world)
         return
     if world.mode != "lost mount":
         _changes_live(world, start, live)
     else:
         _kept_after_loss(world, start, live)
+    if world.mode not in ("stale view", "two clients"):
+        _no_needless_copies(world, start)
     if world.mode in ("local only", "remote only"):
         _as_the_one_side_left_it(world, start)
-    if world.mode not in ("reset", "stale view", *MOUNTED):
+    if world.mode not in ("reset", "stale view", "selective", *MOUNTED):
         _nothing_resurrected(world, start)
+        if len(world.clients) == 1:  # Of two, one may delete file by file before the other has told of its move.
+            _whole_folders_back(world, start, live)
+    if world.mode in ("client and server", "case-sensitive disk", "bitless disk"):
+        _places_of_the_server(world, start)
 
 
 def _converged(world: World) -> None:
     """P2: the same tree everywhere, and every base equal to it. P1: nothing left to do."""
-    want = state_of_server(world)
+    server = state_of_server(world)
+    away = world.excluded_from(world.server.nodes)
+    around = {above for node_id in away for above in _above(server, node_id)}
     for client in world.clients:
         trees = client.trees
-        if set(trees.remote.ids()) != want.keys():
+        if set(trees.remote.ids()) != server.keys():
             raise Spoiled("the remote tree is not the server's")
         have = state_of(world, client.name)
+        base = {node.id: (node.parent, node.name, node.content_hash, node.executable) for node in trees.synced}
+        left = {above for node_id in client.leftovers for above in (node_id, *trees.local.ancestors(node_id))} - server.keys()
+        for node_id in left:
+            _only_leftovers(client, node_id, have.pop(node_id, None))
+            base.pop(node_id, None)
+        kept = {node_id for node_id in around if node_id not in trees.local}  # Deleted here, but for what was never here.
+        for node_id in kept:
+            base.pop(node_id, None)
+        want = {node_id: server[node_id] for node_id in server.keys() - away - kept}
         if have != want:
             raise Spoiled(f"disk of {client.name} is not the server:\n  disk {have}\n  server {want}")
-        base = {node.id: (node.parent, node.name, node.content_hash, node.executable) for node in trees.synced}
         if base != want:
             raise Spoiled(f"the base of {client.name} is not what both agree on:\n  base {base}\n  server {want}")
         made = client.plan()
         if not made.is_empty or [step for step in made.steps if not isinstance(step, Report)]:
             raise Spoiled(f"not quiet: {made}")
-        if trees.open:
+        if trees.open - left - away - kept:
             raise Spoiled(f"still open: {trees.open}")
+
+
+def _only_leftovers(client: Client, folder: NodeId, state: object) -> None:
+    """A folder that the server deleted stays only for what lies in it."""
+    below = {node.id for node in client.trees.local.descendants(folder)} | {folder}
+    if state is not None and not below & client.untidy:
+        raise Spoiled(f"kept, though nothing is left in it: {folder}")
 
 
 def _nothing_lost(world: World, live: set[str | None]) -> None:
@@ -109,9 +142,10 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
         if was is None or was[2] is None or edited or node_id in world.server.overwritten:
             continue
         moved = any(state is not None and state != was for state in states)
-        restored = world.mode == "read mount" and node_id in start.sides["server"]
+        fixed = world.mode == "read mount" and (_in_mount(base, node_id) or _in_mount(start.sides["A"], node_id))
         raced = world.mode == "stale view"  # A move makes no revision, so a delete that has not seen it is accepted.
-        if all(states) or (moved and world.mode != "read mount" and not raced) or restored:
+        if all(states) or (fixed and node_id in start.sides["server"]) or (moved and not fixed and not raced):
+            # What is done in a READ mount, or takes something into it, is undone.
             required.add(was[2])
     missing = required - live
     if world.mode == "stale view":
@@ -134,13 +168,15 @@ def _kept_after_loss(world: World, start: Before, live: set[str | None]) -> None
         raise Spoiled(f"not kept: {sorted(changed - live)}")
 
 
-def _in_mount(state: Mapping[NodeId, tuple[NodeId, str, str | None, bool]], node_id: NodeId) -> bool:
+def _above(state: State, node_id: NodeId) -> Iterator[NodeId]:
     at = node_id
     while at in state:
         at = state[at][0]
-        if at == MOUNT:
-            return True
-    return False
+        yield at
+
+
+def _in_mount(state: State, node_id: NodeId) -> bool:
+    return MOUNT in _above(state, node_id)
 
 
 def _as_the_one_side_left_it(world: World, start: Before) -> None:
@@ -151,6 +187,83 @@ def _as_the_one_side_left_it(world: World, start: Before) -> None:
         raise Spoiled(f"one side changed, but the end is not as it was left:\n  left {side}\n  now {now}")
     if any(client.conflicts for client in world.clients):
         raise Spoiled("a conflict copy without a conflict")
+
+
+def _no_needless_copies(world: World, start: Before) -> None:
+    """P5, P15: a conflict copy for a file whose bytes both sides made theirs, and no more of them. Equal bytes make none, and after
+    a reset none is made of bytes that another copy in the folder holds."""
+    here, there = start.sides["A"], start.sides["server"]
+    base = start.base if world.mode != "reset" else {}
+    pairs = [
+        node_id
+        for node_id, (_, _, content, _) in here.items()
+        if content is not None and node_id in there and there[node_id][2] not in (content, base.get(node_id, (0, 0, None))[2])
+    ]
+    if world.named["A"].copies > len(pairs):
+        raise Spoiled(f"{world.named['A'].copies} conflict copies of {len(pairs)} files that both sides changed")
+    if world.mode != "reset":
+        return
+    mine = [content for _, name, content, _ in here.values() if "conflicted copy" in name]
+    held = _copies(there) if not world.script.delays else []  # What is busy is not counted on.
+    copies = _copies(state_of_server(world))
+    for spot in held:
+        if copies.count(spot) > max(held.count(spot), mine.count(spot[1])):
+            raise Spoiled(f"another copy of the same bytes: {spot}")
+    if not world.script.ops and world.named["A"].conflicts:
+        raise Spoiled("nobody changed anything, but there is a conflict")
+
+
+def _copies(state: State) -> list[tuple[NodeId, str]]:
+    """Folder and content of every conflict copy."""
+    return [(parent, content) for parent, name, content, _ in state.values() if content and "conflicted copy" in name]
+
+
+def _no_copies_for_one_editor(world: World) -> None:
+    """P5, where people went on working: with one editor and one maker of files, whoever read last knew what was there."""
+    editors = {who for _, who, op in world.script.ops if op[0] == "edit"}
+    makers = {who for _, who, op in world.script.ops if op[0] == "create"}
+    if (
+        len(editors) <= 1
+        and len(makers) <= 1
+        and not any(client.unanswered for client in world.clients)
+        and any(client.copies for client in world.clients)
+    ):
+        raise Spoiled("a conflict copy, but only one person edited")
+
+
+def _whole_folders_back(world: World, start: Before, live: set[str | None]) -> None:
+    """Moved on one side, deleted on another: the folder is back with all that was in it and stayed in it."""
+    for node_id, was in start.base.items():
+        if was[2] is None or was[2] in live or node_id in world.server.overwritten:
+            continue
+        for mover in start.sides.values():
+            chain = _moved_with(start.base, mover, node_id)
+            top = chain[-1] if chain else None
+            gone = [side for side in start.sides.values() if side is not mover and side.keys().isdisjoint(chain)]
+            if top in world.server.nodes and gone and mover[node_id] == was:  # Else it was merged into another of its name.
+                raise Spoiled(f"{top} was moved, but {node_id} did not come back with it")
+
+
+def _moved_with(base: State, side: State, node_id: NodeId) -> list[NodeId]:
+    """The folders from that of a node up to the nearest that a side moved, with the node staying in it; none if there is none."""
+    chain = [node_id]
+    while chain[-1] in base and chain[-1] in side:
+        at = chain[-1]
+        if side[at][:2] != base[at][:2]:
+            return chain if at != node_id else []
+        chain.append(base[at][0])
+    return []
+
+
+def _places_of_the_server(world: World, start: Before) -> None:
+    """Moved on both sides: the place on the server wins."""
+    here, there = start.sides["A"], start.sides["server"]
+    for node_id, node in world.server.nodes.items():
+        was, mine, others = start.base.get(node_id), here.get(node_id), there.get(node_id)
+        if was is None or mine is None or others is None or was[:2] in (mine[:2], others[:2]):
+            continue
+        if (node.parent, node.name) != others[:2]:
+            raise Spoiled(f"{node_id} was moved on both sides, and is not where the server had it")
 
 
 def _nothing_resurrected(world: World, start: Before) -> None:
@@ -173,4 +286,30 @@ def _chain_untouched(base: State, side: State, node_id: NodeId) -> bool:
     return True
 
 
-__all__ = ["Before", "Kind", "before", "judge", "state_of", "state_of_server"]
+def held_back_alone(world: World) -> None:
+    """A transfer that fails for good holds back its own node, what is above and below it, and what wants the same place."""
+    for client in world.clients:
+        left = set(client.trees.open)
+        reached = set(client.parked)
+        frontier = list(reached)
+        while frontier:
+            at = frontier.pop()
+            for other in _touching(client, at):
+                if other not in reached:
+                    reached.add(other)
+                    frontier += [other] if other in left else []
+        if left - reached - client.leftovers:
+            raise Spoiled(f"{sorted(client.parked)} held back {sorted(left - reached)}")
+
+
+def _touching(client: Client, node_id: NodeId) -> set[NodeId]:
+    """What lies above, below or at the place of a node in any of the trees."""
+    found: set[NodeId] = set()
+    for tree in (client.trees.remote, client.trees.local, client.trees.synced):
+        node = tree.get(node_id)
+        if node is None:
+            continue
+        found.update(tree.ancestors(node_id), (below.id for below in tree.descendants(node_id)))
+        for other in (client.trees.remote, client.trees.local, client.trees.synced):
+            found.update(other.keyed(node.parent, key_of(node.name)))
+    return found

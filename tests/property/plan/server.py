@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from syncline.model.paths import name_key
 from syncline.protocol.commits import Op
 
 ROOT = NodeId("root")
+MOUNT = NodeId("m0")
 key_of = cache(name_key)
 """The rule for names: the few of a test world are asked for again and again."""
 Entry = tuple[NodeId, RemoteNode | None]
@@ -23,12 +25,12 @@ class Refused(Exception):
 
 
 class Server:
-    def __init__(self, nodes: list[RemoteNode], read_only: frozenset[str] = frozenset()) -> None:
-        self.nodes: dict[NodeId, RemoteNode] = {node.id: node for node in nodes}
+    def __init__(self, nodes: Mapping[NodeId, RemoteNode], read_only: frozenset[str] = frozenset()) -> None:
+        self.nodes: dict[NodeId, RemoteNode] = dict(nodes)
         self.tombs: dict[NodeId, tuple[RemoteNode, int]] = {}
         self.changed: dict[NodeId, int] = {}
         self.journal: list[list[Entry]] = []
-        self.history: set[str] = {node.content_hash for node in nodes if node.content_hash is not None}
+        self.history: set[str] = {node.content_hash for node in nodes.values() if node.content_hash is not None}
         self.read_only = read_only
         self.revision = 1
         self.overwritten: set[NodeId] = set()
@@ -126,6 +128,8 @@ class _Overlay:
             hash_ = content if push.content else node.content_hash
             self.put(replace(node, content_hash=hash_, executable=executable, revision=self.next_revision()))
         elif push.op is Op.MOVE:
+            if self._namespace_in(push.parent) not in (node.namespace, None):
+                raise Refused("request.invalid")
             self.put(replace(node, parent=push.parent, name=push.name))
         else:
             self._delete(push)
@@ -190,7 +194,9 @@ class _Overlay:
             parent, name, what, content = rest
             if node_id in self.nodes or node_id in self.server.tombs:
                 raise Refused("node.exists")
-            namespace = NamespaceId("root") if parent == ROOT else self._namespace(parent)
+            namespace = self._namespace_in(parent)
+            if namespace is None:
+                raise Refused("parent.gone")
             self.put(
                 RemoteNode(
                     id=node_id,
@@ -210,7 +216,7 @@ class _Overlay:
             self.put(replace(node, executable=not node.executable, revision=self.next_revision()))
         elif kind == "move":
             node = self.nodes[node_id]
-            if ("root" if rest[0] == ROOT else self._namespace(rest[0])) != node.namespace:
+            if self._namespace_in(rest[0]) != node.namespace:
                 raise Refused("request.invalid")
             self.put(replace(node, parent=rest[0], name=rest[1]))
         else:
@@ -220,8 +226,13 @@ class _Overlay:
                 self.drop(below)
             self.drop(node_id)
 
-    def _namespace(self, folder: NodeId) -> NamespaceId:
-        node = self.nodes[folder]
+    def _namespace_in(self, folder: NodeId | None) -> NamespaceId | None:
+        """The namespace of what lies in a folder; None for one that is not there."""
+        if folder == ROOT:
+            return NamespaceId("root")
+        node = self.nodes.get(folder)
+        if node is None:
+            return None
         return NamespaceId(node.id) if node.mount else node.namespace
 
     def validate(self) -> None:

@@ -1,151 +1,142 @@
-"""The planner against its world: a hundred thousand cases, every cell of the tables seen, and classical mistakes found out.
+"""The planner against its world: a hundred thousand cases, every cell of the tables seen, and mistakes found out.
 
-`SYNCLINE_PLAN_CASES` asks for more (in thousands).
+`SYNCLINE_PLAN_CASES` asks for more (in thousands); `python -m tests.sim.planner` runs millions.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from random import Random
 
 import pytest
-from tests.property.plan.drive import run_many
-from tests.property.plan.world import MODES, Spoiled
+from tests.property.plan import tape
+from tests.property.plan.cells import EXPECTED, SELDOM, Cell, named
+from tests.property.plan.drive import Failure, fails, run_many, run_script, run_seed, shrink
+from tests.property.plan.mutants import MUTANTS, Mutant, kill
+from tests.property.plan.script import MODES, TURNS, Script
+from tests.sim import planner as volume
 
-from syncline.client.plan import changeset, decide, disk, groups, removals, target, view
-from syncline.client.plan.decision import Content
+from syncline.client.plan import decide
 
 CHUNK = 5_000
-CHUNKS = max(1, int(os.environ.get("SYNCLINE_PLAN_CASES", "100")) // 5)
-COVERED_BY = 10_000
-"""So many cases must see every cell below."""
-
-LOCAL = ("none", "edit", "delete", "move", "move+edit")
-FILE_CELLS = [f"{local}/{remote}" for local in LOCAL for remote in LOCAL if (local, remote) != ("none", "none")]
-FOLDER_CELLS = [
-    "folder none/delete",
-    "folder none/move",
-    "folder below/delete",
-    "folder delete/none",
-    "folder delete/below",
-    "folder delete/move",
-    "folder move/none",
-    "folder move/delete",
-    "folder move/move",
-    "whole delete/none",
-    "whole folder delete/none",
-]
-OTHER_CELLS = [
-    "new/absent",
-    "absent/new",
-    "new/new",
-    "same place",
-    "merge folders",
-    "case conflict",
-    "name taken, new/absent",
-    "name taken, folder new/absent",
-    "name taken, edit/delete",
-    "across namespaces",
-    "read-only: new kept",
-    "read-only: edit/none kept",
-    "read-only: delete/none",
-    "read-only: move/none",
-    "lost: unchanged",
-    "lost: changed kept",
-    "lost: new kept",
-]
-SELDOM = {"cycle"}
-"""Seen once in some thousands of cases: looked for in a mode of their own."""
+CHUNKS = max(1, int(os.environ.get("SYNCLINE_PLAN_CASES", "60")) // 5)
+GATE_CASES = 30_000
+OVERWRITES = MUTANTS[0]
+SEEN: Counter[Cell] = Counter()
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_case_comes_to_rest_with_nothing_lost(chunk: int) -> None:
-    run_many(range(chunk * CHUNK, (chunk + 1) * CHUNK))
+    SEEN.update(run_many(range(chunk * CHUNK, (chunk + 1) * CHUNK)))
 
 
 def test_every_cell_of_the_tables_is_seen() -> None:
-    seen: Counter[str] = Counter()
-    for start, mode in enumerate(MODES):
-        seen.update(run_many(range(10**6 + start * 1000, 10**6 + start * 1000 + COVERED_BY // len(MODES)), mode))
-    missing = [cell for cell in (*FILE_CELLS, *FOLDER_CELLS, *OTHER_CELLS) if not seen[cell]]
+    """By the cases above where they ran in this process, else by cases of its own; the seldom ones are asked of large runs."""
+    seen = named(SEEN if SEEN else run_many(range(CHUNKS * CHUNK)))
+    missing = [cell for cell in EXPECTED if not seen.get(cell) and cell not in SELDOM]
     assert not missing, f"cells never seen: {missing}"
 
 
-def test_rings_of_moves_are_seen() -> None:
-    seen = run_many(range(2 * 10**6, 2 * 10**6 + 6_000), "client and server")
-    assert all(seen[cell] for cell in SELDOM)
+def test_the_cells_are_told_apart() -> None:
+    assert len(set(EXPECTED)) == len(EXPECTED)
+    assert set(EXPECTED) > SELDOM
 
 
-# -- Mistakes that the world must find out (`sync-engine.md` §3.7) -------------------------------------
+def test_every_mode_has_its_turn() -> None:
+    assert set(TURNS) == set(MODES)
 
 
-def _overwrites(original: Any) -> Any:
-    def merge(plan_view: Any, decision: Any) -> None:
-        original(plan_view, decision)
-        if decision.content is Content.ASIDE:
-            decision.content = Content.FETCH
-
-    return merge
-
-
-def _last_writer_wins(original: Any) -> Any:
-    def merge(plan_view: Any, decision: Any) -> None:
-        original(plan_view, decision)
-        if decision.content is Content.ASIDE:
-            decision.content = Content.PUSH
-
-    return merge
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.title for mutant in MUTANTS])
+def test_a_mistake_is_found_out(mutant: Mutant) -> None:
+    if mutant.equivalent:
+        assert kill(mutant, range(1_000)) is None
+    else:
+        assert kill(mutant, range(GATE_CASES)) is not None
 
 
-def _ignores_local_edit(original: Any) -> Any:
-    def gone(plan_view: Any, decision: Any, here: int) -> None:
-        original(plan_view, decision, here)
-        if decision.content is Content.PUSH:
-            decision.exists = False
-
-    return gone
+# -- Tapes -------------------------------------------------------------------------------------------------------------------
 
 
-def _ignores_remote_edit(original: Any) -> Any:
-    def not_here(plan_view: Any, decision: Any) -> None:
-        original(plan_view, decision)
-        if decision.base is not None:
-            decision.exists = False
-
-    return not_here
-
-
-MUTANTS: list[tuple[str, Any, str, Callable[[Any], Any], str]] = [
-    ("bytes replaced instead of a conflict copy", decide, "_merge_content", _overwrites, "client and server"),
-    ("the last writer wins", decide, "_merge_content", _last_writer_wins, "client and server"),
-    ("a remote delete ignores a local edit", decide, "_gone_there", _ignores_local_edit, "client and server"),
-    ("a local delete beats a remote edit", decide, "_not_here", _ignores_remote_edit, "client and server"),
-    ("no atomic changeset", groups.Groups, "form", lambda _: lambda self, *, first: [], "local only"),
-    ("no hop over the stage", disk.Disk, "_pick_hop", lambda _: lambda self, remaining: None, "remote only"),
-    ("no look for rings", target, "_ring", lambda _: lambda plan_view, start: [], "client and server"),
-    ("folders stay gone above a change", target, "_bring_back_folders", lambda _: lambda plan_view: None, "client and server"),
-    ("a moved folder does not come back whole", view.View, "revived", lambda _: lambda self, folder: False, "client and server"),
-    ("folders deleted unseen", removals.Removals, "is_removal", lambda _: _knows_all, "client and server"),
-    ("pushes in no order", changeset.Changeset, "_blocker", lambda _: lambda self, op: None, "local only"),
-]
+def test_a_failure_is_made_short_kept_and_played_again(tmp_path: Path) -> None:
+    with OVERWRITES.planted():
+        with pytest.raises(Failure) as caught:
+            run_many(range(10_000), OVERWRITES.mode)
+        short = caught.value.script
+        assert len(short.ops) <= 3
+        assert len(short.base) <= 2
+        path = tape.save(short, tmp_path, failure=caught.value.trace, commit="abc")
+        assert tape.save(short, tmp_path) == path
+        assert fails(tape.load(path))
+        assert volume.main(["--replay", str(path)]) == 1
+    assert tape.load(path) == short
+    assert fails(tape.load(path)) is None
+    assert volume.main(["--replay", str(path)]) == 0
 
 
-def _knows_all(self: Any, node_id: Any) -> bool:
-    decision = self.view.decisions.get(node_id)
-    return decision is not None and decision.there is not None and decision.here is None
+@pytest.mark.parametrize("mode", MODES)
+def test_a_tape_holds_all_of_a_script(mode: str, tmp_path: Path) -> None:
+    script = Script("")
+    run_seed(Random(mode).randrange(1000), mode, script)
+    assert tape.load(tape.save(script, tmp_path)) == script
 
 
-@pytest.mark.parametrize(("owner", "name", "mutate", "mode"), [row[1:] for row in MUTANTS], ids=[row[0] for row in MUTANTS])
-def test_a_mistake_is_found_out(
-    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, mutate: Callable[[Any], Any], mode: str
-) -> None:
-    monkeypatch.setattr(owner, name, mutate(getattr(owner, name)))
-    monkeypatch.setattr("tests.property.plan.drive.shrink", lambda script, seed: script)
-    with pytest.raises(Spoiled):
-        run_many(range(30_000), mode)
+def test_a_script_needs_no_seed() -> None:
+    script = Script("")
+    drawn = run_seed(7, "two clients", script)
+    assert run_script(script).server.nodes == drawn.server.nodes
+
+
+def test_a_script_that_passes_stays_as_it_is() -> None:
+    script = Script("")
+    run_seed(7, "client and server", script)
+    assert shrink(script) == script
+
+
+def test_a_tape_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tape.save(Script("live"), tmp_path)
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(ValueError, match="version 2"):
+        tape.load(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="not a tape"):
+        tape.load(path)
+
+
+def test_kept_tapes_pass() -> None:
+    """What failed once does not fail again."""
+    failed = {path.name: trace for path in sorted(tape.KEPT.glob("*.json")) if (trace := fails(tape.load(path)))}
+    assert not failed
+
+
+# -- The run in volume -------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_tells_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert volume.main(["--cases", "300", "--start", "50", "--tapes", str(tmp_path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["layer"], told["cases"], told["failures"]) == ("L0", 300, [])
+    assert told["cells"] == named(run_many(range(50, 350)))
+    assert set(told["missing_cells"]) == set(EXPECTED) - set(told["cells"])
+    assert told["cases_per_second_per_core"] > 0
+
+
+def test_a_run_keeps_what_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with OVERWRITES.planted():
+        assert volume.main(["--cases", "400", "--mode", "client and server", "--tapes", str(tmp_path)]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["failures"]
+    assert {Path(each["tape"]) for each in told["failures"]} == set(tmp_path.glob("*.json"))
+
+
+def test_processes_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = []
+    for jobs in ("1", "2"):
+        volume.main(["--cases", "4100", "--jobs", jobs, "--tapes", str(tmp_path)])
+        cells.append(json.loads(capsys.readouterr().out)["cells"])
+    assert cells[0] == cells[1]
 
 
 def test_the_world_stays_out_of_the_product() -> None:
