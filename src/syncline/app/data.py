@@ -56,6 +56,10 @@ class DataDirectory:
     def objects(self) -> Path:
         return self.path / "objects"
 
+    @property
+    def pack_keys(self) -> Path:
+        return self.path / "keys" / "pack-keys.json"
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Holds the directory for one server. Raises `ServerRunning`."""
@@ -71,7 +75,7 @@ class DataDirectory:
 
     def key_wrapper(self) -> KeyFileWrapper:
         """The key-encryption keys that pack keys are wrapped under."""
-        return KeyFileWrapper.open(self.path / "keys" / "pack-keys.json", self._chance)
+        return KeyFileWrapper.open(self.pack_keys, self._chance)
 
     def secret(self, name: str) -> bytes:
         """A secret of 32 bytes for one purpose (`cursors`, `urls`). Raises `Corrupt`."""

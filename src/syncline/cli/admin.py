@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from syncline.cli import show
+from syncline.cli.admin_check import check_data
+
 if TYPE_CHECKING:
     from syncline.ports.account_store import User
     from syncline.server.accounts.people import People
@@ -112,6 +115,19 @@ def passwd(email: str, password_stdin: bool, data: Path | None, config: Path | N
     password = _read_password(password_stdin)
     changed = _with_people(place, None, lambda people: people.set_password(email, password))
     click.echo(f"changed the password of {changed.email}")
+
+
+@admin.command(epilog="Example: syncline admin check --deep --data /srv/syncline")
+@click.option("--deep", is_flag=True, help="Read every stored byte too: packs, blocks, and each revision's hash.")
+@show.json_option
+@_data
+@_config
+def check(deep: bool, as_json: bool, data: Path | None, config: Path | None) -> None:
+    """Check everything the server stores against each other, also while it runs; nothing is changed.
+
+    Compares journal, tree, revisions, blocks and stored objects. Ends with 1 where something is not as it must be.
+    """
+    check_data(_existing(data, config), deep=deep, as_json=as_json)
 
 
 def _read_password(from_stdin: bool) -> str:

@@ -1,4 +1,4 @@
-"""The object store on a local disk: `ports.object_store.ObjectStore`, and the hands its door writes and reads with.
+"""The object store on a local disk: `ports.object_store.ObjectStore`, its listing for checkers, and the hands of its door.
 
 Laws: an object appears whole or not at all (own temporary file, fsync, rename, fsync of the folder) and is never replaced; files
 are 0600 in folders 0700, fanned out by the first two characters of their key; keys are checked, so none is ever a path. Every
@@ -15,7 +15,9 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,6 +27,7 @@ from syncline.model.errors import AlreadyExists, ChecksumMismatch, Corrupt, Disk
 from syncline.model.ids import Digest
 from syncline.model.limits import MIB
 from syncline.ports.clock import Chance
+from syncline.ports.object_listing import ListedObject
 from syncline.ports.object_store import ObjectStat
 from syncline.protocol.blocks import SignedRequest
 
@@ -136,6 +139,31 @@ class DiskObjects:
 
     async def remove(self, key: str) -> None:
         await self.run(lambda: self.path(key).unlink(missing_ok=True))
+
+    # -- ports.object_listing --------------------------------------------------------------------------------------------
+
+    async def listed(self, after: str, limit: int) -> list[ListedObject]:
+        return await self.run(lambda: list(islice(self._walk(after), limit)))
+
+    async def size_of(self, key: str) -> int | None:
+        def look() -> int | None:
+            try:
+                return self.path(key).stat().st_size
+            except FileNotFoundError:
+                return None
+
+        return await self.run(look)
+
+    def _walk(self, after: str) -> Iterator[ListedObject]:
+        """By key: the folders are named after how keys begin, so their order is that of the keys. Raises `OSError` where a folder
+        cannot be listed; an object that goes meanwhile is left out. A store that was never made is empty."""
+        if not self._root.exists():
+            return
+        for folder in sorted(entry.name for entry in os.scandir(self._root) if len(entry.name) == 2 and entry.name >= after[:2]):
+            for name in sorted(os.listdir(self._root / folder)):
+                if name > after and _KEY.fullmatch(name) and name[:2] == folder:
+                    with suppress(FileNotFoundError):
+                        yield ListedObject(name, (self._root / folder / name).stat().st_size)
 
     # -- For the door, on the event loop ----------------------------------------------------------------------------------
 

@@ -149,7 +149,7 @@ class SqlPacks(Stored):
 
     async def _packs(self, statement: Any, **parameters: Any) -> list[PackRow]:
         rows = await self._database.read(lambda connection: fetch(connection, statement, **parameters))
-        return [_pack(row) for row in rows]
+        return [pack_of(row) for row in rows]
 
 
 def _finish(connection: Connection, pack_ids: list[PackId], now_us: int) -> None:
@@ -198,7 +198,7 @@ def _values(row: PackRow) -> Row:
     )
 
 
-def _pack(row: Any) -> PackRow:
+def pack_of(row: Any) -> PackRow:
     return PackRow(
         id=PackId(row[0]),
         namespace=NamespaceId(row[1]),

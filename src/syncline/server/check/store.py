@@ -1,0 +1,95 @@
+"""Packs against the object store: every pack that is done has its object, whole, and every object has its pack.
+
+Both are read by key, side by side. A running server adds and forgets meanwhile, so whatever looks wrong is asked for once more
+before it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, TypeVar
+
+from syncline.ports.check_store import CheckStore
+from syncline.ports.object_listing import ListedObject, ObjectListing
+from syncline.ports.pack_store import PackRow
+from syncline.server.check.findings import Finding, Tell
+from syncline.server.check.metadata import paged
+from syncline.server.check.packs import about_pack
+
+OBJECTS_PAGE: Final = 2_000
+T = TypeVar("T")
+
+
+class StoreCheck:
+    def __init__(self, store: CheckStore, objects: ObjectListing, tell: Tell) -> None:
+        self._store = store
+        self._objects = objects
+        self._tell = tell
+        self.objects = 0
+        self.packs = 0
+
+    async def run(self) -> None:
+        listed, rows = self._listed(), all_packs(self._store)
+        found, row = await _next(listed), await _next(rows)
+        while found is not None or row is not None:
+            if row is None or (found is not None and found.key < row.object_key):
+                assert found is not None
+                await self._stray(found)
+                found = await _next(listed)
+            elif found is None or row.object_key < found.key:
+                await self._absent(row)
+                row = await _next(rows)
+            else:
+                self._compare(row, found.size)
+                found, row = await _next(listed), await _next(rows)
+
+    async def _listed(self) -> AsyncIterator[ListedObject]:
+        async def page(after: str) -> Sequence[ListedObject]:
+            return await self._objects.listed(after, OBJECTS_PAGE)
+
+        async for found in paged(page, "", lambda found: found.key, OBJECTS_PAGE):
+            self.objects += 1
+            yield found
+
+    async def _stray(self, found: ListedObject) -> None:
+        """A grant's row is there before its object can be, so an object without one was forgotten, or is not ours."""
+        if await self._store.pack_of_object(found.key) is None and await self._objects.size_of(found.key) is not None:
+            message = f"an object of {found.size} bytes belongs to no pack"
+            self._tell(Finding(code="check.object_stray", message=message, object=found.key))
+
+    async def _absent(self, row: PackRow) -> None:
+        if row.state != "done":
+            return
+        self.packs += 1
+        size = await self._objects.size_of(row.object_key)
+        now = await self._store.pack(row.id)
+        if now is None or now.state != "done":
+            return
+        if size is None:
+            self._tell(about_pack(row, "check.object_missing", "the object of a pack that is done is not in the store"))
+        else:
+            self._check_size(row, size)
+
+    def _compare(self, row: PackRow, size: int) -> None:
+        """Of a pack that is only granted the object may be any part of what will come."""
+        if row.state == "done":
+            self.packs += 1
+            self._check_size(row, size)
+
+    def _check_size(self, row: PackRow, size: int) -> None:
+        if size != row.size:
+            message = f"the object has {size} bytes, and its pack {row.size}"
+            self._tell(about_pack(row, "check.object_size", message))
+
+
+def all_packs(store: CheckStore) -> AsyncIterator[PackRow]:
+    """By object key, in whatever state."""
+
+    async def page(after: str) -> Sequence[PackRow]:
+        return await store.packs(after, OBJECTS_PAGE)
+
+    return paged(page, "", lambda row: row.object_key, OBJECTS_PAGE)
+
+
+async def _next(items: AsyncIterator[T]) -> T | None:
+    return await anext(items, None)
