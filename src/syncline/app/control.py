@@ -5,7 +5,7 @@ A local stream socket, 0600 in a 0700 folder, that serves only its own user (and
 ends what it asked for. `ControlClient` needs the standard library and `msgspec` alone, so that commands start fast.
 
 ops: status · wait {timeout} → {"in_sync", "status"} · pause · resume {confirm_deletes} · refresh ·
-plan {limit} → {"steps", "total"} · log {limit} → {"lines"} · stop.
+plan {limit} → {"steps", "total"} · log {limit} → {"lines"} · verify {deep, paths} → a report · verify_progress · stop.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from syncline.app.home import DaemonNotRunning, make_private
 from syncline.model.errors import InvalidRequest, LimitExceeded, SynclineError, Unavailable
-from syncline.model.limits import CONTROL_ANSWER_MAX_BYTES, CONTROL_CLIENTS_MAX, CONTROL_REQUEST_MAX_BYTES, PLAN_SHOWN_MAX
+from syncline.model.limits import (
+    CONTROL_ANSWER_MAX_BYTES,
+    CONTROL_CLIENTS_MAX,
+    CONTROL_REQUEST_MAX_BYTES,
+    PLAN_SHOWN_MAX,
+    VERIFY_PATHS_MAX,
+)
 from syncline.protocol.problems import from_problem, to_problem
 
 if TYPE_CHECKING:
@@ -53,6 +59,10 @@ class Controlled(Protocol):
     async def plan(self) -> list[PlannedStep]: ...
 
     def log(self, limit: int) -> list[Any]: ...
+
+    async def verify(self, *, deep: bool, only: Sequence[str]) -> Any: ...
+
+    def verify_progress(self) -> Any: ...
 
 
 def handlers_for(device: Controlled) -> dict[str, Handler]:
@@ -87,11 +97,17 @@ def handlers_for(device: Controlled) -> dict[str, Handler]:
     async def log(request: dict[str, Any]) -> Any:
         return {"lines": device.log(_limit(request))}
 
+    async def verify(request: dict[str, Any]) -> Any:
+        return await device.verify(deep=request.get("deep") is True, only=_paths(request))
+
+    async def verify_progress(_: dict[str, Any]) -> Any:
+        return device.verify_progress()
+
     async def stop(_: dict[str, Any]) -> Any:
         device.stop()
         return {"pid": os.getpid()}
 
-    ops = (status, wait, pause, resume, refresh, plan, log, stop)
+    ops = (status, wait, pause, resume, refresh, plan, log, verify, verify_progress, stop)
     return {op.__name__: op for op in ops}
 
 
@@ -100,6 +116,13 @@ def _limit(request: dict[str, Any]) -> int:
     if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= PLAN_SHOWN_MAX:
         raise InvalidRequest(message=f"`limit` is a number from 1 to {PLAN_SHOWN_MAX}")
     return limit
+
+
+def _paths(request: dict[str, Any]) -> list[str]:
+    paths = request.get("paths", [])
+    if not isinstance(paths, list) or len(paths) > VERIFY_PATHS_MAX or not all(isinstance(path, str) for path in paths):
+        raise InvalidRequest(message=f"`paths` is a list of at most {VERIFY_PATHS_MAX} paths in the synced folder")
+    return paths
 
 
 def peer_uid(connection: socket.socket) -> int | None:

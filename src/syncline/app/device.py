@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from syncline.adapters.disk.files import LinuxFiles
@@ -11,12 +12,14 @@ from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.state.sqlite import SqliteTreeStore
 from syncline.app.home import Credentials, Home, Link
 from syncline.app.session import connect
+from syncline.app.verifying import Verifying
 from syncline.client.activity import LogLine
 from syncline.client.assemble import Grounds, Identity, assemble
 from syncline.client.engine import Engine
 from syncline.client.parts import Parts
 from syncline.client.plan.describe import describe
 from syncline.client.status import NamespaceStatus, Pending, PlannedStep, Status
+from syncline.client.verify.report import Progress, Report
 from syncline.ports.remote import Remote
 from syncline.protocol.changes import to_time
 
@@ -29,6 +32,7 @@ class Device:
         self._home = home
         self._credentials = credentials
         self._link = link
+        self._verifying = Verifying(engine, Path(link.folder))
 
     @classmethod
     async def open(cls, home: Home, *, confirm_deletes: bool = False, once: bool = False) -> Device:
@@ -109,6 +113,12 @@ class Device:
     async def plan(self) -> list[PlannedStep]:
         trees = self._engine.parts.trees
         return [describe(step, trees) for step in await self._engine.look()]
+
+    async def verify(self, *, deep: bool, only: Sequence[str]) -> Report:
+        return await self._verifying.verify(deep=deep, only=only)
+
+    def verify_progress(self) -> Progress:
+        return self._verifying.progress
 
     def log(self, limit: int) -> list[LogLine]:
         return self._engine.parts.activity.latest(limit)

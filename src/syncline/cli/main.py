@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, str]] = {
     "rm": "Delete remotely.",
     "history": "List the versions of a remote file.",
     "doctor": "Check this machine, this device and the server.",
+    "verify": "Check that disk, trees and server agree.",
     "serve": "Run a server.",
     "admin": "Accounts and care of a server.",
 }

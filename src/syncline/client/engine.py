@@ -8,8 +8,9 @@ about files: the planner does. Nothing here touches the disk or the network: por
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -17,6 +18,7 @@ from syncline.client.barriers import Barriers
 from syncline.client.contact import Contact
 from syncline.client.crew import Crew
 from syncline.client.guard import DeleteGuard, guarded
+from syncline.client.interludes import Interludes
 from syncline.client.looks import Looks
 from syncline.client.observe.scan import Observed
 from syncline.client.outgoing import Ran
@@ -30,6 +32,7 @@ from syncline.model.ids import NamespaceId
 from syncline.model.limits import FULL_SCAN_INTERVAL_S
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 ROOT_RECHECK_S: Final = 2.0
 ROUND_REST_S: Final = 1.0
@@ -75,6 +78,9 @@ class Engine:
         self._last_purge_s = parts.clock.monotonic_s()
         self._troubles = Troubles()
         self._looks = Looks()
+        self._interludes = Interludes()
+        self.scanned_whole_us: int | None = None
+        """When (wall clock) the last full scan that saw everything began."""
         self._crew = Crew(wake=self._nudge, fault=self._fault)
         self._running = False
         self._replan = True
@@ -140,6 +146,14 @@ class Engine:
         self._wake.set()
         return await answer
 
+    async def between(self, work: Callable[[], T]) -> T:
+        """What `work` gives, done while no round is under way. It must be quick, and change nothing the engine goes by."""
+        if not self._running:
+            return work()
+        answer = self._interludes.add(work)
+        self._wake.set()
+        return await answer
+
     def problems(self) -> list[Problem]:
         found = [*self._troubles.all(), *self.parts.parking.problems()]
         if (lost := self.contact.problem()) is not None:
@@ -194,6 +208,7 @@ class Engine:
             self._running = False
             self._barriers.close()
             self._looks.refuse(self._no_plan())
+            self._interludes.refuse(self._no_plan())
 
     def _fault(self, name: str, fault: Exception | None) -> None:
         """A part failed by surprise (and what it had under way is planned anew), or runs again."""
@@ -215,6 +230,7 @@ class Engine:
         once = self._barriers.add() if self._once else None
         while not self._stopping:
             self._wake.clear()
+            self._interludes.play()
             rest_s = await self._guarded_round()
             self._answer_barriers()
             if once is not None and once.settled.done():
@@ -316,6 +332,7 @@ class Engine:
         self.observed = await asyncio.to_thread(lambda: parts.observer.scan(full=full))
         if full and self.observed.complete:
             self._last_full_s = now
+            self.scanned_whole_us = parts.clock.now_us() - round((parts.clock.monotonic_s() - now) * 1e6)
             for barrier in barriers:
                 barrier.scanned = True
         elif full:

@@ -37,9 +37,15 @@ class Hashed(Struct, frozen=True):
     error: SynclineError | None = None
 
 
-def hash_file(files: LocalFiles, path: str, signature: Signature, is_over: Callable[[], bool] = bool) -> Digest:
-    """SHA-256 of a file that has `signature` before and after it is read. `is_over` ends the reading of a long one early. Raises
-    `ChangedWhileRead` (also then), `Unreadable`, `LocalIo`."""
+def hash_file(
+    files: LocalFiles,
+    path: str,
+    signature: Signature,
+    is_over: Callable[[], bool] = bool,
+    passed: Callable[[int], None] = lambda _: None,
+) -> Digest:
+    """SHA-256 of a file that has `signature` before and after it is read. `is_over` ends the reading of a long one early; `passed`
+    is told how many bytes each step read. Raises `ChangedWhileRead` (also when it is over), `Unreadable`, `LocalIo`."""
     try:
         with files.open_read(path) as file:
             if files.fstat_signature(file) != signature:
@@ -47,6 +53,7 @@ def hash_file(files: LocalFiles, path: str, signature: Signature, is_over: Calla
             digester = Digester()
             while not is_over() and (data := file.read(READ_BYTES)):
                 digester.update(data)
+                passed(len(data))
             if is_over() or files.fstat_signature(file) != signature:
                 raise ChangedWhileRead(path=path)
     except OSError as error:

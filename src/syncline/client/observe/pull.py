@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from syncline.client.commits import Booking
 from syncline.client.intents import Intents
+from syncline.client.observe.snapshot import REPLAY_PAGES_MAX, collect, remote_node
 from syncline.client.own import own_rows
 from syncline.client.plan.books import book_push
 from syncline.client.proof import Roots
@@ -36,8 +37,6 @@ from syncline.protocol.sessions import Namespace
 
 log = structlog.get_logger(__name__)
 
-SNAPSHOT_PAGES_MAX: Final = 100_000
-REPLAY_PAGES_MAX: Final = 1_000_000
 NAME_KEYS: Final = "name_key_version"
 """Where the store remembers by which rule names collide."""
 _LOST_MEMORY: Final = frozenset(("history_diverged", "epoch_changed"))
@@ -68,6 +67,7 @@ class Puller:
         self.roots = Roots(trees.remote)
         self._spaces: dict[NamespaceId, Namespace] = {}
         self._bookings: dict[NamespaceId, list[Booking]] = {}
+        self._doubted: set[NamespaceId] = set()
         self.resets = 0
         """How often history had to be observed anew."""
         self.last_reset = ""
@@ -112,6 +112,10 @@ class Puller:
         """A changeset of this device is, or will be, in the journal."""
         self._bookings.setdefault(booking.namespace, []).append(booking)
 
+    def doubt(self, namespaces: Iterable[NamespaceId]) -> None:
+        """What is held of these is not what the server holds, whatever the sums say: the next pull takes a snapshot."""
+        self._doubted.update(namespaces)
+
     async def take_own(self) -> bool:
         """Goes on over this device's own changesets without reading them; whether none is left that must be read."""
         moved = False
@@ -144,7 +148,9 @@ class Puller:
             await self._observe_anew(namespace, forget_synced=False)
             return True
         try:
-            return await self._follow(row)
+            if namespace not in self._doubted:
+                return await self._follow(row)
+            reason = "a check found the tree held here to be another"
         except CursorReset as reset:
             reason = str(reset.fields.get("reason", reset.code))
         except (HistoryExpired, CorruptCursor) as reset:
@@ -153,6 +159,7 @@ class Puller:
             reason = str(damage)
         log.warning("history.reset", namespace=namespace, reason=reason)
         await self._observe_anew(namespace, forget_synced=reason in _LOST_MEMORY, reason=reason)
+        self._doubted.discard(namespace)
         return True
 
     async def _follow(self, row: CursorRow) -> bool:
@@ -182,7 +189,7 @@ class Puller:
     def _sums(self, row: CursorRow, entries: list[JournalEntry]) -> tuple[Digest, str]:
         """The chain and the Merkle root that these entries lead to, while the trees stay as they are."""
         after: dict[NodeId, RemoteNode | None] = {
-            entry.node_id: None if entry.deleted else _node(row.namespace, entry) for entry in entries
+            entry.node_id: None if entry.deleted else remote_node(row.namespace, entry) for entry in entries
         }
         remote = self._trees.remote
         root = self.roots.text_after(row.namespace, [(remote.get(node), new) for node, new in after.items()])
@@ -212,7 +219,7 @@ class Puller:
             self._trees.remove_remote(entry.node_id)
             self.roots.replace(old, None)
             return
-        new = _node(namespace, entry)
+        new = remote_node(namespace, entry)
         self._trees.put_remote(new)
         self.roots.replace(old, new)
 
@@ -247,44 +254,20 @@ class Puller:
 
     async def _collect(self, namespace: NamespaceId) -> tuple[dict[NodeId, RemoteNode], CursorRow]:
         """Every live node, and where the cursor then stands."""
-        staged: dict[NodeId, RemoteNode] = {}
-        page = await self._remote.snapshot(namespace, None)
-        epoch, sequence, chain = page.epoch, page.sequence, page.chain
-        cursor = page.cursor
-        for _ in range(SNAPSHOT_PAGES_MAX):
-            for entry in page.entries:
-                staged[entry.node_id] = _node(namespace, entry.row())
-            if page.next is None:
-                break
-            page = await self._remote.snapshot(namespace, page.next)
-        root = ""
-        for _ in range(REPLAY_PAGES_MAX):
-            changes = await self._remote.changes(namespace, cursor)
-            entries = [entry.row() for entry in changes.entries]
-            for change in entries:
-                if change.deleted:
-                    staged.pop(change.node_id, None)
-                else:
-                    staged[change.node_id] = _node(namespace, change)
-            chain = chain_over(chain, entries)
-            if (changes.epoch, changes.chain) != (epoch, chain):
-                raise Corrupt(what=f"The snapshot of {namespace}", reason="the history changed while it was read")
-            cursor, sequence, root = changes.cursor, changes.sequence, changes.root
-            if not changes.has_more:
-                break
+        found = await collect(self._remote, namespace)
         space = self._spaces.get(namespace)
         row = CursorRow(
             namespace=namespace,
             name=space.name if space else "",
             access=self._trees.access[namespace],
             is_root=str(namespace) == str(self._trees.root),
-            cursor=cursor,
-            epoch=epoch,
-            sequence=sequence,
-            chain=chain,
-            root=root,
+            cursor=found.cursor,
+            epoch=found.epoch,
+            sequence=found.sequence,
+            chain=found.chain,
+            root=found.root,
         )
-        return staged, row
+        return found.nodes, row
 
     def _replace_all(self, namespace: NamespaceId, staged: dict[NodeId, RemoteNode], forget_synced: bool) -> None:
         gone = [node for node in self._trees.remote if node.namespace == namespace and node.id not in staged]
@@ -310,19 +293,3 @@ class Puller:
             if self._intents is not None:
                 self._intents.undrain(changes.inflight_remove)
             raise
-
-
-def _node(namespace: NamespaceId, entry: JournalEntry) -> RemoteNode:
-    return RemoteNode(
-        id=entry.node_id,
-        namespace=namespace,
-        parent=entry.parent_id,
-        name=entry.name,
-        kind=entry.kind,
-        revision=entry.revision,
-        content_hash=entry.content_hash,
-        size=entry.size,
-        executable=entry.executable,
-        mtime_us=entry.mtime_us,
-        mount=entry.mount,
-    )

@@ -1,0 +1,141 @@
+"""A check beside a running engine: what is found wrong in its memory is named, and healed without a byte lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from tests.e2e.world import tree
+from tests.synced_world import SyncedWorld
+from tests.unit.verify.conftest import left, named
+
+from syncline.app.device import Device
+from syncline.client.engine import Engine
+from syncline.client.verify.report import Report
+from syncline.model.ids import NodeId
+
+HOUR_US = 3_600_000_000
+
+
+class Running:
+    def __init__(self, world: SyncedWorld, device: Device) -> None:
+        self.world = world
+        self.device = device
+        self.engine: Engine = device._engine  # To damage its memory, which nothing but a fault could do.
+        self.trees = self.engine.parts.trees
+
+    def node(self, path: str) -> NodeId:
+        found = self.trees.remote.find(path, self.trees.root)
+        assert found is not None
+        return found
+
+    async def verify(self, *, deep: bool = False) -> Report:
+        """As if the last full scan were young, and everything on the disk old."""
+        self.engine.scanned_whole_us = self.engine.parts.clock.now_us() + HOUR_US
+        return await self.device.verify(deep=deep, only=())
+
+    async def settle(self) -> None:
+        assert await self.device.wait(30)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    world = SyncedWorld(tmp_path)
+    await world._make()
+    async with world.served(), _engine(world) as running:
+        await running.settle()
+        before = tree(world.folder)
+        yield running
+        await running.settle()
+        assert tree(world.folder) == before
+        assert (await running.verify(deep=True)).findings == []
+
+
+@asynccontextmanager
+async def _engine(world: SyncedWorld) -> AsyncIterator[Running]:
+    with world.home.lock():
+        device = await Device.open(world.home)
+        task = asyncio.create_task(device.run())
+        try:
+            yield Running(world, device)
+        finally:
+            device.stop()
+            await task
+            await device.close()
+
+
+async def test_a_sound_engine_has_no_findings(running: Running) -> None:
+    report = await running.verify(deep=True)
+    assert (report.findings, report.pending, report.lost, report.healing) == ([], [], None, False)
+    assert running.device.verify_progress().files_total == 0
+
+
+async def test_a_remote_tree_that_drifted_is_taken_anew(running: Running) -> None:
+    node = running.trees.remote[running.node("docs/plan.md")]
+    running.trees.remote.put(replace(node, name="drifted.md"))
+    report = await running.verify()
+    assert named(report) == {
+        "verify.claim_false": {"docs/plan.md"},
+        "verify.remote_differs": {"docs/plan.md"},
+    }
+    assert report.healing
+    await running.settle()
+    assert running.trees.remote[node.id] == node
+
+
+async def test_a_remote_node_that_was_lost_deletes_nothing_here(running: Running) -> None:
+    node = running.trees.remote[running.node("docs/plan.md")]
+    running.trees.remote.remove(node.id)
+    report = await running.verify()
+    assert named(report)["verify.remote_missing"] == {"docs/plan.md"}
+    await running.settle()
+    assert running.trees.remote[node.id] == node
+
+
+async def test_a_local_node_that_was_lost_deletes_nothing_there(running: Running) -> None:
+    node = running.node("docs/plan.md")
+    running.trees.local.remove(node)
+    report = await running.verify()
+    assert named(report)["verify.not_in_tree"] == {"docs/plan.md"}
+    await running.settle()
+    assert running.trees.local.get(node) is not None
+    assert running.trees.remote.get(node) is not None
+
+
+async def test_a_local_folder_that_was_lost_finds_what_lies_in_it_again(running: Running) -> None:
+    docs, film = running.node("docs"), running.node("docs/deep/film.bin")
+    running.trees.local.remove(docs)
+    report = await running.verify()
+    assert named(report)["verify.not_in_tree"] == {"docs"}
+    await running.settle()
+    assert running.trees.local_path(film) == "docs/deep/film.bin"
+
+
+async def test_a_base_that_was_lost_is_agreed_on_anew(running: Running) -> None:
+    node = running.node("letter.txt")
+    base = running.trees.synced.remove(node)
+    report = await running.verify()
+    assert named(report) == {"verify.claim_false": {"letter.txt"}}
+    assert "synced tree lacks it" in report.findings[0].message
+    await running.settle()
+    assert running.trees.synced.get(node) == base
+
+
+async def test_roots_that_are_not_kept_in_step_are_named(running: Running) -> None:
+    running.engine.parts.puller.roots.replace(None, running.trees.remote[running.node("letter.txt")])
+    report = await running.verify()
+    assert named(report) == {"verify.root_differs": {""}}
+    await running.settle()
+
+
+async def test_a_pause_leaves_what_happens_meanwhile_to_be_done(running: Running) -> None:
+    running.device.pause()
+    (running.world.folder / "new.txt").write_bytes(b"new")
+    report = await running.device.verify(deep=True, only=())
+    assert (report.findings, left(report)) == ([], {"verify.new": {"new.txt"}})
+    (running.world.folder / "new.txt").unlink()
+    running.device.resume()
