@@ -87,6 +87,8 @@ def _relative(folder: Path, given: str) -> str:
         relative = (whole.parent.resolve() / whole.name).relative_to(folder)
     except ValueError:
         raise click.BadParameter(f"{given!r} does not lie in the synced folder {folder}.", param_hint="PATH") from None
+    if not os.path.lexists(whole):
+        raise click.BadParameter(f"{given!r} does not exist; check the folder it was in.", param_hint="PATH")
     if relative.parts and relative.parts[0] == STATE_FOLDER:
         raise click.BadParameter(f"{STATE_FOLDER} is Syncline's own and never synced.", param_hint="PATH")
     return "" if relative == Path() else relative.as_posix()

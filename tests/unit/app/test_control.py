@@ -11,7 +11,7 @@ import socket
 import stat
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,12 @@ class FakeEngine:
     async def plan(self) -> list[PlannedStep]:
         return [PlannedStep(action="upload", path=f"{n}", why="create/none") for n in range(5)]
 
+    async def verify(self, *, deep: bool, only: Sequence[str]) -> Any:
+        return {"deep": deep, "only": list(only)}
+
+    def verify_progress(self) -> Any:
+        return {"files": 1}
+
     def log(self, limit: int) -> list[Any]:
         return [{"time": "t", "event": "e", "path": "p", "detail": "d"}] * min(limit, 3)
 
@@ -85,6 +91,9 @@ async def test_every_op_answers(served: tuple[FakeEngine, Path]) -> None:
     assert len((await ask(path, "plan", limit=2))["steps"]) == 2
     assert (await ask(path, "plan"))["total"] == 5
     assert len((await ask(path, "log", limit=2))["lines"]) == 2
+    assert await ask(path, "verify", deep=True, paths=["a/b"]) == {"deep": True, "only": ["a/b"]}
+    assert await ask(path, "verify") == {"deep": False, "only": []}
+    assert await ask(path, "verify_progress") == {"files": 1}
     for op in ("pause", "refresh", "stop"):
         await ask(path, op)
     await ask(path, "resume", confirm_deletes=True)
@@ -95,7 +104,14 @@ async def test_errors_cross_as_what_they_are(served: tuple[FakeEngine, Path]) ->
     _, path = served
     with pytest.raises(NeedsDecision, match="Look first"):
         await ask(path, "resume")
-    for op, fields in (("nothing", {}), ("wait", {"timeout": "x"}), ("plan", {"limit": 0}), ("log", {"limit": PLAN_SHOWN_MAX + 1})):
+    for op, fields in (
+        ("nothing", {}),
+        ("wait", {"timeout": "x"}),
+        ("plan", {"limit": 0}),
+        ("log", {"limit": PLAN_SHOWN_MAX + 1}),
+        ("verify", {"paths": "a"}),
+        ("verify", {"paths": [1]}),
+    ):
         with pytest.raises(InvalidRequest):
             await ask(path, op, **fields)
 

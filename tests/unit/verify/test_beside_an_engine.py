@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from tests.e2e.world import tree
 from tests.synced_world import SyncedWorld
 from tests.unit.verify.conftest import left, named
 
+from syncline.app import verifying
 from syncline.app.device import Device
 from syncline.client.engine import Engine
 from syncline.client.verify.report import Report
@@ -130,6 +133,36 @@ async def test_roots_that_are_not_kept_in_step_are_named(running: Running) -> No
     report = await running.verify()
     assert named(report) == {"verify.root_differs": {""}}
     await running.settle()
+
+
+async def test_a_busy_engine_is_accused_of_nothing(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "QUIET_CAP_S", 2.0)
+    checks = 0
+    working = asyncio.create_task(asyncio.to_thread(_work, running.world.folder / "busy"))
+    while not working.done():
+        running.engine.refresh()
+        report = await running.device.verify(deep=True, only=())
+        assert report.findings == []
+        checks += 1
+    await working
+    assert checks > 3
+    shutil.rmtree(running.world.folder / "busy")
+
+
+def _work(folder: Path) -> None:
+    """Makes, changes, moves and deletes for some seconds."""
+    for number in range(40):
+        place = folder / str(number % 7)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "kept.txt").write_bytes(b"%d" % number)
+        (place / f"{number}.txt").write_bytes(b"%d" % number * 1000)
+        if number % 3 == 0:
+            (place / f"{number}.txt").rename(folder / f"moved {number}.txt")
+        if number % 5 == 4:
+            place.rename(folder / f"{number % 7} of {number}")
+        if number % 11 == 10:
+            shutil.rmtree(folder / f"{(number - 1) % 7}", ignore_errors=True)
+        time.sleep(0.1)  # A person's pace: the engine has something to do all along.
 
 
 async def test_a_pause_leaves_what_happens_meanwhile_to_be_done(running: Running) -> None:
