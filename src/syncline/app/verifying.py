@@ -25,7 +25,7 @@ from syncline.model.ids import NamespaceId
 from syncline.model.limits import FULL_SCAN_INTERVAL_S, QUIET_CAP_S
 from syncline.model.paths import EXACT_KEYS, key_rule
 
-_UNSEEN_NS = round((FULL_SCAN_INTERVAL_S + QUIET_CAP_S) * 1e9)
+UNSEEN_NS = round((FULL_SCAN_INTERVAL_S + QUIET_CAP_S) * 1e9)
 """What an engine did not see for so long before it last wrote anything down, it may never have seen: nobody knows when it ended."""
 
 
@@ -45,7 +45,7 @@ class Verifying:
     async def verify(self, *, deep: bool, only: Sequence[str]) -> Report:
         """Raises what the folder's absence raises."""
         async with self._turn:
-            held = await self._engine.between(self._hold)
+            held = await self._held()
             await asyncio.to_thread(check_root, self._files, self._engine.parts.root_id)
             self._verifier = Verifier(held, self._files, self._engine.parts.remote, deep=deep, only=only)
             try:
@@ -55,11 +55,21 @@ class Verifying:
             await self._heal(notes)
             return notes.report
 
+    async def _held(self) -> Held:
+        """Copies of what the engine goes by, taken between two of its rounds; what takes long is done after that."""
+        parts = self._engine.parts
+        held, nodes = await self._engine.between(
+            lambda: (self._hold(), (list(parts.trees.remote), list(parts.trees.local), list(parts.trees.synced)))
+        )
+        still_open = held.trees.open
+        await asyncio.to_thread(held.trees.load, *nodes)
+        held.trees.open = still_open
+        return held
+
     def _hold(self) -> Held:
-        """Copies of what the engine goes by, taken between two of its rounds."""
+        """All but the nodes."""
         engine, parts = self._engine, self._engine.parts
         trees = Trees(NamespaceId(parts.trees.root), parts.trees.access, key=parts.trees.key)
-        trees.load(parts.trees.remote, parts.trees.local, parts.trees.synced)
         trees.open = set(parts.trees.open)
         seen_us = engine.scanned_whole_us
         return Held(
@@ -114,7 +124,8 @@ async def verify_here(home: Home, *, deep: bool, only: Sequence[str], show: Show
 
 
 def _left_behind(home: Home, root: NamespaceId) -> Held:
-    written = written_ns(home.state_db)
+    # While syncing is paused nobody looks at the folder, whatever is written.
+    written = None if home.is_paused else written_ns(home.state_db)
     remembered = read_remembered(home.state_db)
     access = {row.namespace: row.access for row in remembered.cursors}
     trees = Trees(root, access or None, key=key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS))))
@@ -122,6 +133,6 @@ def _left_behind(home: Home, root: NamespaceId) -> Held:
     return Held(
         trees=trees,
         cursors=remembered.cursors,
-        seen_until_ns=None if written is None else written - _UNSEEN_NS,
+        seen_until_ns=None if written is None else written - UNSEEN_NS,
         resting=not remembered.inflight,
     )

@@ -90,11 +90,44 @@ async def test_what_is_never_synced_is_nobodys_business(own: DeviceAtRest) -> No
     (own.folder / ".DS_Store").write_bytes(b"junk")
     (own.folder / "link").symlink_to("letter.txt")
     (own.folder / "a\\b").write_bytes(b"no name")
+    (own.folder / "other" / ".syncline").mkdir(parents=True)
+    (own.folder / "other" / ".syncline" / "root-id").write_text("another root\n")
+    (own.folder / "other" / "its own.txt").write_bytes(b"synced by somebody else")
     (own.folder / "built").mkdir()
     (own.folder / "built" / ".synclineignore").write_text("*.o\n")
     (own.folder / "built" / "x.o").write_bytes(b"object")
+    (own.folder / "docs" / "plan.md").unlink()
+    (own.folder / "docs" / "plan.md").symlink_to("copy.md")
     report = await own.verify()
     assert named(report) == {"verify.not_in_tree": {"built"}}
+    assert left(report) == {"verify.changed": {"docs/plan.md"}}
+
+
+async def test_rules_that_changed_since_make_work_and_no_damage(own: DeviceAtRest) -> None:
+    """An old file counts from now on, because of a young line in a file beside it."""
+    (own.folder / ".synclineignore").write_text("*.log\n")
+    (own.folder / "old.log").write_bytes(b"old")
+    async with own.world.served():
+        await own.world.sync()
+    assert (await own.verify()).findings == []
+    with (own.folder / ".synclineignore").open("r+") as rules:
+        rules.write("*.tmp\n")
+    looked_ns = (own.folder / ".synclineignore").stat().st_ctime_ns - 1
+    own.long_ago = False
+    written_ns = looked_ns + verifying.UNSEEN_NS
+    os.utime(own.world.home.state_db, ns=(written_ns, written_ns))
+    report = await own.verify()
+    assert report.findings == []
+    assert left(report) == {"verify.new": {"old.log"}, "verify.changed": {".synclineignore"}}
+
+
+async def test_while_paused_nobody_looks(own: DeviceAtRest) -> None:
+    (own.folder / "letter.txt").write_bytes(b"changed")
+    own.world.home.remember_paused(True)
+    report = await own.verify()
+    assert (report.findings, left(report)) == ([], {"verify.changed": {"letter.txt"}})
+    own.world.home.remember_paused(False)
+    assert named(await own.verify()) == {"verify.signature_differs": {"letter.txt"}}
 
 
 class BadSector(LinuxFiles):

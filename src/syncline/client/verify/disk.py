@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from syncline.client.observe.ignore import ROOT_LEVEL, Ignore, Level
 from syncline.client.observe.memory import reader
@@ -25,6 +26,7 @@ from syncline.model.limits import DEPTH_MAX
 from syncline.model.paths import STATE_FOLDER, join, name_problem
 from syncline.ports.local_files import LocalFiles, Stat
 
+ROOT_ID: Final = f"{STATE_FOLDER}/root-id"
 LOOK: Final = "`syncline refresh` looks at everything anew; it is in the tree after that"
 _GONE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 
@@ -76,7 +78,7 @@ class DiskCheck:
                 self._notes.left("verify.gone", shown(visit.path), "it went away while it was looked at")
             return
         children = {node.name: node for node in self._local.children(visit.id)}
-        level = self._level(visit, stats)
+        level, visit = self._level(visit, stats)
         for stat in sorted(stats, key=lambda stat: stat.name):
             path = join(visit.path, stat.name)
             node = children.pop(stat.name, None)
@@ -94,16 +96,22 @@ class DiskCheck:
                 message = "it is in the local tree, and not on the disk"
                 self._differs("verify.not_on_disk", "verify.gone", path, message, visit.changed_ns, node.id)
 
-    def _level(self, visit: _Visit, stats: Sequence[Stat]) -> Level:
-        """What is ignored in the folder, by its own file as it is now."""
+    def _level(self, visit: _Visit, stats: Sequence[Stat]) -> tuple[Level, _Visit]:
+        """What is ignored in the folder, by its own file as it is now. Other rules make other entries count, so the folder is as
+        young as they are."""
         own = next((stat for stat in stats if stat.name == IGNORE_FILE and stat.kind is Kind.FILE), None)
         self._ignore.learn(visit.path, None if own is None else own.signature)
-        return self._ignore.own(visit.level)
+        if own is not None:
+            visit = replace(visit, changed_ns=max(visit.changed_ns, own.signature.ctime_ns))
+        return self._ignore.own(visit.level), visit
 
     # -- one entry ---------------------------------------------------------------------------------------------------------------
 
     def _known(self, visit: _Visit, level: Level, node: LocalNode, stat: Stat, path: str) -> Iterator[_Visit]:
         changed_ns = max(visit.changed_ns, stat.signature.ctime_ns)
+        if stat.kind is None:
+            self._notes.left("verify.changed", shown(path), "a link or special file stands in its place; both are left alone")
+            return
         if node.kind is not stat.kind:
             message = f"it is a {node.kind.value} in the local tree, and something else on the disk"
             self._differs("verify.kind_differs", "verify.changed", path, message, changed_ns, node.id)
@@ -134,6 +142,8 @@ class DiskCheck:
         tracked = self._tracked(visit.id, stat.name)
         if level.verdict(stat.name, is_folder=stat.kind is Kind.DIR) is not None and not tracked:
             return
+        if stat.kind is Kind.DIR and not self._is_ours(path):
+            return
         base = self._base(visit.id, stat)
         what = "it is on the disk and was in sync, and" if base is not None else "it is on the disk, and"
         message = f"{what} the local tree does not have it"
@@ -141,6 +151,20 @@ class DiskCheck:
         is_damage = self._differs("verify.not_in_tree", "verify.new", path, message, changed_ns, self._held.trees.root)
         if is_damage and base is not None:
             self._notes.lost.append(base)
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether a folder would be synced: not one that cannot be read, which is told, nor the root of another synced folder."""
+        try:
+            inside = self._files.list_folder(path)
+            if any(stat.name == STATE_FOLDER and stat.kind is Kind.DIR for stat in inside):
+                self._files.stat(join(path, ROOT_ID))
+                return False
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError as error:
+            self._unreadable(path, error)
+            return False
+        return True
 
     def _base(self, folder: NodeId, stat: Stat) -> SyncedNode | None:
         """What was in sync at this place, and is nowhere in the local tree."""
