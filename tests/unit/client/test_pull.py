@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.client.kit import ONE, TWO, Watching, local_of, node_id, push
 
 from syncline.client.commits import Booking
@@ -99,7 +100,7 @@ async def test_a_store_that_cannot_write_loses_nothing(remote: JournalRemote, de
     device.store.write = full  # type: ignore[assignment]
     with pytest.raises(OSError, match="no space"):
         await device.pull()
-    device.store.write = honest  # type: ignore[method-assign]
+    device.store.write = honest
     remote.put("b")
     await device.pull()
     assert device.names() == {"a", "b"}
@@ -224,6 +225,45 @@ async def test_a_root_that_never_fits_changes_nothing(remote: JournalRemote, dev
     device.store_is_the_tree()
 
 
+async def test_a_doubted_tree_is_taken_anew_though_nothing_seems_wrong(remote: JournalRemote, device: Watching) -> None:
+    kept = remote.put("kept")
+    await device.pull()
+    device.agree()
+    device.trees.remote.put(replace(device.trees.remote[kept], size=99))  # Size is no part of the root.
+    assert not await device.pull()
+    device.puller.doubt([HOME])
+    calm = remote.fault
+
+    def fault(call: str, is_after: bool) -> None:
+        if call == "snapshot":
+            raise Unavailable(what="The server")
+
+    remote.fault = fault
+    with pytest.raises(Unavailable):
+        await device.pull()
+    remote.fault = calm
+    assert await device.pull()
+    assert device.trees.remote[kept].size == 0
+    assert device.trees.synced.get(kept) is not None
+    assert device.puller.resets == 1
+    assert not await device.pull(), "once is enough"
+
+
+async def test_a_doubted_tree_is_kept_when_the_server_does_not_add_up(remote: JournalRemote, device: Watching) -> None:
+    remote.put("kept")
+    await device.pull()
+    device.agree()
+    device.puller.doubt([HOME])
+    chain, root = remote.heads[-1]
+    remote.heads[-1] = (chain, "0" * 64)
+    with pytest.raises(Corrupt):
+        await device.pull()
+    remote.heads[-1] = (chain, root)
+    assert not await device.pull()
+    assert device.puller.resets == 0
+    assert device.is_proven()
+
+
 async def test_what_changes_while_the_snapshot_is_read_is_part_of_it(remote: JournalRemote, device: Watching) -> None:
     first = remote.put("a0")
     for number in range(1, 6):
@@ -265,7 +305,7 @@ async def test_a_list_of_namespaces_without_ones_own_is_not_believed(remote: Jou
     async def none() -> Namespaces:
         return Namespaces(namespaces=[], server_id="memory")
 
-    remote.namespaces = none  # type: ignore[method-assign]
+    remote.namespaces = none
     with pytest.raises(Corrupt):
         await device.puller.refresh_namespaces()
     assert HOME in device.trees.access

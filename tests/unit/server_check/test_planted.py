@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from tests.unit.server_check.conftest import Data
 
+from syncline.app.accounts import with_people
 from syncline.model.errors import InvalidRequest
+from syncline.server.check import checker, content, metadata, store
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -21,6 +24,36 @@ def test_a_sound_server_has_no_findings_and_says_what_was_compared(data: Data, d
     if deep:
         last = {step.what: step for step in checked.progress}
         assert {what: step.done_bytes == step.total_bytes > 0 for what, step in last.items()} == {"packs": True, "files": True}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_pages_of_one_row_find_the_same(data: Data, deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room, bound in ((metadata, "PAGE"), (metadata, "BLOCKS_PAGE"), (store, "OBJECTS_PAGE"), (checker, "NAMESPACES_PAGE")):
+        monkeypatch.setattr(room, bound, 1)
+    for copies_at_once in (1, 2):
+        monkeypatch.setattr(content, "COPIES_AT_ONCE", copies_at_once)
+        assert data.check(deep=deep).findings == []
+    assert data.check(deep=deep).hops[0].hop == "database"
+    data.sql("DELETE FROM revisions WHERE node_id = ?", data.node("film.bin"))
+    data.sql("DELETE FROM journal WHERE sequence = 3")
+    (stray := data.path / "objects" / "zz" / ("z" * 32)).parent.mkdir()
+    stray.write_bytes(b"whose?")
+    codes = [finding.code for finding in data.check(deep=deep).findings if finding.code != "check.node_differs"]
+    assert sorted({*codes} - {"check.revision_differs"}) == [
+        "check.blocks_orphaned",
+        "check.journal_gap",
+        "check.object_stray",
+        "check.revision_missing",
+    ]
+    assert codes.count("check.blocks_orphaned") == codes.count("check.object_stray") == 1
+
+
+def test_every_namespace_is_checked(data: Data) -> None:
+    bob = asyncio.run(with_people(data.path, lambda people: people.add("bob@example.org", "correct horse battery")))
+    checked = data.check()
+    assert (checked.findings, checked.hops[1].compared.split(" ")[3]) == ([], "2")
+    data.sql("UPDATE namespaces SET root = ? WHERE namespace_id = ?", bytes([1] * 32), bob.root_namespace)
+    assert {finding.owner for finding in data.check().findings} == {"bob@example.org"}
 
 
 # -- journal -------------------------------------------------------------------------------------------------------------------

@@ -158,7 +158,12 @@ class Puller:
         except Corrupt as damage:
             reason = str(damage)
         log.warning("history.reset", namespace=namespace, reason=reason)
-        await self._observe_anew(namespace, forget_synced=reason in _LOST_MEMORY, reason=reason)
+        try:
+            await self._observe_anew(namespace, forget_synced=reason in _LOST_MEMORY, reason=reason)
+        except Corrupt:
+            # A server that does not add up itself has nothing better to offer than what is held: going on beats asking for ever.
+            self._doubted.discard(namespace)
+            raise
         self._doubted.discard(namespace)
         return True
 
