@@ -264,6 +264,21 @@ async def test_a_doubted_tree_is_kept_when_the_server_does_not_add_up(remote: Jo
     assert device.is_proven()
 
 
+async def test_a_tree_that_lost_a_node_while_nobody_ran_deletes_nothing(remote: JournalRemote, device: Watching) -> None:
+    kept, lost = remote.put("kept"), remote.put("lost")
+    await device.pull()
+    device.agree()
+    del device.store.remote[lost]
+    again = Watching(remote, restarted(device.store))
+    again.trees.load(again.store.remote.values(), again.store.local.values(), again.store.synced.values())
+    again.puller = type(again.puller)(remote, again.trees, again.store, again.store.cursors.values())  # type: ignore[arg-type]
+    assert [base.id for base in again.trees.synced] == [kept], "without a base it is new here, and not deleted there"
+    assert lost in again.trees.local
+    assert await again.pull()
+    assert again.names() == {"kept", "lost"}
+    assert again.puller.roots.text(HOME) == again.puller.cursors[HOME].root
+
+
 async def test_what_changes_while_the_snapshot_is_read_is_part_of_it(remote: JournalRemote, device: Watching) -> None:
     first = remote.put("a0")
     for number in range(1, 6):
@@ -362,4 +377,5 @@ def restarted(store: MemoryTreeStore) -> MemoryTreeStore:
     """What another process finds."""
     found = MemoryTreeStore()
     found.remote, found.cursors = dict(store.remote), dict(store.cursors)
+    found.local, found.synced = dict(store.local), dict(store.synced)
     return found

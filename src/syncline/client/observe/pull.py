@@ -72,6 +72,7 @@ class Puller:
         """How often history had to be observed anew."""
         self.last_reset = ""
         """What a person reads about the last time."""
+        self._distrust_damage()
 
     async def refresh_namespaces(self) -> None:
         """Asks which namespaces this device may see, and with what access. Raises `Corrupt` for an answer without the user's own:
@@ -111,6 +112,19 @@ class Puller:
     def expect(self, booking: Booking) -> None:
         """A changeset of this device is, or will be, in the journal."""
         self._bookings.setdefault(booking.namespace, []).append(booking)
+
+    def _distrust_damage(self) -> None:
+        """A remembered tree that does not add up to its own cursor's root was damaged where it was kept. What it lacks must not be
+        read as deleted on the server, least of all while the server cannot be asked: so such nodes lose their base, and a snapshot
+        is due."""
+        for namespace, row in self.cursors.items():
+            if self.roots.text(namespace) == row.root:
+                continue
+            log.warning("remote.damaged", namespace=namespace, sequence=row.sequence)
+            self.doubt([namespace])
+            lacking = [base.id for base in self._trees.synced if base.namespace == namespace and base.id not in self._trees.remote]
+            for node in lacking:
+                self._trees.remove_synced(node)
 
     def doubt(self, namespaces: Iterable[NamespaceId]) -> None:
         """What is held of these is not what the server holds, whatever the sums say: the next pull takes a snapshot."""
