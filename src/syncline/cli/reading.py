@@ -45,12 +45,10 @@ class Bars:
         if not self._wanted:
             return
         progress = self._progress or self._begin()
-        if what not in self._tasks:
-            for task in self._tasks.values():
-                progress.update(task, visible=False)
-            self._tasks[what] = progress.add_task("Reading", count="")
         count = f"{done:,}/{show.number(total, what.rstrip('s'))}"
-        progress.update(self._tasks[what], total=max(1, total_bytes), completed=done_bytes, count=count)
+        if what not in self._tasks:
+            self._tasks[what] = progress.add_task("Reading", total=max(1, total_bytes), count=count)
+        progress.update(self._tasks[what], completed=done_bytes, count=count, visible=done < total)
 
     def _begin(self) -> Progress:
         from rich.console import Console

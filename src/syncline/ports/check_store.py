@@ -150,6 +150,10 @@ class CheckStore(Protocol):
         """By offset."""
         ...
 
+    async def made_of(self, pack: PackId, namespace: NamespaceId, limit: int) -> list[JournalEntry]:
+        """Revisions of the namespace that name a block of which this pack has a copy."""
+        ...
+
     async def copies_of(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> list[CheckedCopy]:
         """Every copy of these that the namespace may read, in packs that are done."""
         ...

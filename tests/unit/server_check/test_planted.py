@@ -19,8 +19,8 @@ def test_a_sound_server_has_no_findings_and_says_what_was_compared(data: Data, d
     assert checked.findings == []
     hops = {hop.hop: hop.compared for hop in checked.hops}
     assert list(hops) == ["database", "journal", "tree", "revisions", "store", *(["packs", "content"] if deep else [])]
-    assert hops["journal"].startswith(f"{data.one('SELECT count(*) FROM journal')} rows of 1 namespaces")
-    assert hops["store"].startswith(f"{data.one('SELECT count(*) FROM packs')} packs with")
+    assert hops["journal"].startswith(f"{data.one('SELECT count(*) FROM journal')} rows of 1 namespace:")
+    assert hops["store"].startswith(f"{data.one('SELECT count(*) FROM packs')} pack")
     if deep:
         last = {step.what: step for step in checked.progress}
         assert {what: step.done_bytes == step.total_bytes > 0 for what, step in last.items()} == {"packs": True, "files": True}
@@ -239,6 +239,8 @@ def test_a_removed_object_is_missing(data: Data) -> None:
     path.unlink()
     named = data.check().named("check.object_missing")
     assert [finding.object for finding in named] == [path.name]
+    assert "it holds blocks of " in named[0].message
+    assert "/docs/deep/film.bin" in named[0].message
     assert "/docs/deep/film.bin" in data.check(deep=True).paths("check.revision_damaged")
 
 

@@ -199,6 +199,22 @@ _COPY: Final = (
     block_copies.c.state,
 )
 _COPIES_IN: Final = select(*_COPY).where(block_copies.c.pack_id == bindparam("pack")).order_by(block_copies.c.block_offset)
+_MADE_OF: Final = (
+    select(*placed(revisions))
+    .select_from(block_copies)
+    .join(revision_blocks, and_(revision_blocks.c.namespace_id == _HERE, revision_blocks.c.hash == block_copies.c.hash))
+    .join(
+        revisions,
+        and_(
+            revisions.c.namespace_id == revision_blocks.c.namespace_id,
+            revisions.c.node_id == revision_blocks.c.node_id,
+            revisions.c.revision == revision_blocks.c.revision,
+        ),
+    )
+    .where(block_copies.c.pack_id == bindparam("pack"))
+    .distinct()
+    .limit(_LIMIT)
+)
 _COPIES_OF: Final = (
     select(*_COPY)
     .join(packs, packs.c.pack_id == block_copies.c.pack_id)
@@ -320,6 +336,9 @@ class SqlCheckStore:
 
     async def copies_in(self, pack: PackId) -> list[CheckedCopy]:
         return _made(_copy, await self._rows(_COPIES_IN, pack=pack))
+
+    async def made_of(self, pack: PackId, namespace: NamespaceId, limit: int) -> list[JournalEntry]:
+        return _made(entry_of, await self._rows(_MADE_OF, pack=pack, namespace=namespace, limit=limit))
 
     async def copies_of(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> list[CheckedCopy]:
         return _made(_copy, await self._rows(_COPIES_OF, reader=namespace, hashes=blobs(hashes)))

@@ -15,7 +15,7 @@ from syncline.ports.check_store import CheckedNamespace, CheckStore
 from syncline.ports.kms import KeyWrapper
 from syncline.ports.object_listing import ObjectListing
 from syncline.server.check.content import ContentCheck
-from syncline.server.check.findings import Finding, Hop, Show, Tell
+from syncline.server.check.findings import Finding, Hop, Show, Tell, counted
 from syncline.server.check.metadata import MetadataCheck, Tellers, paged
 from syncline.server.check.store import StoreCheck
 
@@ -41,7 +41,7 @@ class Checker:
             yield hop
         store = StoreCheck(self._store, self._objects, self._teller("store"))
         await store.run()
-        yield self._hop("store", f"{store.packs:,} packs with {store.objects:,} objects")
+        yield self._hop("store", f"{counted(store.packs, 'pack')} with {counted(store.objects, 'object')}")
         if deep:
             async for hop in self._content(namespaces):
                 yield hop
@@ -56,18 +56,21 @@ class Checker:
                 # What can still be read, of other people too, is worth knowing all the more now.
                 tellers.tree(Finding(code="check.database_damaged", message=str(damage), namespace=namespace))
         counts = check.counts
-        yield self._hop("journal", f"{counts.rows:,} rows of {counts.namespaces:,} namespaces: numbers, chain and Merkle roots")
-        yield self._hop(
-            "tree", f"{counts.nodes:,} nodes ({counts.live:,} live) with their last journal rows and with the head's root"
-        )
-        yield self._hop("revisions", f"{counts.revisions:,} revisions with {counts.blocks:,} blocks: sizes, possession and copies")
+        rows = f"{counted(counts.rows, 'row')} of {counted(counts.namespaces, 'namespace')}"
+        yield self._hop("journal", f"{rows}: numbers, chain and Merkle roots")
+        nodes = f"{counted(counts.nodes, 'node')} ({counts.live:,} live)"
+        yield self._hop("tree", f"{nodes} with last journal rows, revisions and the head's root")
+        revisions = f"{counted(counts.revisions, 'revision')} with {counted(counts.blocks, 'block')}"
+        yield self._hop("revisions", f"{revisions}: sizes, possession and copies")
 
     async def _content(self, namespaces: Sequence[NamespaceId]) -> AsyncIterator[Hop]:
         check = ContentCheck(self._store, self._objects, self._keys, self._show)
         await check.packs_whole(self._teller("packs"))
-        yield self._hop("packs", f"{check.packs:,} packs read whole ({check.pack_bytes:,} bytes): hash, index, every block")
+        packs = f"{counted(check.packs, 'pack')} read whole ({counted(check.pack_bytes, 'byte')})"
+        yield self._hop("packs", f"{packs}: hash, index, every block")
         await check.revisions_whole(namespaces, self._teller("content"))
-        yield self._hop("content", f"{check.revisions:,} revisions ({check.revision_bytes:,} bytes): content hash from the blocks")
+        revisions = f"{counted(check.revisions, 'revision')} ({counted(check.revision_bytes, 'byte')})"
+        yield self._hop("content", f"{revisions}: content hash from the blocks")
 
     def _namespaces(self) -> AsyncIterator[CheckedNamespace]:
         async def page(after: str) -> Sequence[CheckedNamespace]:

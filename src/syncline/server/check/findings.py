@@ -48,6 +48,11 @@ Tell = Callable[[Finding], None]
 Show = Callable[[Progress], None]
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class About(Struct, frozen=True):
     """Makes findings about one namespace."""
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, TypeVar
 
+from syncline.model.ids import NamespaceId
 from syncline.ports.check_store import CheckStore
 from syncline.ports.object_listing import ListedObject, ObjectListing
 from syncline.ports.pack_store import PackRow
 from syncline.server.check.findings import Finding, Tell
-from syncline.server.check.metadata import paged
+from syncline.server.check.folders import Folders
+from syncline.server.check.metadata import load_folders, paged
 from syncline.server.check.packs import about_pack
 
 OBJECTS_PAGE: Final = 2_000
+CONCERNED_MAX: Final = 10
+"""Files named with a pack that is lost."""
 T = TypeVar("T")
 
 
@@ -27,6 +31,7 @@ class StoreCheck:
         self._tell = tell
         self.objects = 0
         self.packs = 0
+        self._folders: dict[NamespaceId, Folders] = {}
 
     async def run(self) -> None:
         listed, rows = self._listed(), all_packs(self._store)
@@ -40,7 +45,7 @@ class StoreCheck:
                 await self._absent(row)
                 row = await _next(rows)
             else:
-                self._compare(row, found.size)
+                await self._compare(row, found.size)
                 found, row = await _next(listed), await _next(rows)
 
     async def _listed(self) -> AsyncIterator[ListedObject]:
@@ -66,20 +71,33 @@ class StoreCheck:
         if now is None or now.state != "done":
             return
         if size is None:
-            self._tell(about_pack(row, "check.object_missing", "the object of a pack that is done is not in the store"))
+            message = f"the object of a pack that is done is not in the store{await self._concerned(row)}"
+            self._tell(about_pack(row, "check.object_missing", message))
         else:
-            self._check_size(row, size)
+            await self._check_size(row, size)
 
-    def _compare(self, row: PackRow, size: int) -> None:
+    async def _compare(self, row: PackRow, size: int) -> None:
         """Of a pack that is only granted the object may be any part of what will come."""
         if row.state == "done":
             self.packs += 1
-            self._check_size(row, size)
+            await self._check_size(row, size)
 
-    def _check_size(self, row: PackRow, size: int) -> None:
+    async def _check_size(self, row: PackRow, size: int) -> None:
         if size != row.size:
-            message = f"the object has {size} bytes, and its pack {row.size}"
+            message = f"the object has {size} bytes, and its pack {row.size}{await self._concerned(row)}"
             self._tell(about_pack(row, "check.object_size", message))
+
+    async def _concerned(self, row: PackRow) -> str:
+        """Some of the files that need the pack. Whether another copy serves them, a deep check says."""
+        entries = await self._store.made_of(row.id, row.namespace, CONCERNED_MAX + 1)
+        if not entries:
+            return ""
+        folders = self._folders.get(row.namespace)
+        if folders is None:
+            self._folders.clear()  # Of one namespace at a time: they are many.
+            folders = self._folders[row.namespace] = await load_folders(self._store, row.namespace)
+        paths = sorted({folders.path(entry.parent_id, entry.name) for entry in entries[:CONCERNED_MAX]})
+        return f"; it holds blocks of {', '.join(paths)}" + (" and more" if len(entries) > CONCERNED_MAX else "")
 
 
 def all_packs(store: CheckStore) -> AsyncIterator[PackRow]:
