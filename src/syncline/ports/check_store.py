@@ -150,8 +150,8 @@ class CheckStore(Protocol):
         """By offset."""
         ...
 
-    async def made_of(self, pack: PackId, namespace: NamespaceId, limit: int) -> list[JournalEntry]:
-        """Revisions of the namespace that name a block of which this pack has a copy."""
+    async def made_of(self, namespace: NamespaceId, hashes: Sequence[Digest], limit: int) -> list[JournalEntry]:
+        """Revisions of the namespace that name one of these blocks."""
         ...
 
     async def copies_of(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> list[CheckedCopy]:

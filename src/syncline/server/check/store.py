@@ -21,6 +21,8 @@ from syncline.server.check.packs import about_pack
 OBJECTS_PAGE: Final = 2_000
 CONCERNED_MAX: Final = 10
 """Files named with a pack that is lost."""
+BLOCKS_ASKED_MAX: Final = 500
+PACKS_ASKED_MAX: Final = 100
 T = TypeVar("T")
 
 
@@ -31,6 +33,7 @@ class StoreCheck:
         self._tell = tell
         self.objects = 0
         self.packs = 0
+        self._lost = 0
         self._folders: dict[NamespaceId, Folders] = {}
 
     async def run(self) -> None:
@@ -88,8 +91,13 @@ class StoreCheck:
             self._tell(about_pack(row, "check.object_size", message))
 
     async def _concerned(self, row: PackRow) -> str:
-        """Some of the files that need the pack. Whether another copy serves them, a deep check says."""
-        entries = await self._store.made_of(row.id, row.namespace, CONCERNED_MAX + 1)
+        """Some of the files that need the pack; whether another copy serves them, a deep check says. Of a store that lost everything
+        the first packs tell enough."""
+        self._lost += 1
+        hashes = [copy.hash for copy in await self._store.copies_in(row.id)][:BLOCKS_ASKED_MAX]
+        if self._lost > PACKS_ASKED_MAX or not hashes:
+            return ""
+        entries = await self._store.made_of(row.namespace, hashes, CONCERNED_MAX + 1)
         if not entries:
             return ""
         folders = self._folders.get(row.namespace)
