@@ -136,8 +136,14 @@ def test_a_removed_node_is_missing(data: Data) -> None:
 
 
 def test_a_node_that_stayed_behind_its_journal_is_named(data: Data) -> None:
-    data.sql("UPDATE nodes SET sequence = (SELECT min(sequence) FROM journal WHERE name = 'letter.txt') WHERE name = 'letter.txt'")
-    assert data.check().paths("check.node_differs") == {"/letter.txt"}
+    columns = [row[1] for row in data.sql("PRAGMA table_info(journal)") if row[1] not in ("namespace_id", "chain", "root")]
+    old = ", ".join(f"{column} = journal.{column}" for column in columns)
+    data.sql(f"UPDATE nodes SET {old} FROM journal WHERE journal.node_id = nodes.node_id AND nodes.name = 'letter.txt' AND "
+             "journal.op = 'create'")  # fmt: skip
+    checked = data.check()
+    assert checked.codes == {"check.node_differs", "check.root_wrong"}
+    assert checked.paths("check.node_differs") == {"/letter.txt"}
+    assert "a later row of it" in checked.named("check.node_differs")[0].message
 
 
 def test_an_orphan_is_named(data: Data) -> None:

@@ -91,8 +91,8 @@ class StoreCheck:
             self._tell(about_pack(row, "check.object_size", message))
 
     async def _concerned(self, row: PackRow) -> str:
-        """Some of the files that need the pack; whether another copy serves them, a deep check says. Of a store that lost everything
-        the first packs tell enough."""
+        """Some of the files that need the pack; whether another copy serves them, a deep check says. Of a store that lost all of
+        them the first packs tell enough."""
         self._lost += 1
         hashes = [copy.hash for copy in await self._store.copies_in(row.id)][:BLOCKS_ASKED_MAX]
         if self._lost > PACKS_ASKED_MAX or not hashes:
