@@ -18,8 +18,10 @@ from tests.unit.verify.conftest import left, named
 from syncline.app import verifying
 from syncline.app.device import Device
 from syncline.client.engine import Engine
+from syncline.client.status import State
 from syncline.client.verify.report import Report
-from syncline.model.ids import NodeId
+from syncline.model.errors import Unavailable
+from syncline.model.ids import NamespaceId, NodeId
 
 HOUR_US = 3_600_000_000
 
@@ -97,6 +99,24 @@ async def test_a_remote_node_that_was_lost_deletes_nothing_here(running: Running
     assert named(report)["verify.remote_missing"] == {"docs/plan.md"}
     await running.settle()
     assert running.trees.remote[node.id] == node
+
+
+async def test_nor_while_the_server_cannot_be_asked_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check still reached it; the engine, which is to take its tree anew, does not: until then the lack is no deletion."""
+    puller = running.engine.parts.puller
+
+    async def unreachable(namespace: NamespaceId) -> bool:
+        raise Unavailable(what="The server")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(puller, "pull", unreachable)
+        running.trees.remote.remove(running.node("docs/plan.md"))
+        assert named(await running.verify())["verify.remote_missing"] == {"docs/plan.md"}
+        for _ in range(3):
+            await running.engine.between(lambda: None)
+        assert running.device.status().state is State.OFFLINE
+        assert (running.world.folder / "docs" / "plan.md").exists()
+    running.device.resume()
 
 
 async def test_a_local_node_that_was_lost_deletes_nothing_there(running: Running) -> None:
