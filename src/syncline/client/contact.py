@@ -28,6 +28,9 @@ POLL_REST_CAP_S: Final = 60.0
 POLL_WORTH_S: Final = 1.0
 """A poll that ended at its timeout, but sooner than this, did not wait."""
 
+MOUNT_ROUNDS_MAX: Final = 8
+"""So often in one look a mount that came may bring another; what comes after that is seen at the next look."""
+
 
 class Contact:
     """`look` is the control task's; `poll` runs beside it and only asks for looks."""
@@ -100,6 +103,12 @@ class Contact:
                 self._greeted = True
             for namespace in list(self._trees.access):
                 await self._pull(namespace)
+            for _ in range(MOUNT_ROUNDS_MAX):
+                if not self._puller.wants_namespaces:
+                    break
+                await self._puller.refresh_namespaces()
+                for namespace in [namespace for namespace in self._trees.access if namespace not in self._puller.cursors]:
+                    await self._pull(namespace)
             done = True
         except (Unavailable, TooBusy, Unauthenticated) as error:
             self.lose(error)

@@ -68,6 +68,7 @@ class Puller:
         self._spaces: dict[NamespaceId, Namespace] = {}
         self._bookings: dict[NamespaceId, list[Booking]] = {}
         self._doubted: set[NamespaceId] = set()
+        self._mounts_moved = False
         self.resets = 0
         """How often history had to be observed anew."""
         self.last_reset = ""
@@ -77,6 +78,7 @@ class Puller:
     async def refresh_namespaces(self) -> None:
         """Asks which namespaces this device may see, and with what access. Raises `Corrupt` for an answer without the user's own:
         taking that at its word would unmount everything."""
+        self._mounts_moved = False
         answer = await self._remote.namespaces()
         if all(str(space.id) != str(self._trees.root) for space in answer.namespaces):
             raise Corrupt(what="The list of namespaces", reason="this user's own is not in it")
@@ -92,6 +94,11 @@ class Puller:
         if rule is not self._trees.key:
             await asyncio.to_thread(self._store.write, Changes(meta_put={NAME_KEYS: str(own.name_key_version)}))
             self._trees.use_key(rule)
+
+    @property
+    def wants_namespaces(self) -> bool:
+        """Whether a mount came or went, so that it is to be asked anew what this device may see."""
+        return self._mounts_moved
 
     async def _leave(self, lost: list[NamespaceId]) -> None:
         """Namespaces this device may not see any more. What they held is unknown from now on, which the planner tells from deleted:
@@ -234,6 +241,7 @@ class Puller:
 
     def _put(self, namespace: NamespaceId, entry: JournalEntry) -> None:
         old = self._trees.remote.get(entry.node_id)
+        self._mounts_moved |= entry.mount
         if entry.deleted:
             self._trees.remove_remote(entry.node_id)
             self.roots.replace(old, None)
@@ -292,8 +300,10 @@ class Puller:
         gone = [node for node in self._trees.remote if node.namespace == namespace and node.id not in staged]
         for node in gone:
             self._trees.remove_remote(node.id)
+        self._mounts_moved |= any(node.mount for node in gone)
         for node in staged.values():
             if self._trees.remote.get(node.id) != node:
+                self._mounts_moved |= node.mount
                 self._trees.put_remote(node)
         if forget_synced:
             for base in [base.id for base in self._trees.synced if base.namespace == namespace]:
