@@ -72,6 +72,7 @@ class Device:
                 verified_at=_time_text(engine.verified_us.get(row.namespace)),
             )
             for row in list(parts.puller.cursors.values())
+            if row.cursor
         ]
         return Status(
             state=engine.state(),

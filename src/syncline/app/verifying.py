@@ -74,7 +74,7 @@ class Verifying:
         seen_us = engine.scanned_whole_us
         return Held(
             trees=trees,
-            cursors=list(parts.puller.cursors.values()),
+            cursors=[row for row in parts.puller.cursors.values() if row.cursor],
             # What was being written to when the scan came by is looked at later.
             seen_until_ns=None if seen_us is None else seen_us * 1000 - round(QUIET_CAP_S * 1e9),
             unquiet=frozenset(engine.observed.unquiet),
@@ -127,12 +127,12 @@ def _left_behind(home: Home, root: NamespaceId) -> Held:
     # While syncing is paused nobody looks at the folder, whatever is written.
     written = None if home.is_paused else written_ns(home.state_db)
     remembered = read_remembered(home.state_db)
-    access = {row.namespace: row.access for row in remembered.cursors}
+    access = {row.namespace: row.access for row in remembered.cursors if row.cursor}
     trees = Trees(root, access or None, key=key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS))))
     trees.load(remembered.remote, remembered.local, remembered.synced)
     return Held(
         trees=trees,
-        cursors=remembered.cursors,
+        cursors=[row for row in remembered.cursors if row.cursor],
         seen_until_ns=None if written is None else written - UNSEEN_NS,
         resting=not remembered.inflight,
     )

@@ -61,7 +61,7 @@ def assemble(on: Grounds, who: Identity) -> Parts:
     files, store, clock = on.files, on.store, on.clock
     ids = Ids(clock, on.chance)
     remembered = store.load()
-    access = {row.namespace: row.access for row in remembered.cursors}
+    access = {row.namespace: row.access for row in remembered.cursors if row.cursor}
     rule = key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS)))
     trees = Trees(who.namespace, access or None, key=rule)
     trees.load(remembered.remote, remembered.local, remembered.synced)

@@ -107,7 +107,7 @@ class Contact:
                 if not self._puller.wants_namespaces:
                     break
                 await self._puller.refresh_namespaces()
-                for namespace in [namespace for namespace in self._trees.access if namespace not in self._puller.cursors]:
+                for namespace in [namespace for namespace in self._trees.access if not self._puller.follows(namespace)]:
                     await self._pull(namespace)
             done = True
         except (Unavailable, TooBusy, Unauthenticated) as error:
@@ -174,7 +174,7 @@ class Contact:
 
     def _cursors(self) -> list[str]:
         rows = self._puller.cursors
-        return [rows[namespace].cursor for namespace in self._trees.access if namespace in rows][:POLL_CURSORS_MAX]
+        return [rows[namespace].cursor for namespace in self._trees.access if self._puller.follows(namespace)][:POLL_CURSORS_MAX]
 
     async def _poll_once(self, cursors: list[str]) -> bool | None:
         """Whether something is said to have moved; None when the poll failed. Asks for a look unless nothing is new."""

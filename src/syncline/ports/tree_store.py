@@ -16,7 +16,8 @@ from syncline.model.ids import Digest, NamespaceId, NodeId, PackId
 
 
 class CursorRow(Struct, frozen=True, kw_only=True):
-    """Where a namespace's remote tree stands. `root` is the Merkle root the server gave for `sequence`."""
+    """Where a namespace's remote tree stands. `root` is the Merkle root the server gave for `sequence`. With an empty `cursor` the
+    namespace may not be seen any more, and only its name is still known."""
 
     namespace: NamespaceId
     name: str

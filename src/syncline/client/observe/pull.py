@@ -13,7 +13,7 @@ came after: a later change of another device, read in the same breath, is then n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -83,7 +83,7 @@ class Puller:
         if all(str(space.id) != str(self._trees.root) for space in answer.namespaces):
             raise Corrupt(what="The list of namespaces", reason="this user's own is not in it")
         self._trees.access = {space.id: space.access for space in answer.namespaces}
-        await self._leave([namespace for namespace in self.cursors if namespace not in self._trees.access])
+        await self._leave([row for row in self.cursors.values() if row.cursor and row.namespace not in self._trees.access])
         for space in answer.namespaces:
             known = self.cursors.get(space.id)
             if known is not None and (known.access, known.name) != (space.access, space.name):
@@ -100,21 +100,27 @@ class Puller:
         """Whether a mount came or went, so that it is to be asked anew what this device may see."""
         return self._mounts_moved
 
-    async def _leave(self, lost: list[NamespaceId]) -> None:
+    def follows(self, namespace: NamespaceId) -> bool:
+        """Whether the namespace's journal is being read."""
+        row = self.cursors.get(namespace)
+        return row is not None and bool(row.cursor)
+
+    async def _leave(self, lost: list[CursorRow]) -> None:
         """Namespaces this device may not see any more. What they held is unknown from now on, which the planner tells from deleted:
-        changed files are kept, and if the access returns they are observed anew."""
+        changed files are kept, and if the access returns they are observed anew. Their names are still needed."""
         if not lost:
             return
-        for node in [node for node in self._trees.remote if node.namespace in lost]:
+        spaces = {row.namespace for row in lost}
+        for node in [node for node in self._trees.remote if node.namespace in spaces]:
             self._trees.remove_remote(node.id)
-        self._trees.open.update(base.id for base in self._trees.synced if base.namespace in lost)
-        for namespace in lost:
-            del self.cursors[namespace]
-            self._bookings.pop(namespace, None)
+        self._trees.open.update(base.id for base in self._trees.synced if base.namespace in spaces)
+        for row in lost:
+            self.cursors[row.namespace] = replace(row, cursor="")
+            self._bookings.pop(row.namespace, None)
             if self._intents is not None:
-                self._intents.forget(namespace)
+                self._intents.forget(row.namespace)
         self.roots = Roots(self._trees.remote)
-        await self._write(lost)
+        await self._write()
 
     def expect(self, booking: Booking) -> None:
         """A changeset of this device is, or will be, in the journal."""
@@ -165,7 +171,7 @@ class Puller:
     async def pull(self, namespace: NamespaceId) -> bool:
         """Brings one namespace to the head; whether anything came. Raises `Unavailable` and what else the remote raises."""
         row = self.cursors.get(namespace)
-        if row is None:
+        if row is None or not row.cursor:
             await self._observe_anew(namespace, forget_synced=False)
             return True
         try:
@@ -274,7 +280,7 @@ class Puller:
             self._intents.forget(namespace)
         self.cursors[namespace] = row
         await self._write()
-        if known is not None:
+        if known is not None and known.cursor:
             deleted = "nothing was deleted on its account" if forget else "what it no longer has counts as deleted"
             self.last_reset = f"the server's history was observed anew ({reason}); {deleted}"
             self.resets += 1
@@ -310,9 +316,8 @@ class Puller:
                 self._trees.remove_synced(base)
         self.roots = Roots(self._trees.remote)
 
-    async def _write(self, lost: Sequence[NamespaceId] = ()) -> None:
+    async def _write(self) -> None:
         changes = self._trees.drain()
-        changes.cursor_remove = list(lost)
         changes.cursor_put = list(self.cursors.values())
         changes.inflight_remove = self._intents.drain() if self._intents is not None else []
         try:

@@ -185,7 +185,9 @@ class Receiver:
             try:
                 answer = await self._remote.manifests(asked[0][0].namespace, [ref for _, ref in asked])
             except SynclineError as error:
-                await self._take([(content, error) for content in left])
+                # It is about the question, and about none of the contents: each ends with it.
+                for content in left:
+                    await self._fail(content, error)
                 return
             if not answer.manifests:
                 await self._take([(asked[0][0], CorruptManifest(reason="the server sent none"))])

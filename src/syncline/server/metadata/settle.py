@@ -158,8 +158,8 @@ ABOVE_CYCLE: Final = -3
 
 
 class Standing:
-    """How deep nodes lie in the final tree: a top-level node at 1, `GONE` where a parent is missing, deleted or a file, `CYCLE`
-    on a cycle. Each node is walked once; what merely hangs below a cycle counts as deep as the top (the cycle's own nodes fail,
+    """How deep nodes lie in the final tree: a top-level node at 1, `GONE` where a parent is missing, deleted, a file or a mount (what
+    lies there is of another namespace), `CYCLE` on a cycle. Each node is walked once; what merely hangs below a cycle counts as deep as the top (the cycle's own nodes fail,
     and it is judged again without them)."""
 
     def __init__(self, overlay: Overlay) -> None:
@@ -193,4 +193,4 @@ class Standing:
 
     def _may_hold(self, parent: NodeId) -> bool:
         node = self._overlay.look(parent)
-        return node is None or node.kind is Kind.DIR
+        return node is None or (node.kind is Kind.DIR and not node.mount)
