@@ -64,7 +64,7 @@ def assemble(on: Grounds, who: Identity) -> Parts:
     access = {row.namespace: row.access for row in remembered.cursors if row.cursor}
     rule = key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS)))
     trees = Trees(who.namespace, access or None, key=rule)
-    trees.load(remembered.remote, remembered.local, remembered.synced)
+    trees.load(remembered.remote, remembered.local, remembered.synced, remembered.conflicts)
     whereabouts = _Whereabouts(trees)
     applier = Applier(files, store, trees, ids, clock, who.device_name, fold_case=who.fold_case)
     applier.prepare_root(who.root_id)

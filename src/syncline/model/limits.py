@@ -90,6 +90,15 @@ PARK_RETRY_S: Final = 60.0
 
 PLAN_ROUNDS_MAX: Final = 200
 
+CONFLICTS_MAX: Final = 10_000
+"""Open conflicts a device remembers; copies beyond are found by their names."""
+MERGE_MAX_BYTES: Final = 1 * MIB
+"""A text of which both sides' changes are merged."""
+MERGE_WORK_MAX: Final = 2_000_000
+"""Lines compared to find out how two texts differ."""
+MERGES_A_ROUND: Final = 16
+"""Files merged in one round of the engine, whose control task waits for them."""
+
 SOCKET_PATH_MAX_BYTES: Final = 100
 """Below `sun_path` of every system we run on (Linux 108, macOS 104)."""
 CONTROL_REQUEST_MAX_BYTES: Final = 64 * KIB
@@ -108,3 +117,4 @@ assert IDEMPOTENCY_TTL_S <= JOURNAL_RETENTION_S
 assert TRASH_RETENTION_S <= JOURNAL_RETENTION_S
 assert CLOSED_QUIET_S < LIMBO_S < QUIET_WINDOW_S < QUIET_CAP_S
 assert CLIENT_POLL_MAX_S < FULL_SCAN_INTERVAL_S
+assert MERGES_A_ROUND <= BATCH_MAX

@@ -1,4 +1,5 @@
-"""What a device remembers: three trees, cursors, side effects in flight, manifests of what it holds, packs in its spool.
+"""What a device remembers: three trees, cursors, open conflicts, side effects in flight, manifests of what it holds,
+packs in its spool.
 
 One writer. `write` is one durable transaction: it has happened entirely when it returns, or not at all. Methods block.
 """
@@ -11,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from syncline.model.blocks import Manifest
+from syncline.model.conflicts import OpenConflict
 from syncline.model.entries import Access, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import Digest, NamespaceId, NodeId, PackId
 
@@ -71,6 +73,9 @@ class Changes(Struct, kw_only=True):
     inflight_remove: list[str] = field(default_factory=list)
     manifest_put: list[Manifest] = field(default_factory=list)
     """Only manifests of two blocks or more need keeping: a single block is named by its content hash."""
+    conflict_put: list[OpenConflict] = field(default_factory=list)
+    conflict_remove: list[NodeId] = field(default_factory=list)
+    """By the id of the copy."""
     meta_put: dict[str, str] = field(default_factory=dict)
 
 
@@ -81,6 +86,7 @@ class Remembered(Struct, kw_only=True):
     cursors: list[CursorRow]
     inflight: list[InflightRow]
     meta: dict[str, str]
+    conflicts: list[OpenConflict] = field(default_factory=list)
 
 
 class TreeStore(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syncline.model.blocks import Manifest
+from syncline.model.conflicts import OpenConflict
 from syncline.model.entries import LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.ports.tree_store import BlockSource, Changes, CursorRow, InflightRow, Remembered, SpoolRow
@@ -20,6 +21,7 @@ class MemoryTreeStore:
         self.synced: dict[NodeId, SyncedNode] = {}
         self.cursors: dict[NamespaceId, CursorRow] = {}
         self.inflight: dict[str, InflightRow] = {}
+        self.conflicts: dict[NodeId, OpenConflict] = {}
         self.meta: dict[str, str] = {}
         self._manifests: dict[Digest, Manifest] = {}
         self._spool: dict[str, SpoolRow] = {}
@@ -32,6 +34,7 @@ class MemoryTreeStore:
             cursors=list(self.cursors.values()),
             inflight=list(self.inflight.values()),
             meta=dict(self.meta),
+            conflicts=list(self.conflicts.values()),
         )
 
     def write(self, changes: Changes) -> None:
@@ -48,6 +51,8 @@ class MemoryTreeStore:
             self.inflight[row.id] = row
         for manifest in changes.manifest_put:
             self._manifests[manifest.content_hash] = manifest
+        for conflict in changes.conflict_put:
+            self.conflicts[conflict.copy] = conflict
         self.meta.update(changes.meta_put)
         self._remove(changes)
 
@@ -60,6 +65,8 @@ class MemoryTreeStore:
             self.synced.pop(node, None)
         for namespace in changes.cursor_remove:
             self.cursors.pop(namespace, None)
+        for node in changes.conflict_remove:
+            self.conflicts.pop(node, None)
         for row_id in changes.inflight_remove:
             self.inflight.pop(row_id, None)
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from syncline.model.conflicts import OpenConflict
 from syncline.model.entries import Access, Kind, LocalNode, RemoteNode, Signature, SyncedNode
 from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.ports.tree_store import CursorRow, InflightRow
@@ -146,6 +147,15 @@ def inflight_row(row: InflightRow) -> Row:
 def inflight_from(row: Row) -> InflightRow:
     id, kind, fields = row
     return InflightRow(id=id, kind=kind, fields=msgspec.json.decode(fields, type=dict[str, str | int | bool | None]))
+
+
+def conflict_row(conflict: OpenConflict) -> Row:
+    return conflict.copy, msgspec.json.encode(conflict).decode()
+
+
+def conflict_from(row: Row) -> OpenConflict:
+    _, fields = row
+    return msgspec.json.decode(fields, type=OpenConflict)
 
 
 def key_rows(ids: list[NodeId] | list[NamespaceId] | list[str]) -> list[Row]:

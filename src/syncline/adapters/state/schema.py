@@ -53,5 +53,9 @@ CREATE TABLE spool (
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+_CONFLICTS: Final = """
+CREATE TABLE conflicts (copy TEXT PRIMARY KEY, fields TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CONFLICTS)
 """In order; the file's version is how many of them it has run."""

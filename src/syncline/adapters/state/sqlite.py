@@ -79,6 +79,7 @@ class SqliteTreeStore:
                     cursors=self._all(f"SELECT {rows.CURSOR_COLUMNS} FROM cursor", rows.cursor_from),
                     inflight=self._all("SELECT id, kind, fields FROM inflight", rows.inflight_from),
                     meta=dict(self._writer.execute("SELECT key, value FROM meta")),
+                    conflicts=self._all("SELECT copy, fields FROM conflicts", rows.conflict_from),
                 )
             except (ValueError, IndexError, msgspec.DecodeError) as error:
                 raise self._corrupt(str(error)) from error
@@ -95,6 +96,8 @@ class SqliteTreeStore:
             ):
                 if ids:
                     many(f"DELETE FROM {table} WHERE id = ?", rows.key_rows(ids))
+            if changes.conflict_remove:
+                many("DELETE FROM conflicts WHERE copy = ?", rows.key_rows(changes.conflict_remove))
             if changes.cursor_remove:
                 many("DELETE FROM cursor WHERE namespace = ?", rows.key_rows(changes.cursor_remove))
             _put(connection, "remote", rows.REMOTE_COLUMNS, map(rows.remote_row, changes.remote_put))
@@ -102,6 +105,7 @@ class SqliteTreeStore:
             _put(connection, "synced", rows.SYNCED_COLUMNS, map(rows.synced_row, changes.synced_put))
             _put(connection, "cursor", rows.CURSOR_COLUMNS, map(rows.cursor_row, changes.cursor_put))
             _put(connection, "inflight", "id, kind, fields", map(rows.inflight_row, changes.inflight_put))
+            _put(connection, "conflicts", "copy, fields", map(rows.conflict_row, changes.conflict_put))
             _put(connection, "meta", "key, value", changes.meta_put.items())
             for manifest in changes.manifest_put:
                 _put_manifest(connection, manifest)

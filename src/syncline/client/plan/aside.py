@@ -13,6 +13,7 @@ from syncline.client.plan.decide import decide
 from syncline.client.plan.decision import CELLS, EXCLUDED, FOLDER_CELLS, Content, Decision, Place, local_change, remote_change
 from syncline.client.plan.steps import Adopt, Forget, Hash, MakeFolder, Relocate
 from syncline.client.plan.view import View
+from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.paths import name_problem
@@ -243,6 +244,8 @@ def keep_aside(view: View) -> None:
                 parent=folder,
                 name=view.take_name(folder, here.name, "plain"),
                 new_id=view.context.fresh_id() if known else None,
+                conflict=Reason.KEPT_ASIDE,
+                beside=node_id if known else None,
                 fresh=tuple(
                     (node.id, view.context.fresh_id()) for node in below if node.id in view.synced or node.id in view.remote
                 ),

@@ -7,6 +7,7 @@ way the server checks it; members that could not stand are taken out. Deletes co
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from syncline.client.plan.decision import Content, Decision, Place
 from syncline.client.plan.groups import Groups
@@ -18,6 +19,8 @@ from syncline.client.plan.view import CLIMB_MAX, View
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 from syncline.protocol.commits import Op
+
+_UNDECIDED: Final = (Content.ASIDE, Content.MERGE, Content.HASH, Content.WAIT)
 
 
 class Changeset:
@@ -139,7 +142,7 @@ class Changeset:
         there, here = decision.there, decision.here
         assert there is not None
         assert here is not None
-        if decision.place is Place.CONFLICT or decision.content in (Content.ASIDE, Content.HASH, Content.WAIT):
+        if decision.place is Place.CONFLICT or decision.content in _UNDECIDED:
             return
         content = decision.content is Content.PUSH
         self.pushes.append(

@@ -6,11 +6,17 @@ conflict name. Twins on a disk that tells case apart are told from each other by
 
 from __future__ import annotations
 
+from typing import Final
+
 from syncline.client.plan.decision import Content, Decision, Place
 from syncline.client.plan.steps import Hash, Link
 from syncline.client.plan.view import View
+from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
+
+
+_REASONS: Final = {"case": Reason.CASE_TWIN, "selective": Reason.SELECTIVE_SYNC, "conflict": Reason.NAME_TAKEN}
 
 
 def settle_names(view: View) -> None:
@@ -61,7 +67,7 @@ def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> Non
                 rival.held = True
                 view.waiting += 1
             else:
-                _rename(view, rival, _is_twin(view, rival, resting))
+                _rename(view, rival, resting)
         return
     rivals.sort(key=lambda rival: _claim(view, rival, spot))
     keeper = rivals[0]
@@ -70,7 +76,7 @@ def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> Non
             rival.held = True
             view.waiting += 1
         elif not _is_same(view, rival, keeper):
-            _rename(view, rival, _is_twin(view, rival, keeper.id))
+            _rename(view, rival, keeper.id)
 
 
 def _resting(view: View, spot: tuple[NodeId, str]) -> NodeId | None:
@@ -137,10 +143,11 @@ def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
     return True
 
 
-def _rename(view: View, rival: Decision, twin: bool) -> None:
+def _rename(view: View, rival: Decision, keeper: NodeId) -> None:
     here = rival.here
     if rival.held and not _lingers(rival):
         return
+    twin = _is_twin(view, rival, keeper)
     new_file = here is not None and rival.base is None and rival.there is None and rival.kind is Kind.FILE
     if here is not None and new_file and not twin:
         if here.content_hash is None and view.holds_copies(rival.parent):
@@ -156,6 +163,7 @@ def _rename(view: View, rival: Decision, twin: bool) -> None:
     rival.name = view.take_name(rival.parent, rival.name, mark)
     rival.key = view.trees.key(rival.name)
     rival.place = Place.CONFLICT
+    rival.conflict, rival.beside = _REASONS[mark], keeper
     rival.why = {"case": "case conflict", "selective": "selective sync conflict", "conflict": f"name taken, {rival.why}"}[mark]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
-from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.ids import Digest, NamespaceId, NodeId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,5 +27,9 @@ class PlanContext:
     """Nodes whose create the server refused because it knows them as deleted (a lost base): they are undeleted instead."""
     kept_names: Mapping[NamespaceId, str] = field(default_factory=dict)
     """Names of shared namespaces, lost ones among them, for `Kept from NAME`; without one, the mount's last name is used."""
+    merge: bool = False
+    """Whether texts that both sides edited are merged where that is clean, instead of keeping a conflict copy."""
+    unmerged: Mapping[NodeId, tuple[Digest, Digest]] = field(default_factory=dict)
+    """Nodes of which these contents, local and remote, were found to have no clean merge."""
     only_namespaces: Set[NamespaceId] | None = None
     """Where given, nodes of other namespaces are left alone."""

@@ -25,7 +25,7 @@ from syncline.client.plan.steps import Adopt, Forget, Hash, Rebase
 from syncline.client.plan.view import View
 from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NodeId
-from syncline.model.limits import DEPTH_MAX
+from syncline.model.limits import DEPTH_MAX, MERGE_MAX_BYTES
 from syncline.model.paths import name_problem
 
 
@@ -242,7 +242,18 @@ def _merge_content(view: View, decision: Decision) -> None:
         decision.content = Content.WAIT
         view.waiting += 1
     elif here.content_hash != there.content_hash:
-        decision.content = Content.ASIDE
+        decision.content = Content.MERGE if _may_merge(view, there, here, base) else Content.ASIDE
+
+
+def _may_merge(view: View, there: RemoteNode, here: LocalNode, base: SyncedNode) -> bool:
+    """Whether a merge may be tried: it was asked for, there is something in common to start from, and these very contents have not
+    been found unfit."""
+    return (
+        view.context.merge
+        and base.content_hash is not None
+        and max(there.size, here.signature.size) <= MERGE_MAX_BYTES
+        and view.context.unmerged.get(here.id) != (here.content_hash, there.content_hash)
+    )
 
 
 def _merge_executable(decision: Decision) -> None:
@@ -252,7 +263,7 @@ def _merge_executable(decision: Decision) -> None:
     assert here is not None
     assert base is not None
     decision.executable = there.executable
-    if here.executable is None or here.executable == there.executable or decision.content is Content.ASIDE:
+    if here.executable is None or here.executable == there.executable or decision.content in (Content.ASIDE, Content.MERGE):
         return
     if here.executable != base.executable:
         decision.executable = here.executable

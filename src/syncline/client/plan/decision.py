@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NodeId
 
@@ -35,6 +36,8 @@ class Content(IntEnum):
     """Undecided until the local content is known."""
     WAIT = 5
     """Undecided until the server knows the remote content's hash."""
+    MERGE = 6
+    """Both edited a text: try to merge them."""
 
 
 class Decision:
@@ -43,6 +46,8 @@ class Decision:
 
     __slots__ = (
         "base",
+        "beside",
+        "conflict",
         "content",
         "executable",
         "exists",
@@ -85,6 +90,9 @@ class Decision:
         self.push_executable = False
         self.set_executable = False
         self.why = why
+        self.conflict: Reason | None = None
+        self.beside: NodeId | None = None
+        """At a `Place.CONFLICT`: why, and what keeps the old name."""
 
     @property
     def absent(self) -> bool:

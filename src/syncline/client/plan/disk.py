@@ -11,13 +11,13 @@ from collections import deque
 from typing import Final
 
 from syncline.client.plan.decision import Content, Decision, Place
-from syncline.client.plan.steps import Discard, Fetch, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage, Step
+from syncline.client.plan.steps import Discard, Fetch, MakeFolder, Merge, Relocate, RemoveFolder, SetExecutable, Stage, Step
 from syncline.client.plan.view import CLIMB_MAX, View
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 from syncline.model.paths import name_key
 
-REPLACED: Final = (Content.FETCH, Content.ASIDE)
+REPLACED: Final = (Content.FETCH, Content.ASIDE, Content.MERGE)
 
 
 class Disk:
@@ -171,7 +171,8 @@ class Disk:
                 self.fetches.append(Fetch(node=op.id, parent=parent, name=op.name, why=op.why))
         else:
             self._hop_over_own_name(op, parent, key)
-            self.structure.append(Relocate(node=op.id, parent=parent, name=op.name, why=op.why))
+            step = Relocate(node=op.id, parent=parent, name=op.name, conflict=op.conflict, beside=op.beside, why=op.why)
+            self.structure.append(step)
             self._left.add(op.id)
             self._staged.discard(op.id)
         self._placed[parent, key] = op.id
@@ -268,9 +269,33 @@ class Disk:
         parent, name = (decision.parent, decision.name) if moved else (here.parent, here.name)
         if parent in self.view.detached:
             return
+        if decision.content is Content.MERGE:
+            self.fetches.append(_merge(decision, parent, name))
+            return
         aside_id = aside_name = None
         if decision.content is Content.ASIDE:
             aside_id, aside_name = self.view.context.fresh_id(), self.view.take_name(parent, name, "conflict")
         self.fetches.append(
             Fetch(node=decision.id, parent=parent, name=name, aside_id=aside_id, aside_name=aside_name, why=decision.why)
         )
+
+
+def _merge(decision: Decision, parent: NodeId, name: str) -> Merge:
+    there, here, base = decision.there, decision.here, decision.base
+    assert there is not None
+    assert here is not None
+    assert base is not None
+    assert base.content_hash is not None
+    assert here.content_hash is not None
+    assert there.content_hash is not None
+    return Merge(
+        node=decision.id,
+        parent=parent,
+        name=name,
+        namespace=there.namespace,
+        base=base.content_hash,
+        base_revision=base.revision,
+        ours=here.content_hash,
+        theirs=there.content_hash,
+        why=decision.why,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind
 from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.protocol.commits import Op
@@ -73,6 +74,19 @@ class Fetch(Step, frozen=True, kw_only=True, gc=False):
     aside_name: str | None = None
 
 
+class Merge(Step, frozen=True, kw_only=True, gc=False):
+    """Both sides edited a text: its local content `ours` becomes the merge of both sides' changes since `base`, as a local edit on
+    top of the remote revision. Where there is no clean merge the next plan keeps a conflict copy instead."""
+
+    parent: NodeId
+    name: str
+    namespace: NamespaceId
+    base: Digest
+    base_revision: int
+    ours: Digest
+    theirs: Digest
+
+
 class Relocate(Step, frozen=True, kw_only=True, gc=False):
     """Rename or move on disk. `new_id` given: the thing at the new place is a new node (a conflict copy, or kept aside), and `node`
     itself is no longer on disk (for a folder: every descendant whose id is in `fresh` is renamed so too). The place may be the one
@@ -82,6 +96,9 @@ class Relocate(Step, frozen=True, kw_only=True, gc=False):
     name: str
     new_id: NodeId | None = None
     fresh: tuple[tuple[NodeId, NodeId], ...] = ()
+    conflict: Reason | None = None
+    beside: NodeId | None = None
+    """Given a `conflict`, the thing is a conflict copy from now on, `beside` what stands where it was meant to be."""
 
 
 class Stage(Step, frozen=True, kw_only=True, gc=False):

@@ -13,6 +13,7 @@ from syncline.client.plan.steps import Fetch, Step
 from syncline.client.receive import root
 from syncline.client.receive.arrange import Arranger
 from syncline.client.receive.claims import Claims
+from syncline.client.receive.conflict_book import ConflictBook
 from syncline.client.receive.fetched import Fetched
 from syncline.client.receive.moves import Mover
 from syncline.client.receive.outcome import Outcome
@@ -47,7 +48,7 @@ class Applier:
         self._trees = trees
         self._ids = ids
         self._clock = clock
-        self._claims = Claims(files, store, trees)
+        self._claims = Claims(files, store, trees, ConflictBook(trees, clock, device))
         self._trash = Trash(files, self._claims, clock, device)
         self._mover = Mover(files, trees, self._claims, self._trash, ids, fold_case=fold_case)
         self._arranger = Arranger(files, trees, self._claims, self._trash, ids, self._mover)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from syncline.client.local_errors import writing_error
 from syncline.client.plan.books import book_fetch, keep_books
 from syncline.client.plan.steps import Adopt
+from syncline.client.receive.conflict_book import ConflictBook
 from syncline.client.receive.inflight import Trashed, row_of
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind, LocalNode, SyncedNode
@@ -30,10 +31,11 @@ MODES_MAX: Final = 256
 class Claims:
     """What was done since the last `commit`, in trees and rows."""
 
-    def __init__(self, files: LocalFiles, store: TreeStore, trees: Trees) -> None:
+    def __init__(self, files: LocalFiles, store: TreeStore, trees: Trees, conflicts: ConflictBook) -> None:
         self._files = files
         self._store = store
         self._trees = trees
+        self.conflicts = conflicts
         self.trashed: dict[str, Trashed] = {}
         """What lies in the trash with its row, by row id."""
         self._folders: set[str] = set()
@@ -263,5 +265,7 @@ def _is_empty(changes: Changes) -> bool:
             changes.synced_remove,
             changes.inflight_put,
             changes.inflight_remove,
+            changes.conflict_put,
+            changes.conflict_remove,
         )
     )

@@ -31,6 +31,9 @@ class Fetched(Struct, frozen=True, kw_only=True):
     size: int
     temp_path: str
     manifest: Manifest | None = None
+    ours: Digest | None = None
+    merged: Digest | None = None
+    """A merge: the file holds `merged`, made of the revision's bytes and the local content `ours`; `size` is its own."""
 
 
 class FetchFailed(Struct, frozen=True, kw_only=True):

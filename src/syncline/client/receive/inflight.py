@@ -33,7 +33,7 @@ class Mark(Struct, frozen=True, kw_only=True):
 
 class Moving(Mark, frozen=True, kw_only=True):
     """A rename of `node` from `source` to `name` in `parent`, by way of `stage` where that is given. Without `parent` only the hop
-    to the stage is known. `fresh` is a JSON list of pairs of ids."""
+    to the stage is known. `fresh` is a JSON list of pairs of ids. `conflict` is a `Reason`, `beside` what keeps the place."""
 
     node: NodeId
     source: str
@@ -42,6 +42,8 @@ class Moving(Mark, frozen=True, kw_only=True):
     name: str | None = None
     new_id: NodeId | None = None
     fresh: str | None = None
+    conflict: str | None = None
+    beside: NodeId | None = None
 
 
 class Discarding(Mark, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from syncline.client.receive.outcome import Outcome, problem_of
 from syncline.client.receive.root import STAGE
 from syncline.client.receive.trash import Trash, hidden_name
 from syncline.client.trees.trees import Trees
+from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind, LocalNode
 from syncline.model.ids import NodeId
 from syncline.model.paths import join, name_key, name_problem, parent_of
@@ -67,6 +68,8 @@ class Mover:
                 name=None if final is None else final.name,
                 new_id=None if final is None else final.new_id,
                 fresh=msgspec.json.encode(final.fresh).decode() if final is not None and final.fresh else None,
+                conflict=None if final is None else final.conflict,
+                beside=None if final is None else final.beside,
                 **mark_of(local.signature),
             ),
         )
@@ -150,6 +153,16 @@ class Mover:
     def claim_move(self, moving: Moving, parent: NodeId, name: str, now: Stat) -> None:
         """The trees follow a rename that happened."""
         claims, node = self._claims, moving.node
+        known = self._trees.local.get(node)
+        if moving.conflict is not None and known is not None:
+            claims.conflicts.open(
+                Reason(moving.conflict),
+                copy=moving.new_id or node,
+                original=moving.beside,
+                source=moving.source,
+                copy_path=join(self._trees.local_path(parent) or "", name),
+                ours=known.content_hash,
+            )
         if moving.new_id is not None:
             claims.renamed(node, moving.new_id)
             node = moving.new_id

@@ -28,6 +28,7 @@ from syncline.client.receive.outcome import Outcome, problem_of
 from syncline.client.receive.root import TRASH
 from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
+from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind, LocalNode, RemoteNode, Signature
 from syncline.model.ids import NodeId
 from syncline.model.paths import join, name_problem
@@ -94,7 +95,8 @@ class Placer:
         for fetch, fetched in fetches:
             node = fetch.node
             remote, present = self._trees.remote.get(node), self._trees.local.get(node)
-            if remote is None or remote.content_hash != fetched.content_hash:
+            stale = fetched.ours is not None and (present is None or present.content_hash != fetched.ours)
+            if remote is None or remote.content_hash != fetched.content_hash or stale:
                 self.drop_temp(fetched.temp_path)
                 outcome.drop(node)
                 continue
@@ -161,7 +163,7 @@ class Placer:
         except OSError as error:
             outcome.fail(item.fetch.node, item.target, error)
             return None
-        if item.remote.revision != item.fetched.revision:
+        if item.remote.revision != item.fetched.revision and item.fetched.merged is None:
             # The same bytes in a newer revision: its mode and time are the newer one's.
             self._files.set_attributes(file, executable=item.remote.executable, mtime_us=item.remote.mtime_us)
         item.arriving = self._files.fstat_signature(file)
@@ -336,7 +338,7 @@ class Placer:
             return
         # Written to since: the place holds an edit on top of this revision, whose bytes are not known yet.
         ours = same_bytes(now.signature, item.arriving)
-        content = item.fetched.content_hash if ours else None
+        content = (item.fetched.merged or item.fetched.content_hash) if ours else None
         self._claims.here(node, item.fetch.parent, now, name=item.fetch.name, content_hash=content)
         if ours:
             self._claims.fetched(node, item.fetch.parent, item.fetch.name)
@@ -349,6 +351,14 @@ class Placer:
         fetch = item.fetch
         if fetch.aside_id is None or fetch.aside_name is None or aside.kind is None:
             return
+        self._claims.conflicts.open(
+            Reason.BOTH_EDITED,
+            copy=fetch.aside_id,
+            original=fetch.node,
+            source=item.target,
+            copy_path=join(item.folder, fetch.aside_name),
+            ours=present.content_hash,
+        )
         self._trees.remove_local(fetch.node)
         content = present.content_hash if same_bytes(aside.signature, present.signature) else None
         self._claims.here(fetch.aside_id, present.parent, aside, name=fetch.aside_name, content_hash=content, racy=present.racy)

@@ -34,6 +34,7 @@ from syncline.client.receive.moves import Mover
 from syncline.client.receive.root import STAGE, TMP
 from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
+from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind, SyncedNode
 from syncline.model.paths import STATE_FOLDER, join, name_of, parent_of
 from syncline.ports.clock import Clock
@@ -234,6 +235,14 @@ class Recovery:
             if local is None or effect.aside_id in self._trees.local:
                 return
             content = local.content_hash if same_bytes(aside.signature, effect.signature) else None
+            self._claims.conflicts.open(
+                Reason.BOTH_EDITED,
+                copy=effect.aside_id,
+                original=effect.node,
+                source=effect.origin,
+                copy_path=effect.aside,
+                ours=content,
+            )
             self._trees.remove_local(effect.node)
             self._claims.here(effect.aside_id, local.parent, aside, name=name_of(effect.aside), content_hash=content)
             self._arrived(effect)

@@ -1,4 +1,4 @@
-"""The three trees of a device together, and which nodes they do not agree on.
+"""The three trees of a device together, which nodes they do not agree on, and the conflicts that stand open between nodes.
 
 Every change goes through here, so that the set of open nodes is always a superset of those in disagreement, and so that what
 changed since the last `drain` can be written to the store in one transaction.
@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from msgspec.structs import replace
+
 from syncline.client.trees.tree import N, Tree
+from syncline.model.conflicts import OpenConflict
 from syncline.model.entries import Access, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.limits import CONFLICTS_MAX
 from syncline.model.paths import name_key
 from syncline.ports.tree_store import Changes
 
@@ -31,6 +35,9 @@ class Trees:
         """Namespaces this device may see. One that is missing here was lost: its absence is no delete."""
         self.open: set[NodeId] = set()
         """Nodes that may differ between the trees. The planner closes those it finds in agreement."""
+        self.conflicts: dict[NodeId, OpenConflict] = {}
+        """By the id of the copy."""
+        self._conflicts_touched: set[NodeId] = set()
         self._touched: tuple[set[NodeId], set[NodeId], set[NodeId]] = (set(), set(), set())
 
     def use_key(self, key: Callable[[str], str]) -> None:
@@ -76,11 +83,28 @@ class Trees:
         if node is None or old == new:
             return
         assert new not in self.local, "the new identity is taken"
+        self._rekey_conflict(old, new)
         children = self.local.children(old)
         self.remove_local(old)
         self.put_local(_with(node, id=new))
         for child in children:
             self.put_local(_with(child, parent=new))
+
+    def put_conflict(self, conflict: OpenConflict) -> None:
+        """Remembers a conflict; of very many the last are known by the names of their copies alone."""
+        if conflict.copy in self.conflicts or len(self.conflicts) < CONFLICTS_MAX:
+            self.conflicts[conflict.copy] = conflict
+            self._conflicts_touched.add(conflict.copy)
+
+    def remove_conflict(self, copy: NodeId) -> None:
+        if self.conflicts.pop(copy, None) is not None:
+            self._conflicts_touched.add(copy)
+
+    def _rekey_conflict(self, old: NodeId, new: NodeId) -> None:
+        conflict = self.conflicts.get(old)
+        if conflict is not None:
+            self.remove_conflict(old)
+            self.put_conflict(replace(conflict, copy=new))
 
     def namespace_of_local(self, node_id: NodeId) -> NamespaceId:
         """The namespace a local node lies in: that of the nearest mount above it."""
@@ -96,12 +120,19 @@ class Trees:
     def remote_path(self, node_id: NodeId) -> str | None:
         return self.remote.path(node_id, self.root)
 
-    def load(self, remote: Iterable[RemoteNode], local: Iterable[LocalNode], synced: Iterable[SyncedNode]) -> None:
+    def load(
+        self,
+        remote: Iterable[RemoteNode],
+        local: Iterable[LocalNode],
+        synced: Iterable[SyncedNode],
+        conflicts: Iterable[OpenConflict] = (),
+    ) -> None:
         """Fills the empty trees from the store; nothing of it needs writing back, and everything in disagreement is open."""
         assert not self.open, "trees are filled once"
         self.remote.fill(remote)
         self.local.fill(local)
         self.synced.fill(synced)
+        self.conflicts = {conflict.copy: conflict for conflict in conflicts}
         self.open = {*self.remote.ids(), *self.local.ids(), *self.synced.ids()}
 
     def drain(self) -> Changes:
@@ -112,6 +143,12 @@ class Trees:
         _split(self.remote, remote, changes.remote_put, changes.remote_remove)
         _split(self.local, local, changes.local_put, changes.local_remove)
         _split(self.synced, synced, changes.synced_put, changes.synced_remove)
+        for copy in sorted(self._conflicts_touched):
+            if copy in self.conflicts:
+                changes.conflict_put.append(self.conflicts[copy])
+            else:
+                changes.conflict_remove.append(copy)
+        self._conflicts_touched = set()
         return changes
 
     def undrain(self, changes: Changes) -> None:
@@ -120,6 +157,7 @@ class Trees:
         remote.update((node.id for node in changes.remote_put), changes.remote_remove)
         local.update((node.id for node in changes.local_put), changes.local_remove)
         synced.update((node.id for node in changes.synced_put), changes.synced_remove)
+        self._conflicts_touched.update((each.copy for each in changes.conflict_put), changes.conflict_remove)
 
     def _touch(self, tree: int, node_id: NodeId) -> None:
         self._touched[tree].add(node_id)
