@@ -14,6 +14,7 @@ from syncline.client.commits import Committer
 from syncline.client.execute import Executor
 from syncline.client.hashing import Hasher, hash_file
 from syncline.client.intents import Intents
+from syncline.client.merging import Merger
 from syncline.client.observe.pull import NAME_KEYS, Puller
 from syncline.client.observe.scan import Observer
 from syncline.client.parking import Parking
@@ -97,6 +98,7 @@ def assemble(on: Grounds, who: Identity) -> Parts:
             committer=Committer(on.remote, trees, ids, intents),
             parking=parking,
             activity=activity,
+            merger=Merger(on.remote, files, trees, applier.resolver, clock, ids),
         ),
         parking=parking,
         activity=activity,

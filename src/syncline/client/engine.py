@@ -17,13 +17,14 @@ import structlog
 from syncline.client.barriers import Barriers
 from syncline.client.contact import Contact
 from syncline.client.crew import Crew
+from syncline.client.errands import Errands
 from syncline.client.guard import DeleteGuard, guarded
 from syncline.client.interludes import Interludes
 from syncline.client.looks import Looks
 from syncline.client.observe.scan import Observed
 from syncline.client.outgoing import Ran
 from syncline.client.parts import Parts, make_plan, purge_trash
-from syncline.client.plan.steps import Fetch, Plan, Push, Report, Step
+from syncline.client.plan.steps import Fetch, Merge, Plan, Push, Report, Step
 from syncline.client.stalls import Stalls
 from syncline.client.status import Problem, State
 from syncline.client.troubles import Troubles
@@ -33,6 +34,7 @@ from syncline.model.limits import FULL_SCAN_INTERVAL_S
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+A = TypeVar("A")
 
 ROOT_RECHECK_S: Final = 2.0
 ROUND_REST_S: Final = 1.0
@@ -81,6 +83,7 @@ class Engine:
         self._interludes = Interludes()
         self.scanned_whole_us: int | None = None
         """When (wall clock) the last full scan that saw everything began."""
+        self._errands = Errands()
         self._crew = Crew(wake=self._nudge, fault=self._fault)
         self._running = False
         self._replan = True
@@ -151,6 +154,17 @@ class Engine:
         if not self._running:
             return work()
         answer = self._interludes.add(work)
+    async def errand(self, work: Callable[[], A]) -> A:
+        """What `work` gives, done in a thread while nothing else here touches the trees or the folder, which was just looked at."""
+        if not self._running:
+            if not await self._root_is_here():
+                raise self._without_root or Unavailable(what="The folder")
+            await self._scan()
+            try:
+                return await asyncio.to_thread(work)
+            finally:
+                await self.parts.executor.save()
+        answer = self._errands.add(work)
         self._wake.set()
         return await answer
 
@@ -209,6 +223,7 @@ class Engine:
             self._barriers.close()
             self._looks.refuse(self._no_plan())
             self._interludes.refuse(self._no_plan())
+            self._errands.refuse(self._no_plan())
 
     def _fault(self, name: str, fault: Exception | None) -> None:
         """A part failed by surprise (and what it had under way is planned anew), or runs again."""
@@ -290,12 +305,16 @@ class Engine:
         while self._crew.hints:
             self.settled = False
             parts.observer.mark(self._crew.hints.popleft())
-        if self.paused and not self._looks:
+        if self.paused and not self._looks and not self._errands:
             return
         if not await self._root_is_here():
             self._looks.refuse(self._no_plan())
+            self._errands.refuse(self._no_plan())
             return
         await self._scan()
+        if await self._errands.run():
+            await parts.executor.save()
+            self._replan = True
         await self._look_at_server()
         planned = await asyncio.to_thread(self._plan)
         parts.parking.keep(parts.trees.open)
@@ -404,7 +423,7 @@ class Engine:
     def _count_stalls(self, steps: list[Step]) -> None:
         """Notices a plan that is carried out again and again, at once, and changes nothing."""
         online = self.contact.offline is None
-        doing = [step for step in steps if not _is_report(step) and (online or not isinstance(step, Push | Fetch))]
+        doing = [step for step in steps if not _is_report(step) and (online or not isinstance(step, Push | Fetch | Merge))]
         self._stalls.see(doing, at_once=self._replan or self.parts.observer.due(self.parts.clock.monotonic_s()))
         told = None
         if self._stalls.is_told:

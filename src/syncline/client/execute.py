@@ -18,11 +18,13 @@ from syncline.client.activity import Activity
 from syncline.client.commits import Committer
 from syncline.client.guard import Direction
 from syncline.client.hashing import Hashed, Hasher, HashJob
+from syncline.client.inbox import close_settled, place_of
+from syncline.client.merging import Merger
 from syncline.client.outgoing import Outgoing, Ran
 from syncline.client.parking import Parking
 from syncline.client.plan import steps as plan_steps
 from syncline.client.plan.books import keep_books
-from syncline.client.plan.steps import Fetch, Hash, Push, Step
+from syncline.client.plan.steps import Fetch, Hash, Merge, Push, Step
 from syncline.client.receive.apply import Applier, Outcome
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
 from syncline.client.receive.receiver import Receiver
@@ -33,8 +35,8 @@ from syncline.client.trees.trees import Trees
 from syncline.model.blocks import Manifest
 from syncline.model.entries import Kind
 from syncline.model.errors import ChangedWhileRead, SynclineError, Unauthenticated, Unavailable
-from syncline.model.ids import NamespaceId, NodeId
-from syncline.model.limits import BATCH_MAX
+from syncline.model.ids import Digest, NamespaceId, NodeId
+from syncline.model.limits import BATCH_MAX, MERGES_A_ROUND
 from syncline.model.paths import join, parent_of
 from syncline.ports.tree_store import TreeStore
 
@@ -56,6 +58,7 @@ class Executor:
         committer: Committer,
         parking: Parking,
         activity: Activity,
+        merger: Merger | None = None,
     ) -> None:
         self._trees = trees
         self._store = store
@@ -65,6 +68,9 @@ class Executor:
         self._hasher = hasher
         self._parking = parking
         self._activity = activity
+        self._merger = merger
+        self.unmerged: dict[NodeId, tuple[Digest, Digest]] = {}
+        """Nodes whose contents, local and remote, have no clean merge."""
         self._fetched: dict[NodeId, Fetched] = {}
         self._manifests: list[Manifest] = []
         self._replaced: set[NodeId] = set()
@@ -158,6 +164,7 @@ class Executor:
         ran = Ran()
         pushes: list[Push] = []
         wanted: list[Wanted] = []
+        merges: list[Merge] = []
         at = 0
         while at < len(steps):
             kind = _lane(steps[at])
@@ -175,6 +182,8 @@ class Executor:
                 await self._change_disk(run, ran)
             elif kind == "fetch":
                 await self._fetch([step for step in run if isinstance(step, Fetch)], wanted, ran)
+            elif kind == "merge":
+                merges += [step for step in run if isinstance(step, Merge)]
             elif kind == "push":
                 pushes += [step for step in run if isinstance(step, Push)]
             else:
@@ -182,6 +191,7 @@ class Executor:
                     self._read(step, ran)
         await self._drop_unwanted({step.node for step in steps})
         if online:
+            await self._merge(merges[:MERGES_A_ROUND], ran)
             if wanted:
                 self.busy.update(want.node for want in wanted)
                 await self._receiver.submit(wanted)
@@ -262,6 +272,29 @@ class Executor:
                         self.progress.conflicts += 1
                         self._activity.note("conflict", join(parent_of(path), step.aside_name), step.why)
 
+    async def _merge(self, steps: Sequence[Merge], ran: Ran) -> None:
+        """Merges, and puts the results in place. What has no clean merge is remembered, so that the next plan keeps a copy."""
+        if not steps or self._merger is None:
+            return
+        merges = await self._merger.merge_all(steps)
+        for node, error in merges.failed:
+            self._failed(node, error, ran)
+        for step, why in merges.unmerged:
+            self.unmerged[step.node] = (step.ours, step.theirs)
+            self._activity.note("not merged", self._path(step.node), why.value)
+            ran.moved = True
+        if not merges.ready:
+            return
+        outcome = await asyncio.to_thread(self._applier.place, merges.ready)
+        self._take(outcome, [fetch for fetch, _ in merges.ready], ran)
+        done = set(outcome.done)
+        for fetch, merged in merges.ready:
+            if fetch.node in done:
+                self.progress.merges += 1
+                self._activity.note("merged", self._path(fetch.node), "both sides' changes; this device's version is in its trash")
+            else:
+                await asyncio.to_thread(self._applier.drop_temp, merged.temp_path)
+
     async def _keep_for_another_try(self, batch: Sequence[tuple[Fetch, Fetched]], outcome: Outcome) -> None:
         """A file that something on this disk keeps from its place is not fetched again; one whose place is not what the trees say
         waits for one more plan, since its temporary file may be what is wrong."""
@@ -314,10 +347,13 @@ class Executor:
         for node in [node for node in self._fetched if node not in wanted]:
             await asyncio.to_thread(self._applier.drop_temp, self._fetched.pop(node).temp_path)
         self._outgoing.forget(wanted)
+        self.unmerged = {node: found for node, found in self.unmerged.items() if node in wanted}
         self._replaced &= wanted
 
     async def save(self) -> None:
-        """Writes what the trees gathered, and manifests learnt, in one transaction."""
+        """Writes what the trees gathered, and manifests learnt, in one transaction. Conflicts that are over are closed with it."""
+        for conflict in close_settled(self._trees):
+            self._activity.note("resolved", place_of(self._trees, conflict), f"the conflict with {conflict.copy_path} is over")
         changes = self._trees.drain()
         changes.manifest_put, self._manifests = self._manifests, []
         if not any(getattr(changes, name) for name in changes.__struct_fields__):
@@ -344,6 +380,8 @@ def _lane(step: Step) -> str:
         return "fetch"
     if isinstance(step, Push):
         return "push"
+    if isinstance(step, Merge):
+        return "merge"
     if isinstance(step, Hash | plan_steps.Report):
         return "read"
     return "disk"

@@ -47,6 +47,8 @@ class Parts(Struct, kw_only=True):
     device_name: str
     root_id: str
     fold_case: bool = False
+    merging: bool = False
+    """Whether texts that both sides edited are merged where that is clean (`conflicts = merge`)."""
 
 
 def make_plan(parts: Parts) -> Plan:
@@ -59,6 +61,8 @@ def make_plan(parts: Parts) -> Plan:
         case_sensitive_disk=not parts.fold_case,
         leftovers=parts.executor.leftovers,
         buried=parts.executor.buried,
+        merge=parts.merging,
+        unmerged=parts.executor.unmerged,
         kept_names={row.namespace: row.name for row in parts.puller.cursors.values()},
     )
     return plan(parts.trees, context=context, busy=held)

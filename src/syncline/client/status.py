@@ -53,6 +53,8 @@ class Progress(Struct, kw_only=True):
     downloaded_files: int = 0
     downloaded_bytes: int = 0
     conflicts: int = 0
+    merges: int = 0
+    """Texts in which the changes of both sides were merged."""
 
 
 class NamespaceStatus(Struct, kw_only=True):

@@ -30,6 +30,7 @@ class Unmerged(StrEnum):
 
     OVERLAP = "both sides changed the same or neighbouring lines"
     BINARY = "it is no text in UTF-8"
+    NO_BASE = "the version both started from cannot be had"
     TOO_LARGE = "it is too large"
     TOO_DIFFERENT = "the versions differ too much"
 
@@ -166,4 +167,3 @@ def _walk_back(reached: list[dict[int, int]], x: int, y: int) -> list[Block]:
 
 def _is_insertion(furthest: dict[int, int], diagonal: int, edits: int) -> bool:
     return diagonal == -edits or (diagonal != edits and furthest[diagonal - 1] < furthest[diagonal + 1])
-

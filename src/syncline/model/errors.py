@@ -131,10 +131,29 @@ class AlreadyExists(Conflict):
     status = 412
 
 
+class ConflictNotFound(Conflict):
+    """There is no open conflict at {path}; `syncline conflicts` lists those there are."""
+
+    code = "conflict.not_found"
+    status = 404
+
+
+class NotResolvable(Conflict):
+    """{path} cannot be resolved so: {reason}. Nothing was changed."""
+
+    code = "conflict.not_resolvable"
+
+
 class NeedsDecision(SynclineError):
     """{message}"""
 
     code = "decision.needed"
+
+
+class ManyCopies(NeedsDecision):
+    """{count} conflict copies stand beside {path}: name the one you mean."""
+
+    code = "conflict.many_copies"
 
 
 class NotLinked(NeedsDecision):

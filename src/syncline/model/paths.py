@@ -28,6 +28,9 @@ _IGNORABLE: Final = re.compile(
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 """Code points that are shown as nothing (Default_Ignorable_Code_Point): some file systems compare names without them."""
+_CONFLICT: Final = re.compile(
+    r"(?P<stem>.+) \((?P<device>.+)'s conflicted copy \d{4}-\d\d-\d\d(?: \d+)?\)(?P<extension>(?:\.[^.]*)?)", re.DOTALL
+)
 _NATIVE_TABLES: Final = unicodedata.unidata_version == "14.0.0"
 
 
@@ -116,6 +119,13 @@ def is_reserved(name: str) -> bool:
 def conflict_name(name: str, device: str, date: str, number: int = 1) -> str:
     """`stem (DEVICE's conflicted copy DATE[ n]).ext`, NFC, at most 255 bytes: the stem gives way, on a character boundary."""
     return _marked(name, f" ({_safe(device)}'s conflicted copy {date}{f' {number}' if number > 1 else ''})")
+
+
+def conflict_origin(name: str) -> tuple[str, str] | None:
+    """Of a conflict copy's name, the name it was made from (shorter where the copy's would have been too long) and the device that
+    made it; None for any other name."""
+    found = _CONFLICT.fullmatch(name)
+    return None if found is None else (found["stem"] + found["extension"], found["device"])
 
 
 def case_conflict_name(name: str, number: int = 1) -> str:

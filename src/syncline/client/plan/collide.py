@@ -15,7 +15,6 @@ from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
 
-
 _REASONS: Final = {"case": Reason.CASE_TWIN, "selective": Reason.SELECTIVE_SYNC, "conflict": Reason.NAME_TAKEN}
 
 

@@ -19,6 +19,7 @@ from syncline.client.receive.moves import Mover
 from syncline.client.receive.outcome import Outcome
 from syncline.client.receive.place import Placer
 from syncline.client.receive.recover import Recovery
+from syncline.client.receive.resolve import Resolver
 from syncline.client.receive.trash import KEPT_S, Purged, Trash
 from syncline.client.trees.trees import Trees
 from syncline.model.ids import Digest
@@ -53,6 +54,8 @@ class Applier:
         self._mover = Mover(files, trees, self._claims, self._trash, ids, fold_case=fold_case)
         self._arranger = Arranger(files, trees, self._claims, self._trash, ids, self._mover)
         self._placer = Placer(files, trees, self._claims, self._trash, ids)
+        self.resolver = Resolver(files, trees, self._claims, self._trash, ids)
+        """What conflicts are resolved with; for the control task, as everything here."""
 
     def prepare_root(self, expect_id: str | None) -> str:
         """Makes the state folder and, for a root linked for the first time (`expect_id` None), its marker; the root's id. A root

@@ -16,7 +16,9 @@ class ConflictBook:
         self._clock = clock
         self._device = device
 
-    def open(self, reason: Reason, *, copy: NodeId, original: NodeId | None, source: str, copy_path: str, ours: Digest | None) -> None:
+    def open(
+        self, reason: Reason, *, copy: NodeId, original: NodeId | None, source: str, copy_path: str, ours: Digest | None
+    ) -> None:
         """`copy`, now at `copy_path`, holds what stood at `source` and was meant for the place of `original`. Before the trees
         forget what both had in common."""
         trees = self._trees

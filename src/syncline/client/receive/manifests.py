@@ -56,7 +56,7 @@ def _needs(
     if not manifest.blocks:
         raise CorruptManifest(reason="it names no blocks")
     for block in manifest.blocks:
-        _check(block, packs)
+        check_block(block, packs)
     first = manifest.blocks[0]
     if content.part is None and len(manifest.blocks) == 1 and manifest.next_block is None and ref.from_block == 0:
         if first.hash != content.hash or first.size != content.size:
@@ -75,7 +75,8 @@ def _needs(
     return needs
 
 
-def _check(block: StoredBlock, packs: list[PackSource]) -> None:
+def check_block(block: StoredBlock, packs: list[PackSource]) -> None:
+    """That a block can be what a manifest says of it. Raises `CorruptManifest`."""
     if (
         not is_digest(block.hash)
         or not 0 < block.size <= LARGE_BLOCK_MAX_BYTES

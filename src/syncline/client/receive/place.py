@@ -12,7 +12,6 @@ a newer one by then, which would else look like a conflict.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Final
@@ -21,11 +20,11 @@ from msgspec import Struct
 
 from syncline.client.plan.steps import Fetch
 from syncline.client.receive.claims import Claims
+from syncline.client.receive.displace import Displacer
 from syncline.client.receive.fetched import Fetched
 from syncline.client.receive.inflight import Arriving, Effect, Replacing, Setting, mark_of, row_of, same_bytes
 from syncline.client.receive.moves import refuse_place
-from syncline.client.receive.outcome import Outcome, problem_of
-from syncline.client.receive.root import TRASH
+from syncline.client.receive.outcome import Outcome
 from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
 from syncline.model.conflicts import Reason
@@ -37,7 +36,6 @@ from syncline.ports.local_files import LocalFiles, Stat
 
 OPEN_FILES_MAX: Final = 256
 """Temporary files open at once while their data is synced: well below the usual limit of 1,024 descriptors."""
-_CANNOT_EXCHANGE: Final = frozenset((errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 _WORD: Final = (".doc", ".docx", ".docm", ".dot", ".dotx", ".dotm", ".rtf")
 
 
@@ -67,6 +65,7 @@ class Placer:
         self._ids = ids
         self._unclaimed: list[_Item] = []
         """Placed, but not yet known to be durable there."""
+        self._displacer = Displacer(files, claims, trash)
 
     def place(self, fetches: Sequence[tuple[Fetch, Fetched]]) -> Outcome:
         """Everything that could be placed is durable and claimed when this returns. A temporary file is used up by being placed, or
@@ -238,7 +237,7 @@ class Placer:
                 return False
             if item.fetch.aside_name is not None:
                 return self._set_aside(item, present, outcome)
-            self._replace(item, present, outcome)
+            self._displacer.replace(item.row_id, item.fetched.temp_path, item.trash, item.target, present, outcome)
             return True
         except OSError:
             # A row whose hidden file is still there, since the disk failed midway, is left for the next start to finish.
@@ -247,49 +246,6 @@ class Placer:
         finally:
             if over:
                 self._claims.over(item.row_id)
-
-    def _replace(self, item: _Item, present: LocalNode, outcome: Outcome) -> None:
-        """Exchanges the present file with the new one."""
-        files, temp, trash = self._files, item.fetched.temp_path, item.trash
-        files.rename(temp, trash)
-        try:
-            files.exchange(trash, item.target)
-        except OSError as error:
-            files.rename(trash, temp)
-            if error.errno not in _CANNOT_EXCHANGE:
-                raise
-            self._replace_in_two(item, present)
-        self._claims.touch(item.folder, TRASH)
-        try:
-            now = files.stat(trash)
-        except OSError:
-            # Under its old signature it will be read before the trash lets it go.
-            self._trash.keep(item.row_id, trash, item.target, present.signature, present.content_hash)
-            return
-        if self._trash.is_known(trash, now, present):
-            self._trash.keep(item.row_id, trash, item.target, now.signature, present.content_hash)
-            return
-        outcome.rescan.add(item.folder)
-        try:
-            self._trash.revive(trash, item.target)
-        except OSError as error:
-            # It stays in the trash under the old signature, so that it counts as changed and returns when the trash is emptied.
-            self._trash.keep(item.row_id, trash, item.target, present.signature, present.content_hash)
-            outcome.problems.append(problem_of(error, item.target))
-
-    def _replace_in_two(self, item: _Item, present: LocalNode) -> None:
-        """For file systems that cannot exchange: away with the old, in with the new; back with the old where that fails."""
-        files = self._files
-        files.rename(item.target, item.trash)
-        try:
-            files.rename(item.fetched.temp_path, item.target)
-        except OSError:
-            try:
-                files.rename(item.trash, item.target)
-            except FileExistsError:
-                # Somebody wrote a file there in between: theirs has the place, the displaced one a name beside it.
-                self._trash.revive(item.trash, item.target)
-            raise
 
     def _set_aside(self, item: _Item, present: LocalNode, outcome: Outcome) -> bool:
         """Renames the present file to its new name, and puts the new file at its place."""
