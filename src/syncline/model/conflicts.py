@@ -23,8 +23,8 @@ class Reason(StrEnum):
 
 
 class OpenConflict(Struct, frozen=True, kw_only=True, gc=False):
-    """`copy` is the node that holds this device's bytes, `original` the one that stands where they were meant to be (None where there
-    is none). Both are followed by id; the paths are those of the instant it was made. `base` is what both sides started from,
+    """`copy` is the node that holds this device's bytes, `original` the one that stands where they were meant to be (None where
+    there is none). Both are followed by id; the paths are those of the instant it was made. `base` is what both sides started from,
     as revision `base_revision` of the original, where they had anything in common. `is_kept` says that somebody wants both: it is
     closed, and remembered only so that the copy's name does not open it again."""
 

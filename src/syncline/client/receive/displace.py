@@ -29,8 +29,8 @@ class Displacer:
         self._trash = trash
 
     def replace(self, row_id: str, temp: str, hidden: str, target: str, present: LocalNode, outcome: Outcome) -> None:
-        """`temp` takes the place of `present` at `target`, which goes to `hidden` in the trash. Raises `OSError`; `target` then holds
-        what it held, and `temp` is where it was."""
+        """`temp` takes the place of `present` at `target`, which goes to `hidden` in the trash. Raises `OSError`; `target` then
+        holds what it held, and `temp` is where it was."""
         files, folder = self._files, parent_of(target)
         files.rename(temp, hidden)
         try:

@@ -1,4 +1,4 @@
-"""One small revision's bytes, straight into memory: what a merge needs of the server's history. Files for the disk come by `receiver`."""
+"""One small revision's bytes, straight into memory: what a merge needs of the server's history."""
 
 from __future__ import annotations
 
