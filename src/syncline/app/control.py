@@ -6,6 +6,8 @@ ends what it asked for. `ControlClient` needs the standard library and `msgspec`
 
 ops: status · wait {timeout} → {"in_sync", "status"} · pause · resume {confirm_deletes} · refresh ·
 plan {limit} → {"steps", "total"} · log {limit} → {"lines"} · verify {deep, paths} → a report · verify_progress · stop.
+plan {limit} → {"steps", "total", "guard"} · conflicts {limit} → {"conflicts", "total"} ·
+resolve {path, keep} → {"path", "copy", "kept"} · configure · log {limit} → {"lines"} · stop.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ from syncline.protocol.problems import from_problem, to_problem
 if TYPE_CHECKING:
     import asyncio
 
-    from syncline.client.status import PlannedStep, Status
+    from syncline.client.inbox import Conflicted
+    from syncline.client.resolve import Keep, Resolved
+    from syncline.client.status import Planned, Status
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
@@ -56,7 +60,13 @@ class Controlled(Protocol):
 
     def stop(self) -> None: ...
 
-    async def plan(self) -> list[PlannedStep]: ...
+    async def plan(self) -> Planned: ...
+
+    async def conflicts(self) -> list[Conflicted]: ...
+
+    async def resolve(self, path: str, keep: Keep) -> Resolved: ...
+
+    def configure(self) -> None: ...
 
     def log(self, limit: int) -> list[Any]: ...
 
@@ -91,8 +101,24 @@ def handlers_for(device: Controlled) -> dict[str, Handler]:
         return device.status()
 
     async def plan(request: dict[str, Any]) -> Any:
-        steps = await device.plan()
-        return {"steps": steps[: _limit(request)], "total": len(steps)}
+        planned = await device.plan()
+        return {"steps": planned.steps[: _limit(request)], "total": len(planned.steps), "guard": planned.guard}
+
+    async def conflicts(request: dict[str, Any]) -> Any:
+        found = await device.conflicts()
+        return {"conflicts": found[: _limit(request)], "total": len(found)}
+
+    async def resolve(request: dict[str, Any]) -> Any:
+        from syncline.client.resolve import Keep
+
+        path, keep = request.get("path"), request.get("keep")
+        if not isinstance(path, str) or keep not in tuple(Keep):
+            raise InvalidRequest(message=f"`path` is a path, `keep` one of {', '.join(Keep)}")
+        return await device.resolve(path, Keep(keep))
+
+    async def configure(_: dict[str, Any]) -> Any:
+        device.configure()
+        return {}
 
     async def log(request: dict[str, Any]) -> Any:
         return {"lines": device.log(_limit(request))}
@@ -108,6 +134,7 @@ def handlers_for(device: Controlled) -> dict[str, Handler]:
         return {"pid": os.getpid()}
 
     ops = (status, wait, pause, resume, refresh, plan, log, verify, verify_progress, stop)
+    ops = (status, wait, pause, resume, refresh, plan, conflicts, resolve, configure, log, stop)
     return {op.__name__: op for op in ops}
 
 

@@ -16,10 +16,13 @@ from syncline.app.verifying import Verifying
 from syncline.client.activity import LogLine
 from syncline.client.assemble import Grounds, Identity, assemble
 from syncline.client.engine import Engine
+from syncline.client.inbox import Conflicted, inbox
 from syncline.client.parts import Parts
 from syncline.client.plan.describe import describe
 from syncline.client.status import NamespaceStatus, Pending, PlannedStep, Status
 from syncline.client.verify.report import Progress, Report
+from syncline.client.resolve import Keep, Resolved, resolve
+from syncline.client.status import NamespaceStatus, Pending, Planned, Status
 from syncline.ports.remote import Remote
 from syncline.protocol.changes import to_time
 
@@ -48,7 +51,9 @@ class Device:
             raise
         engine = Engine(parts, confirm_deletes=confirm_deletes, once=once)
         engine.paused = home.is_paused
-        return cls(engine, home, credentials, link)
+        device = cls(engine, home, credentials, link)
+        device.configure()
+        return device
 
     async def run(self) -> None:
         """Syncs until `stop`."""
@@ -111,9 +116,22 @@ class Device:
     def stop(self) -> None:
         self._engine.stop()
 
-    async def plan(self) -> list[PlannedStep]:
+    async def plan(self) -> Planned:
+        trees, looked = self._engine.parts.trees, await self._engine.look()
+        held = {id(step) for step in looked.held}
+        return Planned(steps=[describe(step, trees, held=id(step) in held) for step in looked.steps], guard=looked.guard)
+
+    async def conflicts(self) -> list[Conflicted]:
+        """The conflict inbox."""
         trees = self._engine.parts.trees
-        return [describe(step, trees) for step in await self._engine.look()]
+        return await self._engine.errand(lambda: inbox(trees))
+
+    async def resolve(self, path: str, keep: Keep) -> Resolved:
+        return await resolve(self._engine, path, keep)
+
+    def configure(self) -> None:
+        """Takes up settings that changed. Raises `LocalIo`."""
+        self._engine.parts.merging = self._home.options().conflicts == "merge"
 
     async def verify(self, *, deep: bool, only: Sequence[str]) -> Report:
         return await self._verifying.verify(deep=deep, only=only)

@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -64,9 +64,10 @@ class Link(Struct, frozen=True, kw_only=True):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """`config.json`, by hand: `log_level` of the daemon's log (debug, info, warning, error)."""
+    """`config.json`, what `syncline config` sets. `app.settings` says what each means."""
 
     log_level: str = "info"
+    conflicts: Literal["copy", "merge"] = "copy"
 
 
 S = TypeVar("S", bound=Struct)

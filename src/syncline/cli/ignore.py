@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 import click
 
 from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.folder_path import relative_path
 from syncline.model.paths import STATE_FOLDER
 
 
@@ -38,15 +38,14 @@ def check(paths: tuple[str, ...], as_json: bool) -> None:
 def _rule(folder: Path, given: str) -> str | None:
     from syncline.client.observe.ignore import ignored_by
 
-    whole = Path(os.path.abspath(given))
-    try:
-        relative = (whole.parent.resolve() / whole.name).relative_to(folder)
-    except ValueError:
-        raise click.BadParameter(f"{given!r} does not lie in the synced folder {folder}.", param_hint="PATH") from None
-    if not relative.parts or relative.parts[0] == STATE_FOLDER:
-        return f"{STATE_FOLDER}: Syncline's own" if relative.parts else None
+    relative = relative_path(folder, given)
+    if relative is None:
+        raise click.BadParameter(f"{given!r} does not lie in the synced folder {folder}.", param_hint="PATH")
+    if not relative or relative.split("/")[0] == STATE_FOLDER:
+        return f"{STATE_FOLDER}: Syncline's own" if relative else None
+    whole = folder / relative
     is_folder = given.endswith("/") or (whole.is_dir() and not whole.is_symlink())
-    rule = ignored_by(relative.as_posix(), is_folder=is_folder, read=lambda path, limit: _read(folder / path, limit))
+    rule = ignored_by(relative, is_folder=is_folder, read=lambda path, limit: _read(folder / path, limit))
     return None if rule is None else str(rule)
 
 

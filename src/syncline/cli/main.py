@@ -29,6 +29,8 @@ COMMANDS: Final[dict[str, str]] = {
     "refresh": "Look again: at every local folder and at the server.",
     "log": "Show what was synced lately.",
     "plan": "Show what would be synced now, and why.",
+    "conflicts": "List files of which two versions stand, and say which is right.",
+    "config": "Show or change the settings of this device.",
     "ignore": "Say which rule keeps a path from being synced.",
     "ls": "List a remote folder.",
     "put": "Upload files without a synced folder.",

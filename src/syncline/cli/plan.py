@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,6 +11,13 @@ from syncline.app.home import DaemonNotRunning, Home
 from syncline.cli import show
 from syncline.model.limits import PLAN_SHOWN_MAX
 
+SIDES: Final = {
+    "conflict": "Conflicts",
+    "here": "On this device",
+    "there": "On the server",
+    "noted": "Only noted",
+    "left": "Left alone",
+}
 PATIENCE_S = 600.0
 """Without a fresh scan there is no honest plan, and a very large folder takes its time."""
 
@@ -21,7 +28,8 @@ def _planned(home: Home, limit: int) -> dict[str, Any]:
     except DaemonNotRunning:
         import asyncio
 
-        return asyncio.run(_plan_here(home, limit))
+        with home.lock():
+            return asyncio.run(_plan_here(home, limit))
     return found
 
 
@@ -32,10 +40,20 @@ async def _plan_here(home: Home, limit: int) -> dict[str, Any]:
 
     device = await Device.open(home)
     try:
-        steps = await device.plan()
+        planned = await device.plan()
     finally:
         await device.close()
-    return {"steps": msgspec.to_builtins(steps[:limit]), "total": len(steps)}
+    steps = planned.steps
+    return {"steps": msgspec.to_builtins(steps[:limit]), "total": len(steps), "guard": msgspec.to_builtins(planned.guard)}
+
+
+def _lines(step: dict[str, Any]) -> list[str]:
+    target = f" → {show.printable(step['target'])}" if step.get("target") else ""
+    held = "  (held back by the delete guard)" if step.get("held") else ""
+    lines = [f"  {step['action']:<14} {show.printable(step['path'])}{target}{held}"]
+    if step.get("says"):
+        lines.append(f"      {show.printable(step['says'])}")
+    return [*lines, f"      because: {show.printable(step.get('because') or step['why'])}"]
 
 
 @click.command(epilog="Example: syncline plan")
@@ -46,7 +64,8 @@ async def _plan_here(home: Home, limit: int) -> dict[str, Any]:
 def plan(lines: int, as_json: bool) -> None:
     """Show what would be synced now, and why, without changing anything.
 
-    The reason names what changed on this device and at the server since both last agreed.
+    Each step says what becomes of which version, and why: what changed on this device and at the server since both last agreed.
+    Deletions that wait for your answer to the delete guard are marked. With --json, steps are in the order in which they are done.
     """
     home = Home.from_environment()
     home.credentials()
@@ -55,9 +74,14 @@ def plan(lines: int, as_json: bool) -> None:
     if as_json:
         show.as_json(found)
         return
-    for step in found["steps"]:
-        target = f" → {show.printable(step['target'])}" if step.get("target") else ""
-        click.echo(f"{step['action']:<12} {show.printable(step['path'])}{target}  ({step['why']})")
+    for side, heading in SIDES.items():
+        steps = [step for step in found["steps"] if step.get("side", "here") == side]
+        if steps:
+            click.echo(click.style(heading, bold=True))
+        for step in steps:
+            click.echo("\n".join(_lines(step)))
+    if found.get("guard"):
+        click.echo(f"! {found['guard']['message']}")
     rest = found["total"] - len(found["steps"])
     click.echo(
         "Nothing to do." if not found["total"] else f"… and {show.number(rest, 'more step')}." if rest else "",

@@ -21,6 +21,7 @@ from syncline.client.errands import Errands
 from syncline.client.guard import DeleteGuard, guarded
 from syncline.client.interludes import Interludes
 from syncline.client.looks import Looks
+from syncline.client.looks import Looked, Looks
 from syncline.client.observe.scan import Observed
 from syncline.client.outgoing import Ran
 from syncline.client.parts import Parts, make_plan, purge_trash
@@ -137,14 +138,14 @@ class Engine:
         finally:
             self._barriers.drop(barrier)
 
-    async def look(self) -> list[Step]:
+    async def look(self) -> Looked:
         """What the next plan would be; changes nothing but which nodes are known to agree."""
         if not self._running:
             if not await self._root_is_here():
                 raise self._without_root or Unavailable(what="The folder")
             await self._scan()
             await self._look_at_server()
-            return list((await asyncio.to_thread(self._plan)).steps)
+            return self._looked(await asyncio.to_thread(self._plan))
         answer = self._looks.add()
         self._wake.set()
         return await answer
@@ -318,7 +319,8 @@ class Engine:
         await self._look_at_server()
         planned = await asyncio.to_thread(self._plan)
         parts.parking.keep(parts.trees.open)
-        self._looks.answer(planned.steps)
+        if self._looks:
+            self._looks.answer(self._looked(planned))
         if self.paused:
             return
         steps = self._guarded(planned)
@@ -388,6 +390,11 @@ class Engine:
 
     def _plan(self) -> Plan:
         return make_plan(self.parts)
+
+    def _looked(self, planned: Plan) -> Looked:
+        allowed, question = guarded(planned, self._guard, self.parts.executor.files_synced)
+        kept = {id(step) for step in allowed}
+        return Looked(list(planned.steps), [step for step in planned.steps if id(step) not in kept], question)
 
     def _guarded(self, planned: Plan) -> list[Step]:
         """The steps that may be done: deletions over the budget wait for a person."""

@@ -30,7 +30,7 @@ _WHY: Final = {
 }
 
 
-class Conflicted(Struct, frozen=True, kw_only=True):
+class Conflicted(Struct, frozen=True, kw_only=True, rename={"origin": "from"}):
     """A line of the inbox. `path` is where the other version stands, or stood; `copy` holds the version of device `origin`. `why`
     is a sentence for `reason`; sizes are bytes on this disk, None for what is not on it; `base` is the content both started from,
     where it is known."""

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+
+from msgspec import Struct
 
 from syncline.client.plan.steps import Step
+from syncline.client.status import Problem
+
+
+class Looked(Struct, frozen=True):
+    """The steps of the next plan; those that the delete guard holds back, and its question where it does."""
+
+    steps: list[Step]
+    held: list[Step]
+    guard: Problem | None
 
 
 class Looks:
     def __init__(self) -> None:
-        self._waiting: list[asyncio.Future[list[Step]]] = []
+        self._waiting: list[asyncio.Future[Looked]] = []
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def add(self) -> asyncio.Future[list[Step]]:
-        look: asyncio.Future[list[Step]] = asyncio.get_running_loop().create_future()
+    def add(self) -> asyncio.Future[Looked]:
+        look: asyncio.Future[Looked] = asyncio.get_running_loop().create_future()
         self._waiting.append(look)
         return look
 
-    def answer(self, steps: Sequence[Step]) -> None:
+    def answer(self, looked: Looked) -> None:
         for look in self._waiting:
             if not look.done():
-                look.set_result(list(steps))
+                look.set_result(looked)
         self._waiting.clear()
 
     def refuse(self, error: Exception) -> None:

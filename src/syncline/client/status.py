@@ -81,10 +81,35 @@ class Status(Struct, kw_only=True):
     problems: list[Problem] = field(default_factory=list)
 
 
+class Side(StrEnum):
+    """Where a planned step takes effect."""
+
+    CONFLICT = "conflict"
+    HERE = "here"
+    THERE = "there"
+    NOTED = "noted"
+    """Nowhere but in this device's books."""
+    LEFT = "left"
+    """Nowhere: it is left alone, and says why."""
+
+
 class PlannedStep(Struct, kw_only=True):
-    """A line of `syncline plan`: what would be done (`upload`, `download`, `move` …), to what, and why."""
+    """A line of `syncline plan`: what would be done (`upload`, `download`, `move` …), to what, and why. `why` is the cell of the
+    decision table, `because` the same in words; `says` tells what becomes of which version. `held` steps wait for the answer to the
+    delete guard."""
 
     action: str
     path: str
     why: str
     target: str | None = None
+    side: Side = Side.HERE
+    says: str = ""
+    because: str = ""
+    held: bool = False
+
+
+class Planned(Struct, kw_only=True):
+    """Steps in the order in which they would be done. `guard` is the delete guard's question, where it has one."""
+
+    steps: list[PlannedStep]
+    guard: Problem | None = None
