@@ -31,7 +31,7 @@ from syncline.client.status import Problem, State
 from syncline.client.troubles import Troubles
 from syncline.model.errors import NeedsDecision, SynclineError, TooBusy, Unauthenticated, Unavailable
 from syncline.model.ids import NamespaceId
-from syncline.model.limits import FULL_SCAN_INTERVAL_S
+from syncline.model.limits import FULL_SCAN_INTERVAL_S, QUIET_WINDOW_S
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -44,6 +44,8 @@ ROUNDS_FAILED_MAX: Final = 3
 """So many failed rounds in a row, and whoever waits is told so."""
 PURGE_INTERVAL_S: Final = 3600.0
 IDLE_CAP_S: Final = 3600.0
+LOOK_CAP_S: Final = 2 * QUIET_WINDOW_S
+LOOK_AGAIN_S: Final = QUIET_WINDOW_S / 4
 _HARMLESS: Final = frozenset(("skipped.special",))
 CROWD: Final = 500
 CROWD_REST_S: Final = 0.05
@@ -141,9 +143,7 @@ class Engine:
     async def look(self) -> Looked:
         """What the next plan would be; changes nothing but which nodes are known to agree."""
         if not self._running:
-            if not await self._root_is_here():
-                raise self._without_root or Unavailable(what="The folder")
-            await self._scan()
+            await self._look_around()
             await self._look_at_server()
             return self._looked(await asyncio.to_thread(self._plan))
         answer = self._looks.add()
@@ -158,9 +158,7 @@ class Engine:
     async def errand(self, work: Callable[[], A]) -> A:
         """What `work` gives, done in a thread while nothing else here touches the trees or the folder, which was just looked at."""
         if not self._running:
-            if not await self._root_is_here():
-                raise self._without_root or Unavailable(what="The folder")
-            await self._scan()
+            await self._look_around()
             try:
                 return await asyncio.to_thread(work)
             finally:
@@ -168,6 +166,16 @@ class Engine:
         answer = self._errands.add(work)
         self._wake.set()
         return await answer
+
+    async def _look_around(self) -> None:
+        """A full scan for who asks while the loop does not run; what was just written gets the time to come to rest."""
+        if not await self._root_is_here():
+            raise self._without_root or Unavailable(what="The folder")
+        until = self.parts.clock.monotonic_s() + LOOK_CAP_S
+        await self._scan()
+        while self.observed.unquiet and self.parts.clock.monotonic_s() < until:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            await self._scan()
 
     def problems(self) -> list[Problem]:
         found = [*self._troubles.all(), *self.parts.parking.problems()]

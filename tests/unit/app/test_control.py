@@ -19,8 +19,10 @@ import pytest
 
 from syncline.app.control import ControlClient, ControlServer, handlers_for, may_speak, peer_uid
 from syncline.app.home import DaemonNotRunning
-from syncline.client.status import PlannedStep, State, Status
-from syncline.model.errors import InvalidRequest, NeedsDecision, Unavailable
+from syncline.client.inbox import Conflicted
+from syncline.client.resolve import Keep, Resolved
+from syncline.client.status import Planned, PlannedStep, State, Status
+from syncline.model.errors import ConflictNotFound, InvalidRequest, NeedsDecision, Unavailable
 from syncline.model.limits import CONTROL_REQUEST_MAX_BYTES, PLAN_SHOWN_MAX
 
 
@@ -56,8 +58,19 @@ class FakeEngine:
     def stop(self) -> None:
         self.said.append("stop")
 
-    async def plan(self) -> list[PlannedStep]:
-        return [PlannedStep(action="upload", path=f"{n}", why="create/none") for n in range(5)]
+    async def plan(self) -> Planned:
+        return Planned(steps=[PlannedStep(action="upload", path=f"{n}", why="create/none") for n in range(5)])
+
+    async def conflicts(self) -> list[Conflicted]:
+        return []
+
+    async def resolve(self, path: str, keep: Keep) -> Resolved:
+        if path == "missing":
+            raise ConflictNotFound(path=path)
+        return Resolved(path=path, copy=f"{path} copy", kept=keep)
+
+    def configure(self) -> None:
+        self.said.append("configure")
 
     async def verify(self, *, deep: bool, only: Sequence[str]) -> Any:
         return {"deep": deep, "only": list(only)}

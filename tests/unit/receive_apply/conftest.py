@@ -78,7 +78,7 @@ class Desk:
         self.doubtful_store = Faulty(self.store)
         self.trees = Trees(ROOT)
         remembered = self.store.load()
-        self.trees.load(remembered.remote, remembered.local, remembered.synced)
+        self.trees.load(remembered.remote, remembered.local, remembered.synced, remembered.conflicts)
         self.applier = Applier(
             self.files, self.doubtful_store, self.trees, self.ids, self.clock, "laptop", fold_case=self.fold_case
         )
@@ -221,6 +221,7 @@ class Desk:
     def check_stored(self) -> None:
         assert self.store.local == {node.id: node for node in self.trees.local}
         assert self.store.synced == {node.id: node for node in self.trees.synced}
+        assert self.store.conflicts == self.trees.conflicts
         assert [row.kind for row in self.store.inflight.values() if row.kind != "trash"] == []
 
     def is_agreed(self, node: NodeId) -> bool:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
 from syncline.client.trees.trees import Trees
+from syncline.content.digest import digest
 from syncline.model.ids import NodeId
 from syncline.testing.faulty import Countdown, Crash, Faulty
 
@@ -105,7 +107,46 @@ def discarding_what_was_edited(desk: Any) -> Deed:
     return lambda: desk.applier.disk([Discard(node=node, why="")])
 
 
+def resolving_ours(desk: Any) -> Deed:
+    file, copy = desk.known("d/both", b"theirs"), desk.known("d/both (copy)", b"mine")
+
+    def deed() -> None:
+        desk.applier.resolver.put_copy(desk.trees.local[copy], desk.trees.local[file])
+        desk.applier.resolver.discard(desk.trees.local[copy])
+
+    return deed
+
+
+def resolving_theirs(desk: Any) -> Deed:
+    desk.known("d/both", b"theirs")
+    copy = desk.known("d/both (copy)", b"mine")
+    return lambda: desk.applier.resolver.discard(desk.trees.local[copy])
+
+
+def resolving_merged(desk: Any) -> Deed:
+    file, copy = desk.known("d/both", b"theirs"), desk.known("d/both (copy)", b"mine")
+
+    def deed() -> None:
+        desk.applier.resolver.put_bytes(b"of both", desk.trees.local[file], 1_600_000_000_000_000)
+        desk.applier.resolver.discard(desk.trees.local[copy])
+
+    return deed
+
+
+def merging(desk: Any) -> Deed:
+    fetch, got = desk.fetched(desk.known("d/both", b"mine"), b"theirs")
+    ours = desk.trees.local[fetch.node].content_hash
+    temp = desk.root / got.temp_path
+    temp.write_bytes(b"of both")
+    merged = replace(got, ours=ours, merged=digest(b"of both"), size=len(b"of both"))
+    return lambda: desk.applier.place([(fetch, merged)])
+
+
 SCENES = [
+    resolving_ours,
+    resolving_theirs,
+    resolving_merged,
+    merging,
     placing,
     placing_without_exchange,
     moving,

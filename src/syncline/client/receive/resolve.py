@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from syncline.client.local_errors import reading_error, writing_error
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.content import write_all
 from syncline.client.receive.displace import Displacer
-from syncline.client.receive.inflight import Replacing, mark_of, row_of
+from syncline.client.receive.inflight import Discarding, Replacing, mark_of, row_of
 from syncline.client.receive.moves import stands
 from syncline.client.receive.outcome import Outcome
 from syncline.client.receive.root import TMP, TRASH
@@ -23,12 +23,15 @@ from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import LocalNode
 from syncline.model.errors import ChangedWhileRead
+from syncline.model.ids import NodeId
 from syncline.model.limits import MIB
 from syncline.model.paths import parent_of
 from syncline.ports.clock import Ids
 from syncline.ports.local_files import LocalFiles
 
-COPY_BYTES = 64 * MIB
+COPY_BYTES: Final = 64 * MIB
+_NOBODY: Final = NodeId("")
+"""In a row: the trees are not to take the deed for the engine's own, or the server would have it brought back."""
 
 
 class Resolver:
@@ -62,21 +65,30 @@ class Resolver:
         path = self._path(node)
         row_id = self._ids.fresh()
         hidden = self._trash.place(row_id, node.name)
+        mark = mark_of(node.signature)
+        effect = Discarding(node=_NOBODY, origin=path, trash=hidden, content_hash=node.content_hash, **mark)
+        self._claims.begin([row_of(row_id, effect)])
+        moved = False
         try:
             if not stands(self._files, path, node):
                 raise ChangedWhileRead(path=path)
             self._files.rename(path, hidden)
+            moved = True
             self._claims.touch(parent_of(path), TRASH)
             now = self._files.stat(hidden)
             if not self._trash.is_known(hidden, now, node):
                 self._trash.give_back(hidden, path)
+                moved = False
                 raise ChangedWhileRead(path=path)
+            self._trash.keep(row_id, hidden, path, now.signature, node.content_hash)
         except FileNotFoundError:
             raise ChangedWhileRead(path=path) from None
         except OSError as error:
             raise writing_error(error, path) from error
-        self._trash.keep(row_id, hidden, path, now.signature, node.content_hash)
-        self._claims.commit()
+        finally:
+            if not moved:
+                self._claims.over(row_id)
+            self._claims.commit()
         return {parent_of(path)}
 
     def put_copy(self, source: LocalNode, target: LocalNode) -> set[str]:
