@@ -12,9 +12,10 @@ def relative_path(folder: Path, given: str) -> str | None:
     """`given`, as seen from where the command runs, relative to the synced folder ("" is that itself); None outside it."""
     whole = Path(os.path.abspath(given))
     try:
-        return (whole.parent.resolve() / whole.name).relative_to(folder).as_posix().removeprefix(".")
+        path = (whole.parent.resolve() / whole.name).relative_to(folder).as_posix()
     except ValueError:
         return "" if whole.resolve() == folder else None
+    return "" if path == "." else path
 
 
 def in_folder(folder: Path, given: str) -> str:

@@ -24,7 +24,7 @@ from syncline.client.looks import Looks
 from syncline.client.looks import Looked, Looks
 from syncline.client.observe.scan import Observed
 from syncline.client.outgoing import Ran
-from syncline.client.parts import Parts, make_plan, purge_trash
+from syncline.client.parts import Parts, make_plan, plan_with_reading, purge_trash
 from syncline.client.plan.steps import Fetch, Merge, Plan, Push, Report, Step
 from syncline.client.stalls import Stalls
 from syncline.client.status import Problem, State
@@ -145,7 +145,7 @@ class Engine:
         if not self._running:
             await self._look_around()
             await self._look_at_server()
-            return self._looked(await asyncio.to_thread(self._plan))
+            return self._looked(await asyncio.to_thread(plan_with_reading, self.parts))
         answer = self._looks.add()
         self._wake.set()
         return await answer

@@ -96,6 +96,11 @@ class Hasher:
             size += job.signature.size
         return batch
 
+    def hash_now(self, jobs: list[HashJob]) -> list[Hashed]:
+        """For who looks without an engine that runs. Blocking."""
+        self._is_over = False
+        return self._hash(jobs)
+
     def _hash(self, batch: list[HashJob]) -> list[Hashed]:
         done: list[Hashed] = []
         for job in batch:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from syncline.client.activity import Activity
 from syncline.client.execute import Executor
-from syncline.client.hashing import Hasher
+from syncline.client.hashing import Hasher, HashJob
 from syncline.client.observe.pull import Puller
 from syncline.client.observe.scan import Observer
 from syncline.client.parking import Parking
 from syncline.client.plan.planner import PlanContext, plan
-from syncline.client.plan.steps import Plan
+from syncline.client.plan.steps import Hash, Plan
 from syncline.client.receive.apply import Applier
 from syncline.client.receive.receiver import Receiver
 from syncline.client.send.sender import Sender
 from syncline.client.trees.trees import Trees
 from syncline.model.ids import NodeId
+from syncline.model.limits import SCAN_HASH_BYTES
 from syncline.ports.clock import Chance, Clock, Ids
 from syncline.ports.remote import Remote
 from syncline.ports.tree_store import TreeStore
@@ -66,6 +68,25 @@ def make_plan(parts: Parts) -> Plan:
         kept_names={row.namespace: row.name for row in parts.puller.cursors.values()},
     )
     return plan(parts.trees, context=context, busy=held)
+
+
+def plan_with_reading(parts: Parts) -> Plan:
+    """The next plan but for what has to be read first, which is read at once, up to a bound. Blocking; for who only wants to see."""
+    planned = make_plan(parts)
+    jobs: list[HashJob] = []
+    room = SCAN_HASH_BYTES
+    for step in planned.steps:
+        local, path = parts.trees.local.get(step.node), parts.trees.local_path(step.node)
+        if isinstance(step, Hash) and local is not None and path is not None and local.signature.size <= room:
+            room -= local.signature.size
+            jobs.append(HashJob(step.node, path, local.signature))
+    if not jobs:
+        return planned
+    for hashed in parts.hasher.hash_now(jobs):
+        local = parts.trees.local.get(hashed.node)
+        if hashed.content_hash is not None and local is not None:
+            parts.trees.put_local(replace(local, content_hash=hashed.content_hash))
+    return make_plan(parts)
 
 
 def purge_trash(parts: Parts) -> None:

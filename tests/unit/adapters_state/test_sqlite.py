@@ -18,6 +18,7 @@ from syncline.adapters.state import rows
 from syncline.adapters.state.schema import MIGRATIONS
 from syncline.adapters.state.sqlite import SqliteTreeStore
 from syncline.model.blocks import Block, Manifest
+from syncline.model.conflicts import OpenConflict, Reason
 from syncline.model.entries import Access, Kind, LocalNode, RemoteNode, Signature, SyncedNode
 from syncline.model.errors import Corrupt, NeedsDecision
 from syncline.model.ids import Digest, NamespaceId, NodeId, PackId, ulid
@@ -298,6 +299,44 @@ def test_batches_are_fast(store: SqliteTreeStore) -> None:
     assert len(remembered.local) == 10_000
     assert wrote_s < 2.5
     assert loaded_s < 1.0
+
+
+def conflict(number: int, **options: object) -> OpenConflict:
+    return OpenConflict(
+        copy=node_id(number),
+        original=node_id(number + 1),
+        reason=Reason.NAME_TAKEN,
+        path="d/ä",
+        copy_path="d/ä (copy)",
+        device="laptop",
+        time_us=1_700_000_000_000_000,
+        base=digest("base"),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_conflicts_are_kept_with_what_they_came_with(tmp_path: Path) -> None:
+    store = SqliteTreeStore(tmp_path / "state.db")
+    store.write(Changes(local_put=[local(1)], conflict_put=[conflict(1), conflict(3)]))
+    store.write(Changes(conflict_put=[conflict(1, is_kept=True)], conflict_remove=[node_id(3)]))
+    store.close()
+    again = SqliteTreeStore(tmp_path / "state.db")
+    assert again.load().conflicts == [conflict(1, is_kept=True)]
+    again.close()
+
+
+def test_a_file_from_before_conflicts_were_kept_is_brought_up(tmp_path: Path) -> None:
+    store = SqliteTreeStore(tmp_path / "state.db")
+    store.write(Changes(local_put=[local(1)]))
+    store.close()
+    raw = sqlite3.connect(tmp_path / "state.db")
+    raw.executescript("DROP TABLE conflicts; PRAGMA user_version = 1;")
+    raw.close()
+    again = SqliteTreeStore(tmp_path / "state.db")
+    assert again.load().local == [local(1)]
+    again.write(Changes(conflict_put=[conflict(1)]))
+    assert again.load().conflicts == [conflict(1)]
+    again.close()
 
 
 signatures = st.builds(

@@ -93,7 +93,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[FakeEngine, Path]]:
     assert not path.exists()
 
 
-async def ask(path: Path, op: str, **fields: Any) -> Any:
+async def ask(path: Path, op: str, /, **fields: Any) -> Any:
     return await asyncio.to_thread(ControlClient(path).ask, op, **fields)
 
 
@@ -111,6 +111,19 @@ async def test_every_op_answers(served: tuple[FakeEngine, Path]) -> None:
         await ask(path, op)
     await ask(path, "resume", confirm_deletes=True)
     assert engine.said == ["pause", "refresh", "stop", "confirmed"]
+
+
+async def test_conflicts_are_listed_and_resolved(served: tuple[FakeEngine, Path]) -> None:
+    engine, path = served
+    assert await ask(path, "conflicts") == {"conflicts": [], "total": 0}
+    assert await ask(path, "resolve", path="a", keep="theirs") == {"path": "a", "copy": "a copy", "kept": "theirs"}
+    with pytest.raises(ConflictNotFound, match="missing"):
+        await ask(path, "resolve", path="missing", keep="both")
+    for fields in ({"path": "a"}, {"path": 1, "keep": "ours"}, {"path": "a", "keep": "mine"}):
+        with pytest.raises(InvalidRequest):
+            await ask(path, "resolve", **fields)
+    await ask(path, "configure")
+    assert engine.said == ["configure"]
 
 
 async def test_errors_cross_as_what_they_are(served: tuple[FakeEngine, Path]) -> None:

@@ -18,6 +18,7 @@ from syncline.app.home import Credentials, Home, Link
 from syncline.cli import outcome
 from syncline.cli.main import syncline
 from syncline.client.status import NamespaceStatus, Problem, State, Status
+from syncline.model.errors import ConflictNotFound
 from syncline.model.ids import DeviceId, NamespaceId, UserId
 
 ULIDS = [f"01J0000000000000000000000{digit}" for digit in "0123"]
@@ -88,6 +89,13 @@ class FakeEngine:
     status: Status
     in_sync: bool = True
     asked: list[dict[str, Any]] = field(default_factory=list)
+    plan: dict[str, Any] = field(
+        default_factory=lambda: {
+            "steps": [{"action": "upload", "path": "a.txt", "why": "create/none", "target": None}],
+            "total": 3,
+        }
+    )
+    conflicts: list[dict[str, Any]] = field(default_factory=list)
 
     async def answer(self, request: dict[str, Any]) -> Any:
         self.asked.append(request)
@@ -95,7 +103,13 @@ class FakeEngine:
         if op == "wait":
             return {"in_sync": self.in_sync, "status": self.status}
         if op == "plan":
-            return {"steps": [{"action": "upload", "path": "a.txt", "why": "create/none", "target": None}], "total": 3}
+            return self.plan
+        if op == "conflicts":
+            return {"conflicts": self.conflicts, "total": len(self.conflicts)}
+        if op == "resolve":
+            if request["path"] == "nothing":
+                raise ConflictNotFound(path=request["path"])
+            return {"path": request["path"], "copy": "copy", "kept": request["keep"]}
         if op == "log":
             return {"lines": [{"time": "2026-11-21T07:00:00.000Z", "event": "uploaded", "path": "a.txt", "detail": ""}]}
         return self.status
@@ -106,7 +120,7 @@ def engine(linked: Home) -> Iterator[FakeEngine]:
     space = NamespaceStatus(id=NamespaceId(ULIDS[3]), name="", sequence=7, root="ab" * 32, verified_at="2026-11-21T07:00:00Z")
     made = FakeEngine(Status(state=State.IN_SYNC, folder="/f", server="http://s", device="laptop", namespaces=[space]))
     loop = asyncio.new_event_loop()
-    ops = ("status", "wait", "pause", "resume", "refresh", "plan", "log", "stop")
+    ops = ("status", "wait", "pause", "resume", "refresh", "plan", "conflicts", "resolve", "configure", "log", "stop")
     server = ControlServer(dict.fromkeys(ops, made.answer))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
