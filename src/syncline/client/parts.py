@@ -71,7 +71,7 @@ def make_plan(parts: Parts) -> Plan:
 
 
 def plan_with_reading(parts: Parts) -> Plan:
-    """The next plan but for what has to be read first, which is read at once, up to a bound. Blocking; for who only wants to see."""
+    """The next plan; what must be read before it can be told is read at once, up to a bound. For who only wants to see. Blocking."""
     planned = make_plan(parts)
     jobs: list[HashJob] = []
     room = SCAN_HASH_BYTES

@@ -28,6 +28,7 @@ _IGNORABLE: Final = re.compile(
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 """Code points that are shown as nothing (Default_Ignorable_Code_Point): some file systems compare names without them."""
+COPY_MARK: Final = "'s conflicted copy "
 _CONFLICT: Final = re.compile(
     r"(?P<stem>.+) \((?P<device>.+)'s conflicted copy \d{4}-\d\d-\d\d(?: \d+)?\)(?P<extension>(?:\.[^.]*)?)", re.DOTALL
 )
@@ -124,7 +125,7 @@ def conflict_name(name: str, device: str, date: str, number: int = 1) -> str:
 def conflict_origin(name: str) -> tuple[str, str] | None:
     """Of a conflict copy's name, the name it was made from (shorter where the copy's would have been too long) and the device that
     made it; None for any other name."""
-    found = _CONFLICT.fullmatch(name)
+    found = _CONFLICT.fullmatch(name) if COPY_MARK in name else None
     return None if found is None else (found["stem"] + found["extension"], found["device"])
 
 

@@ -247,6 +247,14 @@ async def test_executable_bits_merge_beside_the_text(merging: tuple[Device, Devi
     assert (other.root / "f").stat().st_mode & 0o100
 
 
+async def test_a_merge_that_was_placed_but_not_noted_is_found_to_be_one(merging: tuple[Device, Device]) -> None:
+    """A crash between the exchange and its claim leaves the result as if somebody had typed it."""
+    one, other = merging
+    await both_edit(one, other, ours=BOTH)
+    await settle(one, other)
+    assert one.tree() == other.tree() == {"d/f.txt": BOTH}
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_devices_that_merge_at_once_meet(tmp_path: Path, remote: JournalRemote, seed: int) -> None:
     """Three devices edit different lines again and again, and sync in any order: all changes are in what they agree on, and there

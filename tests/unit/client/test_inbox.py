@@ -70,6 +70,8 @@ def test_a_copy_that_becomes_another_node_takes_its_conflict_along() -> None:
     changes = trees.drain()
     assert [each.copy for each in changes.conflict_put] == [node_id(3)]
     assert changes.conflict_remove == [node_id(1)]
+    trees.rekey_local(node_id(2), node_id(4))
+    assert trees.conflicts[node_id(3)].original == node_id(4)
 
 
 def test_the_book_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

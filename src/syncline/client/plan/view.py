@@ -14,9 +14,8 @@ from syncline.client.plan.steps import Report, Step
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind
 from syncline.model.ids import Digest, NamespaceId, NodeId
-from syncline.model.paths import case_conflict_name, conflict_name, name_problem
+from syncline.model.paths import COPY_MARK, case_conflict_name, conflict_name, name_problem
 
-COPY_MARK: Final = "'s conflicted copy "
 NAMES_TRIED_MAX: Final = 10_000
 CLIMB_MAX: Final = 4096
 """No path on a disk or a server has so many folders: what is longer is a ring."""

@@ -101,10 +101,10 @@ class Trees:
             self._conflicts_touched.add(copy)
 
     def _rekey_conflict(self, old: NodeId, new: NodeId) -> None:
-        conflict = self.conflicts.get(old)
-        if conflict is not None:
-            self.remove_conflict(old)
-            self.put_conflict(replace(conflict, copy=new))
+        for conflict in [each for each in self.conflicts.values() if old in (each.copy, each.original)]:
+            self.remove_conflict(conflict.copy)
+            copy = new if conflict.copy == old else conflict.copy
+            self.put_conflict(replace(conflict, copy=copy, original=new if conflict.original == old else conflict.original))
 
     def namespace_of_local(self, node_id: NodeId) -> NamespaceId:
         """The namespace a local node lies in: that of the nearest mount above it."""
