@@ -13,7 +13,8 @@ LINES_MAX = 2000
 
 
 class LogLine(Struct, frozen=True, kw_only=True):
-    """`event` ∈ uploaded · downloaded · moved · deleted · conflict · merged · not merged · resolved · problem · reset · offline · online …"""
+    """`event` ∈ uploaded · downloaded · moved · deleted · conflict · merged · not merged · resolved · problem · reset · offline ·
+    online …"""
 
     time: str
     event: str

@@ -22,6 +22,7 @@ from syncline.client.guard import DeleteGuard, guarded
 from syncline.client.interludes import Interludes
 from syncline.client.looks import Looks
 from syncline.client.looks import Looked, Looks
+from syncline.client.looks import Looked, Looks, look_at
 from syncline.client.observe.scan import Observed
 from syncline.client.outgoing import Ran
 from syncline.client.parts import Parts, make_plan, plan_with_reading, purge_trash
@@ -145,7 +146,7 @@ class Engine:
         if not self._running:
             await self._look_around()
             await self._look_at_server()
-            return self._looked(await asyncio.to_thread(plan_with_reading, self.parts))
+            return look_at(await asyncio.to_thread(plan_with_reading, self.parts), self._guard, self.parts.executor.files_synced)
         answer = self._looks.add()
         self._wake.set()
         return await answer
@@ -168,12 +169,12 @@ class Engine:
         return await answer
 
     async def _look_around(self) -> None:
-        """A full scan for who asks while the loop does not run; what was just written gets the time to come to rest."""
+        """A full scan for who asks while the loop does not run; what was just written, or is gone, gets the time to be sure of."""
         if not await self._root_is_here():
             raise self._without_root or Unavailable(what="The folder")
         until = self.parts.clock.monotonic_s() + LOOK_CAP_S
         await self._scan()
-        while self.observed.unquiet and self.parts.clock.monotonic_s() < until:
+        while (self.observed.unquiet or self.parts.observer.is_dirty) and self.parts.clock.monotonic_s() < until:
             await asyncio.sleep(LOOK_AGAIN_S)
             await self._scan()
 
@@ -328,7 +329,7 @@ class Engine:
         planned = await asyncio.to_thread(self._plan)
         parts.parking.keep(parts.trees.open)
         if self._looks:
-            self._looks.answer(self._looked(planned))
+            self._looks.answer(look_at(planned, self._guard, parts.executor.files_synced))
         if self.paused:
             return
         steps = self._guarded(planned)
@@ -398,11 +399,6 @@ class Engine:
 
     def _plan(self) -> Plan:
         return make_plan(self.parts)
-
-    def _looked(self, planned: Plan) -> Looked:
-        allowed, question = guarded(planned, self._guard, self.parts.executor.files_synced)
-        kept = {id(step) for step in allowed}
-        return Looked(list(planned.steps), [step for step in planned.steps if id(step) not in kept], question)
 
     def _guarded(self, planned: Plan) -> list[Step]:
         """The steps that may be done: deletions over the budget wait for a person."""

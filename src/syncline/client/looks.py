@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from msgspec import Struct
 
-from syncline.client.plan.steps import Step
+from syncline.client.guard import DeleteGuard, guarded
+from syncline.client.plan.steps import Plan, Step
 from syncline.client.status import Problem
 
 
@@ -16,6 +18,13 @@ class Looked(Struct, frozen=True):
     steps: list[Step]
     held: list[Step]
     guard: Problem | None
+
+
+def look_at(planned: Plan, guard: DeleteGuard, count_files: Callable[[], int]) -> Looked:
+    """What a plan is to who only wants to see."""
+    allowed, question = guarded(planned, guard, count_files)
+    kept = {id(step) for step in allowed}
+    return Looked(list(planned.steps), [step for step in planned.steps if id(step) not in kept], question)
 
 
 class Looks:

@@ -71,7 +71,7 @@ def make_plan(parts: Parts) -> Plan:
 
 
 def plan_with_reading(parts: Parts) -> Plan:
-    """The next plan; what must be read before it can be told is read at once, up to a bound. For who only wants to see. Blocking."""
+    """The next plan; what must be read before it can be told is read at once, up to a bound. For who only looks. Blocking."""
     planned = make_plan(parts)
     jobs: list[HashJob] = []
     room = SCAN_HASH_BYTES
