@@ -146,7 +146,8 @@ def _marked(name: str, mark: str) -> str:
 
 def _safe(device: str) -> str:
     cleaned = "".join(char for char in device if char.isprintable() and char not in "/\\").strip()
-    return cleaned.encode()[:64].decode(errors="ignore") or "device"
+    # Composed first: composing what was cut could make it longer again, and a name must be what it is stored as.
+    return unicodedata.normalize("NFC", cleaned).encode()[:64].decode(errors="ignore") or "device"
 
 
 def split_path(path: str) -> tuple[str, ...]:

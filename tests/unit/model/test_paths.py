@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncline.model.errors import InvalidName
@@ -123,6 +123,7 @@ def test_neighbours_of_our_own_folder_are_not(name: str) -> None:
 
 
 @given(names, texts, st.integers(1, 1000))
+@example("0", "\uf900", 1)
 def test_conflict_names_are_names_and_keep_the_extension(name: str, device: str, number: int) -> None:
     for made in (conflict_name(name, device, "2026-11-21", number), case_conflict_name(name, number)):
         assert name_problem(made) is None
