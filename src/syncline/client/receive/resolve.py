@@ -23,7 +23,7 @@ from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import LocalNode
 from syncline.model.errors import ChangedWhileRead
-from syncline.model.ids import NodeId
+from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import MIB
 from syncline.model.paths import parent_of
 from syncline.ports.clock import Ids
@@ -118,10 +118,7 @@ class Resolver:
                 files.set_attributes(into, executable=executable, mtime_us=mtime_us)
                 files.sync_files([into])
                 arriving = files.fstat_signature(into).inode
-            mark = mark_of(target.signature)
-            content = target.content_hash
-            effect = Replacing(node=target.id, origin=path, trash=hidden, arriving=arriving, content_hash=content, **mark)
-            self._claims.begin([row_of(row_id, effect)])
+            self._claims.begin([row_of(row_id, self._replacing(target, path, hidden, arriving))])
             self._displace(row_id, temp, hidden, path, target, outcome)
         except OSError as error:
             raise writing_error(error, path) from error
@@ -130,6 +127,22 @@ class Resolver:
                 files.remove_file(temp)
             self._claims.commit()
         return outcome.rescan
+
+    def _replacing(self, target: LocalNode, path: str, hidden: str, arriving: int) -> Replacing:
+        """What arrives is no revision of the server's: after a crash it is a local edit like any other."""
+        return Replacing(
+            node=target.id,
+            origin=path,
+            trash=hidden,
+            arriving=arriving,
+            namespace=NamespaceId(""),
+            parent=target.parent,
+            revision=0,
+            arriving_hash=None,
+            executable=False,
+            content_hash=target.content_hash,
+            **mark_of(target.signature),
+        )
 
     def _displace(self, row_id: str, temp: str, hidden: str, path: str, target: LocalNode, outcome: Outcome) -> None:
         over = True

@@ -104,7 +104,9 @@ class Trees:
         for conflict in [each for each in self.conflicts.values() if old in (each.copy, each.original)]:
             self.remove_conflict(conflict.copy)
             copy = new if conflict.copy == old else conflict.copy
-            self.put_conflict(replace(conflict, copy=copy, original=new if conflict.original == old else conflict.original))
+            # Where the original's bytes became the copy itself, the original is what the server has.
+            original = new if conflict.original == old and copy != new else conflict.original
+            self.put_conflict(replace(conflict, copy=copy, original=original))
 
     def namespace_of_local(self, node_id: NodeId) -> NamespaceId:
         """The namespace a local node lies in: that of the nearest mount above it."""
