@@ -77,6 +77,7 @@ class DurableStore(MemoryTreeStore):
         copy = DurableStore()
         copy.remote, copy.local, copy.synced = dict(self.remote), dict(self.local), dict(self.synced)
         copy.cursors, copy.inflight, copy.meta = dict(self.cursors), dict(self.inflight), dict(self.meta)
+        copy.conflicts = dict(self.conflicts)
         copy._manifests, copy._spool = dict(self._manifests), dict[str, SpoolRow](self._spool)
         return copy
 
