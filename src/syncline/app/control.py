@@ -5,9 +5,9 @@ A local stream socket, 0600 in a 0700 folder, that serves only its own user (and
 ends what it asked for. `ControlClient` needs the standard library and `msgspec` alone, so that commands start fast.
 
 ops: status · wait {timeout} → {"in_sync", "status"} · pause · resume {confirm_deletes} · refresh ·
-plan {limit} → {"steps", "total"} · log {limit} → {"lines"} · verify {deep, paths} → a report · verify_progress · stop.
 plan {limit} → {"steps", "total", "guard"} · conflicts {limit} → {"conflicts", "total"} ·
-resolve {path, keep} → {"path", "copy", "kept"} · configure · log {limit} → {"lines"} · stop.
+resolve {path, keep} → {"path", "copy", "kept"} · configure · log {limit} → {"lines"} ·
+verify {deep, paths} → a report · verify_progress · stop.
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ def handlers_for(device: Controlled) -> dict[str, Handler]:
         device.stop()
         return {"pid": os.getpid()}
 
-    ops = (status, wait, pause, resume, refresh, plan, log, verify, verify_progress, stop)
-    ops = (status, wait, pause, resume, refresh, plan, conflicts, resolve, configure, log, stop)
+    watching = (status, wait, plan, conflicts, log, verify, verify_progress)
+    ops = (*watching, pause, resume, refresh, resolve, configure, stop)
     return {op.__name__: op for op in ops}
 
 

@@ -19,10 +19,9 @@ from syncline.client.engine import Engine
 from syncline.client.inbox import Conflicted, inbox
 from syncline.client.parts import Parts
 from syncline.client.plan.describe import describe
-from syncline.client.status import NamespaceStatus, Pending, PlannedStep, Status
-from syncline.client.verify.report import Progress, Report
 from syncline.client.resolve import Keep, Resolved, resolve
 from syncline.client.status import NamespaceStatus, Pending, Planned, Status
+from syncline.client.verify.report import Progress, Report
 from syncline.ports.remote import Remote
 from syncline.protocol.changes import to_time
 

@@ -20,8 +20,6 @@ from syncline.client.crew import Crew
 from syncline.client.errands import Errands
 from syncline.client.guard import DeleteGuard, guarded
 from syncline.client.interludes import Interludes
-from syncline.client.looks import Looks
-from syncline.client.looks import Looked, Looks
 from syncline.client.looks import Looked, Looks, look_at
 from syncline.client.observe.scan import Observed
 from syncline.client.outgoing import Ran
@@ -36,7 +34,6 @@ from syncline.model.limits import FULL_SCAN_INTERVAL_S, QUIET_WINDOW_S
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-A = TypeVar("A")
 
 ROOT_RECHECK_S: Final = 2.0
 ROUND_REST_S: Final = 1.0
@@ -156,7 +153,10 @@ class Engine:
         if not self._running:
             return work()
         answer = self._interludes.add(work)
-    async def errand(self, work: Callable[[], A]) -> A:
+        self._wake.set()
+        return await answer
+
+    async def errand(self, work: Callable[[], T]) -> T:
         """What `work` gives, done in a thread while nothing else here touches the trees or the folder, which was just looked at."""
         if not self._running:
             await self._look_around()
