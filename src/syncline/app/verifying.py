@@ -58,10 +58,13 @@ class Verifying:
     async def _held(self) -> Held:
         """Copies of what the engine goes by, taken between two of its rounds; what takes long is done after that."""
         parts = self._engine.parts
-        held, nodes = await self._engine.between(
-            lambda: (self._hold(), (list(parts.trees.remote), list(parts.trees.local), list(parts.trees.synced)))
+        held, nodes, still_open = await self._engine.between(
+            lambda: (
+                self._hold(),
+                (list(parts.trees.remote), list(parts.trees.local), list(parts.trees.synced)),
+                set(parts.trees.open),
+            )
         )
-        still_open = held.trees.open
         await asyncio.to_thread(held.trees.load, *nodes)
         held.trees.open = still_open
         return held
@@ -70,7 +73,6 @@ class Verifying:
         """All but the nodes."""
         engine, parts = self._engine, self._engine.parts
         trees = Trees(NamespaceId(parts.trees.root), parts.trees.access, key=parts.trees.key)
-        trees.open = set(parts.trees.open)
         seen_us = engine.scanned_whole_us
         return Held(
             trees=trees,

@@ -23,5 +23,15 @@ def is_racy(signature: Signature, at_ns: int) -> bool:
 
     Whoever hashes a file may clear `LocalNode.racy` when this is false for the time at which reading began.
     """
-    window_ns = FINE_WINDOW_NS if signature.ctime_ns % TICK_MAX_NS else RACY_WINDOW_NS
+    window_ns = _window_ns(signature)
     return abs(at_ns - signature.mtime_ns) < window_ns or abs(at_ns - signature.ctime_ns) < window_ns
+
+
+def is_racy_though_set(signature: Signature, at_ns: int) -> bool:
+    """The same for a file whose mtime was set to a time of its own, and whose bytes are known: a later write gives it the time of
+    that write, so it shows unless the time set lies in the same tick."""
+    return abs(at_ns - signature.mtime_ns) < _window_ns(signature)
+
+
+def _window_ns(signature: Signature) -> int:
+    return FINE_WINDOW_NS if signature.ctime_ns % TICK_MAX_NS else RACY_WINDOW_NS

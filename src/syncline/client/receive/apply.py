@@ -53,7 +53,7 @@ class Applier:
         self._trash = Trash(files, self._claims, clock, device)
         self._mover = Mover(files, trees, self._claims, self._trash, ids, fold_case=fold_case)
         self._arranger = Arranger(files, trees, self._claims, self._trash, ids, self._mover)
-        self._placer = Placer(files, trees, self._claims, self._trash, ids)
+        self._placer = Placer(files, trees, self._claims, self._trash, ids, clock)
         self.resolver = Resolver(files, trees, self._claims, self._trash, ids)
         """What conflicts are resolved with; for the control task, as everything here."""
 

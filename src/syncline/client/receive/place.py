@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final
 
 from msgspec import Struct
 
+from syncline.client.observe.racy import is_racy_though_set
 from syncline.client.plan.steps import Fetch
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.displace import Displacer
@@ -31,7 +32,7 @@ from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind, LocalNode, RemoteNode, Signature
 from syncline.model.ids import NodeId
 from syncline.model.paths import join, name_problem
-from syncline.ports.clock import Ids
+from syncline.ports.clock import Clock, Ids
 from syncline.ports.local_files import LocalFiles, Stat
 
 OPEN_FILES_MAX: Final = 256
@@ -57,8 +58,9 @@ class _Item(Struct):
 class Placer:
     """Carries out `Fetch` steps whose bytes are here."""
 
-    def __init__(self, files: LocalFiles, trees: Trees, claims: Claims, trash: Trash, ids: Ids) -> None:
+    def __init__(self, files: LocalFiles, trees: Trees, claims: Claims, trash: Trash, ids: Ids, clock: Clock) -> None:
         self._files = files
+        self._clock = clock
         self._trees = trees
         self._claims = claims
         self._trash = trash
@@ -295,7 +297,8 @@ class Placer:
         # Written to since: the place holds an edit on top of this revision, whose bytes are not known yet.
         ours = same_bytes(now.signature, item.arriving)
         content = (item.fetched.merged or item.fetched.content_hash) if ours else None
-        self._claims.here(node, item.fetch.parent, now, name=item.fetch.name, content_hash=content)
+        racy = is_racy_though_set(now.signature, self._clock.now_us() * 1000)
+        self._claims.here(node, item.fetch.parent, now, name=item.fetch.name, content_hash=content, racy=racy)
         if ours:
             self._claims.fetched(node, item.fetch.parent, item.fetch.name)
         else:
