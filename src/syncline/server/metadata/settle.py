@@ -159,8 +159,8 @@ ABOVE_CYCLE: Final = -3
 
 class Standing:
     """How deep nodes lie in the final tree: a top-level node at 1, `GONE` where a parent is missing, deleted, a file or a mount
-    (what lies there is of another namespace), `CYCLE` on a cycle. Each node is walked once; what merely hangs below a cycle counts as
-    deep as the top (the cycle's own nodes fail, and it is judged again without them)."""
+    (what lies there is of another namespace), `CYCLE` on a cycle. Each node is walked once; what merely hangs below a cycle counts
+    as deep as the top (the cycle's own nodes fail, and it is judged again without them)."""
 
     def __init__(self, overlay: Overlay) -> None:
         self._overlay = overlay
