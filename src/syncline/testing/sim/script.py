@@ -109,7 +109,7 @@ def draw(seed: int, mode: str | None = None) -> Script:
     mode = mode or rng.choice(MODES)
     quiet = mode == "moves only" or rng.random() < 0.2
     groups = [] if quiet else [name for name in FAULT_GROUPS if rng.random() < 0.4]
-    odd = False
+    odd = mode == "many" and rng.random() < 0.25
     disks = [_disk(rng, odd) for _ in range(DEVICES_MIN + (rng.random() < 0.15))]
     return Script(
         seed=seed,

@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from syncline.client.assemble import Identity
 from syncline.model.entries import Access
 from syncline.model.ids import DeviceId, NamespaceId, UserId, ulid
+from syncline.model.paths import FOLDED_KEYS, NAME_KEY_VERSION
 from syncline.ports.account_store import User
 from syncline.server.caller import Caller
 from syncline.testing.sim.device import DurableStore, SimDevice
@@ -112,7 +113,8 @@ class World:
             root_namespace=NamespaceId(ulid(START_US // 1000 - 10 * number, f"root-{name}--".encode()[:10].ljust(10, b"-"))),
             created_us=START_US,
         )
-        await self.server.stores.accounts.add_user(user)
+        folds = any(disk.names == "insensitive" for disk in self.script.disks)
+        await self.server.stores.accounts.add_user(user, name_keys=FOLDED_KEYS if folds else NAME_KEY_VERSION)
         return user
 
     def _add_device(self, index: int, profile: Any, user: User) -> None:
