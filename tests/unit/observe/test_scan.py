@@ -167,6 +167,21 @@ def test_a_moved_file_keeps_its_id_whichever_half_is_seen_first(world: World) ->
     assert world.hashed == []
 
 
+def test_what_moved_into_a_folder_too_new_to_be_opened_is_waited_for_by_a_full_scan(world: World) -> None:
+    world.write("a/x.txt", "hello")
+    world.write("a/other.txt")
+    world.full()
+    world.agree()
+    before = world.node("a/x.txt").id
+    # The clock of the folder's birth, to the instant.
+    world.clock.added_s = 0
+    world.move("a/x.txt", "new/y.txt")
+    world.observer.scan(full=True)
+    world.settle()
+    assert world.node("new/y.txt").id == before
+    assert "a/x.txt" not in world.shape()
+
+
 def test_a_moved_folder_is_one_move(world: World) -> None:
     world.write("a/d/x.txt")
     world.write("a/d/e/y.txt")

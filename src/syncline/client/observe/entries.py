@@ -83,6 +83,7 @@ class Entries:
         arrival = Arrival(visit.id, path, stat)
         if due_s is not None:
             self._scene.expected.add(inode_key(stat.signature, kind))
+            self._scene.unopened |= kind is Kind.DIR
             self._scene.waits(visit.path, name, due_s)
         elif kind is Kind.DIR:
             self.new_folders[path] = (arrival, level.into(name))

@@ -43,6 +43,8 @@ class Scene:
         """Nodes in whose place something stands that is never synced: not there, but not deleted either."""
         self.expected: set[InodeKey] = set()
         """Inodes of newcomers still being written: what is missing may be one of them."""
+        self.unopened = False
+        """Whether a new folder was left for later: what is missing may lie in it."""
         self.unquiet: list[str] = []
         self.unreadable: list[str] = []
         self.ignored = 0

@@ -168,7 +168,7 @@ class Settler:
         for twin in self._trees.local.keyed(node.parent, self._trees.key(node.name)):
             if twin not in self._scene.missing.roots:
                 return True
-        if not self._scene.full:
+        if not self._scene.full or self._scene.unopened:
             return False
         if self._senses.watcher is None:
             return True
