@@ -326,6 +326,42 @@ def test_a_reused_inode_is_not_a_move(world: World) -> None:
     assert world.node("b.txt").id != before.id
 
 
+@pytest.mark.parametrize("inside", [[], ["x.txt"], ["e/x.txt"]])
+def test_a_reused_inode_is_not_a_moved_folder(world: World, inside: list[str]) -> None:
+    (world.at / "old").mkdir()
+    for path in inside:
+        world.write(f"old/{path}")
+    world.full()
+    world.agree()
+    before = world.ids()
+    # The same inodes under the same names, as a file system that gives freed ones to the next comers makes them.
+    os.rename(world.at / "old", world.at / "new")
+    (world.at / "new" / "gone").touch()
+    (world.at / "new" / "gone").unlink()
+    for path in inside:
+        world.write(f"new/{path}", "another text")
+    world.full()
+    assert not set(before.values()) & set(world.ids().values())
+
+
+def test_an_empty_folder_that_moved_is_known_by_its_time(world: World) -> None:
+    (world.at / "old").mkdir()
+    world.full()
+    before = world.ids()["old"]
+    world.move("old", "new")
+    world.full()
+    assert world.ids() == {"new": before}
+
+
+def test_a_moved_folder_of_folders_is_proven_by_what_lies_deeper(world: World) -> None:
+    world.write("old/one/two/x.txt")
+    world.full()
+    before = world.ids()["old"]
+    world.move("old", "new")
+    world.full()
+    assert world.ids()["new"] == before
+
+
 def test_a_case_only_rename_is_a_move(world: World) -> None:
     world.write("a.txt")
     world.full()

@@ -7,7 +7,7 @@ is not proven is a delete and a create, which costs history but never bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -16,10 +16,14 @@ from syncline.model.entries import Kind, LocalNode, Signature
 from syncline.model.errors import SynclineError
 from syncline.model.ids import Digest, NodeId
 from syncline.model.limits import SCAN_HASH_BYTES
+from syncline.model.paths import join
 from syncline.ports.local_files import Stat
 
 HashFile: TypeAlias = Callable[[str, Signature], Digest]
 InodeKey: TypeAlias = tuple[int, int, Kind]
+
+PROOF_LISTINGS_MAX: Final = 64
+"""Folders below one that arrived that are listed to prove where it came from."""
 
 
 class Arrival(Struct, frozen=True):
@@ -90,14 +94,50 @@ class Missing:
             index.setdefault(inode_key(node.signature, node.kind), []).append(node.id)
 
 
-def moved_folder(candidates: Iterable[LocalNode], trees: Trees, listing: Sequence[Stat]) -> LocalNode | None:
-    """The missing folder of the same inode that this one is: one of its children came along, or it had none."""
-    here = {(stat.name, stat.kind, stat.signature.inode) for stat in listing}
-    for node in candidates:
-        children = trees.local.children(node.id)
-        if not children or any((child.name, child.kind, child.signature.inode) in here for child in children):
-            return node
-    return None
+class FolderMatcher:
+    """Recognises moved folders. A freed inode is given to the next folder at once, and to a file of the same name in it too, so
+    only what lies in the folder unchanged proves it: a file with its size and time, however deep. An empty one is known by its
+    own time."""
+
+    def __init__(self, trees: Trees, list_folder: Callable[[str], Sequence[Stat]]) -> None:
+        self._trees = trees
+        self._list_folder = list_folder
+
+    def moved(self, candidates: Iterable[LocalNode], arrival: Arrival, listing: Sequence[Stat]) -> LocalNode | None:
+        """The missing folder of the same inode that this one is."""
+        budget = PROOF_LISTINGS_MAX
+        for node in candidates:
+            doubtful = [(node, arrival.path, arrival.stat, listing)]
+            while doubtful:
+                known, path, stat, entries = doubtful.pop()
+                children = self._trees.local.children(known.id)
+                if not children and _unchanged(known, stat):
+                    return node
+                here = {entry.name: entry for entry in entries}
+                both = [(child, here[child.name]) for child in children if child.name in here]
+                if any(child.kind is Kind.FILE and _unchanged(child, entry) for child, entry in both):
+                    return node
+                for child, entry in both:
+                    if budget > 0 and child.kind is Kind.DIR and _is_same_inode(child, entry):
+                        budget -= 1
+                        below = join(path, entry.name)
+                        doubtful.append((child, below, entry, self._listed(below)))
+        return None
+
+    def _listed(self, path: str) -> Sequence[Stat]:
+        try:
+            return self._list_folder(path)
+        except OSError:
+            return ()
+
+
+def _unchanged(node: LocalNode, stat: Stat) -> bool:
+    same_size = node.kind is Kind.DIR or node.signature.size == stat.signature.size
+    return same_size and _is_same_inode(node, stat) and node.signature.mtime_ns == stat.signature.mtime_ns
+
+
+def _is_same_inode(node: LocalNode, stat: Stat) -> bool:
+    return node.kind is stat.kind and node.signature.inode == stat.signature.inode
 
 
 class FileMatcher:

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Sequence
 
 from syncline.client.observe.ignore import Level
-from syncline.client.observe.match import Arrival, FileMatcher, Known, inode_key, moved_folder
+from syncline.client.observe.match import Arrival, FileMatcher, FolderMatcher, Known, inode_key
 from syncline.client.observe.scene import Scene, Visit, file_node, folder_node
 from syncline.model.entries import Kind, LocalNode
 from syncline.model.ids import NodeId
@@ -24,6 +24,7 @@ class Settler:
         self._scene = scene
         self._senses = scene.senses
         self._trees = scene.trees
+        self._folders = FolderMatcher(scene.trees, scene.senses.files.list_folder)
 
     def folder(self, arrival: Arrival, above: Level) -> tuple[Visit, list[Stat] | None] | None:
         """The visit that a new or moved folder is due, with its listing where that was taken after it was watched; None when it
@@ -97,7 +98,7 @@ class Settler:
             listing = self._senses.files.list_folder(arrival.path)
         except OSError:
             return None
-        return moved_folder(candidates, self._trees, listing)
+        return self._folders.moved(candidates, arrival, listing)
 
     def _move_folder(self, node: LocalNode, arrival: Arrival) -> None:
         """The watcher learns of it before the folder is listed again, so that no hint is lost between the two names."""
