@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from syncline.adapters.failpoints import VARIABLE
+
 EMAIL, PASSWORD = "ada@example.org", "correct horse battery staple"
 READY = re.compile(r"listening on (http://\S+)")
 COMMAND_S = 60.0
@@ -35,7 +37,8 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
-    def start(self) -> None:
+    def start(self, failpoint: str = "") -> None:
+        """Done when it listens. `failpoint` as `syncline.adapters.failpoints` has it."""
         with self.log.open("ab") as log:
             at = log.tell()
             self._process = subprocess.Popen(
@@ -43,6 +46,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                env=environment(None, failpoint),
             )
 
         def ready() -> bool:
@@ -61,6 +65,10 @@ class Server:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def ended(self) -> int | None:
+        """The exit code of a server that is no more (negative: the signal)."""
+        return None if self._process is None else self._process.poll()
 
     def kill(self) -> None:
         assert self._process is not None
@@ -101,12 +109,12 @@ class Device:
         )
         self.run("link", str(self.folder))
 
-    def start(self) -> None:
-        """The daemon as our own child, so that it can be killed and reaped."""
+    def start(self, failpoint: str = "") -> None:
+        """The daemon as our own child, so that it can be killed and reaped. Does not wait for one that is to end by itself."""
         with (self.home / "daemon.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "syncline.app.daemon"],
-                env=environment(self.home),
+                env=environment(self.home, failpoint),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -121,7 +129,12 @@ class Device:
                 return True
             return False
 
-        eventually(up, 30, f"the daemon of {self.name} answers", every_s=0.1)
+        if not failpoint:
+            eventually(up, 30, f"the daemon of {self.name} answers", every_s=0.1)
+
+    def ended(self) -> int | None:
+        """The exit code of a daemon that is no more (negative: the signal)."""
+        return None if self._process is None else self._process.poll()
 
     @property
     def running(self) -> bool:
@@ -204,10 +217,10 @@ class World:
 SYNCLINE = (sys.executable, "-m", "syncline.cli.main")
 
 
-def environment(home: Path | None) -> dict[str, str]:
+def environment(home: Path | None, failpoint: str = "") -> dict[str, str]:
     passed = ("PATH", "TMPDIR", "LANG", "HOME", "VIRTUAL_ENV", "PYTHONPATH")
     kept = {name: os.environ[name] for name in passed if name in os.environ}
-    return kept | ({"SYNCLINE_HOME": str(home)} if home is not None else {})
+    return kept | ({"SYNCLINE_HOME": str(home)} if home is not None else {}) | ({VARIABLE: failpoint} if failpoint else {})
 
 
 def run(

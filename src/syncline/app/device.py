@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from syncline.adapters import failpoints
 from syncline.adapters.disk.files import LinuxFiles
 from syncline.adapters.disk.inotify import InotifyWatcher
 from syncline.adapters.machine import MachineChance, MachineClock
@@ -162,6 +163,7 @@ def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> P
         clock=MachineClock(),
         chance=MachineChance(),
     )
+    failpoints.arm(files=on.files, store=store, remote=remote)
     who = Identity(
         namespace=credentials.root_namespace,
         user=credentials.user_id,

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import structlog
 
+from syncline.adapters import failpoints
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.objects.disk import DiskObjects
 from syncline.adapters.objects.door import ObjectsDoor
@@ -82,6 +83,7 @@ async def _built(
     stores = await open_stores(data.database)
     try:
         hub = Hub()
+        failpoints.arm(metadata=stores.metadata, packs=stores.packs, objects=objects, hub=hub)
         server_id = await stores.accounts.server_id()
         tokens = AccessTokens(signing_keys(data.signing_keys()), server_id, clock, ids)
         accounts = Accounts(stores.accounts, tokens, clock, chance, on_unlink=hub.drop_device)

@@ -82,10 +82,14 @@ class Draft:
             self._check_open()
             if self._size != size or self._sha256.hexdigest() != sha256:
                 raise ChecksumMismatch()
-            os.fsync(self._file)
+            self.sync()
             if size >= BULK_BYTES:
                 uncache(self._file, 0, size)
             self._store.place(self._key, self._path)
+
+    def sync(self) -> None:
+        """What was written is durable when this returns."""
+        os.fsync(self._file)
 
     def close(self) -> None:
         """Ends it: what was not committed is gone."""
@@ -206,8 +210,13 @@ class DiskObjects:
         with self._placing:
             if target.exists():
                 raise AlreadyExists(what="This object")
-            draft.rename(target)
+            self.rename(draft, target)
         _sync_folder(target.parent)
+
+    @staticmethod
+    def rename(draft: Path, target: Path) -> None:
+        """The one step by which an object comes to be there."""
+        draft.rename(target)
 
     @staticmethod
     def _stat(path: Path) -> ObjectStat | None:
