@@ -30,7 +30,7 @@ from tests.e2e.world import EMAIL, PASSWORD, SYNCLINE, Device, World, contents, 
 from tests.sim.judge import Judge
 from tests.sim.tide import MIB, Acts, Side, Tides
 
-NTH_MAX = 40
+NTH_MAX = 12
 RUN_CAP_S = 60.0
 SECOND_KILL_SHARE = 0.3
 PROVE_EVERY = 25
