@@ -132,6 +132,11 @@ class Device:
         if not failpoint:
             eventually(up, 30, f"the daemon of {self.name} answers", every_s=0.1)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def ended(self) -> int | None:
         """The exit code of a daemon that is no more (negative: the signal)."""
         return None if self._process is None else self._process.poll()

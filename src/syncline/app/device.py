@@ -11,7 +11,8 @@ from syncline.adapters.disk.files import LinuxFiles
 from syncline.adapters.disk.inotify import InotifyWatcher
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.state.sqlite import SqliteTreeStore
-from syncline.app.home import Credentials, Home, Link
+from syncline.app.home import Credentials, Home, HomeLock, Link
+from syncline.app.root_lock import lock_root
 from syncline.app.session import connect
 from syncline.app.verifying import Verifying
 from syncline.client.activity import LogLine
@@ -30,28 +31,32 @@ from syncline.protocol.changes import to_time
 class Device:
     """An engine and everything it stands on. Make it with `open`, and `close` it."""
 
-    def __init__(self, engine: Engine, home: Home, credentials: Credentials, link: Link) -> None:
+    def __init__(self, engine: Engine, home: Home, credentials: Credentials, link: Link, root: HomeLock) -> None:
         self._engine = engine
         self._home = home
         self._credentials = credentials
         self._link = link
         self._verifying = Verifying(engine, Path(link.folder))
+        self._root = root
 
     @classmethod
     async def open(cls, home: Home, *, confirm_deletes: bool = False, once: bool = False) -> Device:
         """Wires the device of a home that the caller has locked. Raises `NotLoggedIn`, `NotLinked`, `NeedsDecision` when the folder
-        is not the one that was linked, `Corrupt` when the device's own database is damaged."""
+        is not the one that was linked, `RootBusy` when another engine syncs it, `Corrupt` when the device's own database is
+        damaged."""
         credentials, link = home.credentials(), home.link()
         home.make()
+        root = lock_root(Path(link.folder))
         remote = connect(home, credentials)
         try:
             parts = await asyncio.to_thread(_wire, home, credentials, link, remote)
         except BaseException:
             await remote.close()
+            root.release()
             raise
         engine = Engine(parts, confirm_deletes=confirm_deletes, once=once)
         engine.paused = home.is_paused
-        device = cls(engine, home, credentials, link)
+        device = cls(engine, home, credentials, link, root)
         device.configure()
         return device
 
@@ -148,6 +153,7 @@ class Device:
             parts.watcher.close()
         await parts.remote.close()
         await asyncio.to_thread(parts.store.close)
+        self._root.release()
 
 
 def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> Parts:
