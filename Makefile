@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format serve kills bench lock clean
+.PHONY: help setup demo test check format serve kills failpoints blackbox bench lock clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,12 @@ serve: $(STAMP) ## Start a server to use, with its data in ./demo-data
 
 kills: $(STAMP) ## 100 kill -9 of server and devices at random moments (ARGS='--kills 20 --seed 7')
 	@$(BIN)/python -m tests.e2e.kills $(ARGS)
+
+failpoints: $(STAMP) ## kill -9 at every failpoint, five times each (ARGS="--times 1 --points 'files.*'")
+	@$(BIN)/python -m tests.sim.kills $(ARGS)
+
+blackbox: $(STAMP) ## Random scripts on three real devices against a model (ARGS='--scripts 100 --seed 7')
+	@$(BIN)/python -m tests.sim.blackbox $(ARGS)
 
 bench: $(STAMP) ## Micro benchmarks
 	@$(BIN)/python -m bench $(ARGS)
