@@ -11,6 +11,11 @@ DEVICES = ("A", "B", "C")
 NAMES = ("a", "b", "c")
 DEPTH = 3
 RESTS_S = (0.0, 0.0, 0.0, 0.02, 0.1, 0.3)
+SIZES = (1, 30, 500, 20_000, 700_000)
+APART_SHARE = 0.4
+"""Of the epochs, those in which the devices act apart from each other."""
+CONTEST_SHARE = 0.35
+"""Of the acts, those that another device answers in the same place."""
 USER_OPS = ("write", "delete", "move", "mkdir")
 WEIGHTS = {"write": 10, "delete": 4, "move": 6, "mkdir": 2, "pause": 2, "resume": 2, "kill": 2, "start": 1, "freeze": 1, "thaw": 1}
 
@@ -36,7 +41,7 @@ class Step:
         return f"{said}; rest {self.rest_s:g} s" if self.rest_s else said
 
 
-def draw(seed: int, *, epochs: int = 3, length: int = 8) -> list[Step]:
+def draw(seed: int, *, epochs: int = 3, length: int = 9) -> list[Step]:
     """A script of some epochs, each ended by `settle`. Each seed leaves some kinds of step out, so that the others come thicker."""
     chance = random.Random(f"script {seed}")
     left_out = {op for op in WEIGHTS if op not in ("write", "move") and chance.random() < 0.25}
@@ -45,11 +50,28 @@ def draw(seed: int, *, epochs: int = 3, length: int = 8) -> list[Step]:
     steps: list[Step] = []
     for _ in range(epochs):
         actors = chance.sample(DEVICES, chance.choice((1, 2, 2, 3, 3)))
+        if chance.random() < APART_SHARE:
+            # Whatever happens until they settle, happens at once.
+            steps += [Step("pause", device) for device in actors]
         for _ in range(chance.randint(length // 2, length + length // 2)):
             op = chance.choices(ops, [WEIGHTS[op] for op in ops])[0]
             steps.append(_step(op, chance, paths, actors))
+            while steps[-1].op in USER_OPS and len(actors) > 1 and chance.random() < CONTEST_SHARE:
+                steps.append(_contest(steps[-1], chance, paths, actors))
         steps.append(Step("settle"))
     return steps
+
+
+def _contest(step: Step, chance: random.Random, paths: _Paths, actors: Sequence[str]) -> Step:
+    """Another device does something to the same place, or to where it lies."""
+    device = chance.choice([actor for actor in actors if actor != step.device])
+    path = chance.choice([step.path, step.path, step.target or step.path])
+    if "/" in path and chance.random() < 0.2:
+        path = path.rpartition("/")[0]
+    op = chance.choice(("write", "write", "delete", "move", "mkdir"))
+    if op == "move":
+        return Step(op, device, path, paths.new())
+    return Step(op, device, path, size=chance.choice(SIZES) if op == "write" else 0)
 
 
 def _step(op: str, chance: random.Random, paths: _Paths, actors: Sequence[str]) -> Step:
@@ -60,7 +82,7 @@ def _step(op: str, chance: random.Random, paths: _Paths, actors: Sequence[str]) 
     if op == "write":
         path = paths.some() if paths.known and chance.random() < 0.4 else paths.new()
         paths.make(path)
-        return Step(op, device, path, size=chance.choice((1, 30, 500, 20_000, 700_000)), rest_s=rest_s)
+        return Step(op, device, path, size=chance.choice(SIZES), rest_s=rest_s)
     if op == "mkdir":
         path = paths.new()
         paths.make(path)
