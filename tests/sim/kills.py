@@ -38,7 +38,7 @@ SERIES = 100
 """Tides in one world, which grows with each: trashes and histories keep everything."""
 NEEDS_GROWTH = frozenset(("remote.snapshot",))
 """Points that only a device reaches that has forgotten everything; what it does not know it cannot tell from a conflict."""
-NEEDS_LEFTOVERS = {"files.open_write": "files.set_attributes:before=kill", "files.remove_file": "files.sync_files:before=kill"}
+NEEDS_LEFTOVERS = {"files.open_write": "files.set_attributes:before=kill", "files.remove_file": "files.set_attributes:after:2=kill"}
 """Points that only what an earlier kill left behind leads to, and that kill."""
 DAEMON_ONLY = frozenset(("remote.poll",))
 
