@@ -12,6 +12,12 @@ NAMES = ("a", "b", "c")
 DEPTH = 3
 RESTS_S = (0.0, 0.0, 0.0, 0.02, 0.1, 0.3)
 SIZES = (1, 30, 500, 20_000, 700_000)
+ANSWERS = {
+    "write": ("write", "write", "delete", "delete", "move", "mkdir"),
+    "delete": ("write", "write", "write", "move", "delete"),
+    "move": ("write", "write", "move", "delete"),
+    "mkdir": ("write", "mkdir", "delete"),
+}
 APART_SHARE = 0.4
 """Of the epochs, those in which the devices act apart from each other."""
 CONTEST_SHARE = 0.35
@@ -68,7 +74,7 @@ def _contest(step: Step, chance: random.Random, paths: _Paths, actors: Sequence[
     path = chance.choice([step.path, step.path, step.target or step.path])
     if "/" in path and chance.random() < 0.2:
         path = path.rpartition("/")[0]
-    op = chance.choice(("write", "write", "delete", "move", "mkdir"))
+    op = chance.choice(ANSWERS[step.op])
     if op == "move":
         return Step(op, device, path, paths.new())
     return Step(op, device, path, size=chance.choice(SIZES) if op == "write" else 0)
@@ -80,8 +86,9 @@ def _step(op: str, chance: random.Random, paths: _Paths, actors: Sequence[str]) 
     if op in ("delete", "move") and not paths.known:
         op = "write"
     if op == "write":
-        path = paths.some() if paths.known and chance.random() < 0.4 else paths.new()
+        path = chance.choice(paths.files) if paths.files and chance.random() < 0.5 else paths.new()
         paths.make(path)
+        paths.files.append(path)
         return Step(op, device, path, size=chance.choice(SIZES), rest_s=rest_s)
     if op == "mkdir":
         path = paths.new()
@@ -89,11 +96,13 @@ def _step(op: str, chance: random.Random, paths: _Paths, actors: Sequence[str]) 
         return Step(op, device, path, rest_s=rest_s)
     if op == "delete":
         path = paths.some()
-        if chance.random() < 0.6:
+        if chance.random() < 0.4:
             paths.forget(path)
         return Step(op, device, path, rest_s=rest_s)
     if op == "move":
         source, target = paths.some(), paths.new()
+        if source in paths.files:
+            paths.files.append(target)
         paths.move(source, target)
         return Step(op, device, source, target, rest_s=rest_s)
     return Step(op, device, rest_s=rest_s)
@@ -105,13 +114,16 @@ class _Paths:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self.known: list[str] = []
+        self.files: list[str] = []
 
     def make(self, path: str) -> None:
         above = [str(parent) for parent in PurePosixPath(path).parents if parent.name]
         self.known += [each for each in (*reversed(above), path) if each not in self.known]
 
     def forget(self, path: str) -> None:
-        self.known = [each for each in self.known if each != path and not each.startswith(path + "/")]
+        self.known, self.files = (
+            [each for each in paths if each != path and not each.startswith(path + "/")] for paths in (self.known, self.files)
+        )
 
     def move(self, source: str, target: str) -> None:
         within = [each for each in self.known if each == source or each.startswith(source + "/")]
