@@ -137,7 +137,7 @@ NAMESPACES = (
     *_cells("moved where it cannot be, move+edit/none", "move"),
     *_cells("read-only: absent/new", "fetch"),
     *_cells("read-only: folder absent/new", "make"),
-    *_cells("read-only: new kept", "make", "move"),
+    *_cells("read-only: new kept", "make", "move as new"),
     *_cells("read-only: none/none", "adopt"),
     *_cells("read-only: none/edit", "fetch", "set bit"),
     *_cells("read-only: none/delete", "discard"),
@@ -178,7 +178,7 @@ NAMESPACES = (
     *_cells("read-only: folder move/move", "move"),
     *_cells("lost: unchanged", "discard", "remove", "read"),
     *_cells("lost: changed kept", "make", "move as new"),
-    *_cells("lost: new kept", "make", "move"),
+    *_cells("lost: new kept", "make", "move as new"),
     *_cells("lost: gone", "forget"),
 )
 NOT_SYNCED = (

@@ -303,7 +303,7 @@ def test_read_mount_keeps_an_edit_aside() -> None:
 
 def test_read_mount_keeps_a_new_folder_aside_whole() -> None:
     sides = read_mount().here("d", "m", "d").here("x", "d", "x", "2").both("k", "root", "Kept from Shared")
-    assert sides.told() == ["move d → k/d"]
+    assert sides.told() == ["move d → k/d as new1"]
 
 
 def test_read_mount_restores_deletes_and_moves() -> None:
@@ -333,7 +333,7 @@ def test_lost_namespace() -> None:
     assert sides.told() == [
         "make new1 → root/Kept from Shared",
         "move g → new1/g as new2",
-        "move n → new1/n",
+        "move n → new1/n as new3",
         "trash f",
         "rmdir m",
     ]

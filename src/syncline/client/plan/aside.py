@@ -96,9 +96,10 @@ def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: L
 
 
 def _is_foreign(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
-    """Whether a node is known, as one of another namespace; one of this namespace that was moved into the folder stays itself."""
+    """Whether a node may be one of another namespace; one of this namespace that was moved into the folder stays itself. What is
+    not known here may be known there again one day: a server that lost its memory may get it back from another device."""
     known = view.remote.get(node_id) or view.synced.get(node_id)
-    return known is not None and known.namespace != namespace
+    return known is None or known.namespace != namespace
 
 
 def _taken_along(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
@@ -243,12 +244,10 @@ def keep_aside(view: View) -> None:
                 node=node_id,
                 parent=folder,
                 name=view.take_name(folder, here.name, "plain"),
-                new_id=view.context.fresh_id() if known else None,
+                new_id=view.context.fresh_id(),
                 conflict=Reason.KEPT_ASIDE,
                 beside=node_id if known else None,
-                fresh=tuple(
-                    (node.id, view.context.fresh_id()) for node in below if node.id in view.synced or node.id in view.remote
-                ),
+                fresh=tuple((node.id, view.context.fresh_id()) for node in below),
                 why=decision.why,
             )
         )

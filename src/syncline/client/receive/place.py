@@ -164,10 +164,15 @@ class Placer:
         except OSError as error:
             outcome.fail(item.fetch.node, item.target, error)
             return None
-        if item.remote.revision != item.fetched.revision and item.fetched.merged is None:
-            # The same bytes in a newer revision: its mode and time are the newer one's.
-            self._files.set_attributes(file, executable=item.remote.executable, mtime_us=item.remote.mtime_us)
-        item.arriving = self._files.fstat_signature(file)
+        try:
+            if item.remote.revision != item.fetched.revision and item.fetched.merged is None:
+                # The same bytes in a newer revision: its mode and time are the newer one's.
+                self._files.set_attributes(file, executable=item.remote.executable, mtime_us=item.remote.mtime_us)
+            item.arriving = self._files.fstat_signature(file)
+        except OSError as error:
+            file.close()
+            outcome.fail(item.fetch.node, item.target, error)
+            return None
         if item.arriving.size == item.fetched.size:
             return file
         file.close()

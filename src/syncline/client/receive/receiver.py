@@ -201,7 +201,13 @@ class Receiver:
 
     async def _with_room(self, batch: Sequence[Content]) -> list[Content]:
         """The contents that the disk has room for; a large one that it has not must not eat the room of small ones."""
-        free = await asyncio.to_thread(self._files.free_bytes)
+        try:
+            free = await asyncio.to_thread(self._files.free_bytes)
+        except OSError as error:
+            # The disk went away: nothing can be written now.
+            for content in batch:
+                await self._fail(content, writing_error(error, TMP))
+            return []
         fit: list[Content] = []
         for content in batch:
             if content.size > free and not await asyncio.to_thread(self._writer.has_begun, content.hash):

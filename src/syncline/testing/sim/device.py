@@ -51,6 +51,10 @@ _ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "open_read": ("EACCES", "EMFILE", "EIO"),
     "read": ("EIO", "short"),
     "root_stat": ("EIO",),
+    "free_bytes": ("EIO",),
+    "fstat_signature": ("EIO",),
+    "read_once": ("EIO",),
+    "copy_range": ("ENOSPC", "EIO"),
 }
 _SITES: Final = {op: (*_DEATHS, *kinds) for op, kinds in _ERRORS.items()}
 _STORE: Final = ("crash before", "crash after", "power before", "power after", "act", "store busy", "store full")
