@@ -14,7 +14,6 @@ import os
 import struct
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Final
 
@@ -118,14 +117,15 @@ class InotifyWatcher:
 
     async def next(self) -> Hints:
         """Hints of at most a megabyte of events, each thing once."""
+        loop = asyncio.get_running_loop()
         while True:
-            rest_s = self._next_at_s - time.monotonic()
+            rest_s = self._next_at_s - loop.time()
             if rest_s > 0:
                 await asyncio.sleep(rest_s)
             with self._lock:
                 hints = self._take()
             if hints.seen or hints.lost is not None:
-                self._next_at_s = time.monotonic() + PAUSE_S
+                self._next_at_s = loop.time() + PAUSE_S
                 return hints
             await self._readable()
 
