@@ -30,7 +30,7 @@ from syncline.testing.sim.ground import SimChance, SimClock
 from syncline.testing.sim.loop import Actor, SimLoop
 from syncline.testing.sim.network import SimRemote
 from syncline.testing.sim.server import SimServer
-from syncline.testing.sim.watcher import SimWatcher, WatcherFaults
+from syncline.testing.sim.watcher import WatcherFaults
 
 RESTART_MAX_S: Final = 4.0
 _DEATHS: Final = ("crash before", "crash after", "power before", "power after", "act")
@@ -112,7 +112,7 @@ class SimDevice:
         self.who = who
         self.caller = caller
         self.clock = clock
-        self.store = DurableStore()
+        self.store = disk.new_store()
         self.engine: Engine | None = None
         self.remote: SimRemote | None = None
         self.actor: Actor | None = None
@@ -120,7 +120,7 @@ class SimDevice:
         self.refusals: Counter[str] = Counter()
         self.complaints: list[str] = []
         """What an engine must never do: faults in its own parts."""
-        self.watcher: SimWatcher | None = None
+        self.watcher: Any = None
         self.deaf = False
         self.online = True
         self.paused = False
@@ -173,7 +173,7 @@ class SimDevice:
             self.remote.up = self.online
             try:
                 files = self.disk.files(hook=self._hook)
-                watcher = SimWatcher(self.disk, faults=self._watching, rng=self._rng)
+                watcher = self.disk.watcher(self._watching, self._rng)
             except OSError:
                 await asyncio.sleep(3.0)
                 continue

@@ -17,6 +17,7 @@ from asyncio.events import Handle, TimerHandle
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from random import Random
+from select import select
 from typing import Any, Final, TypeVar
 
 from syncline.testing.faulty import Crash
@@ -72,6 +73,9 @@ class SimLoop(BaseEventLoop):
         self._now_s = 0.0
         self._due: list[tuple[float, int, TimerHandle]] = []
         self._number = 0
+        self._readers: dict[int, Handle] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+        """Every task, held: one that is let go before its end is ended by Python, and the dead would tidy up after all."""
 
     def time(self) -> float:
         return self._now_s
@@ -83,6 +87,11 @@ class SimLoop(BaseEventLoop):
     def spawn(self, actor: Actor, coroutine: Any) -> asyncio.Task[Any]:
         """A task that belongs to `actor`."""
         return self.create_task(coroutine, context=actor.context)
+
+    def create_task(self, coro: Any, **given: Any) -> asyncio.Task[Any]:
+        task = super().create_task(coro, **given)
+        self._tasks.append(task)
+        return task
 
     def thaw(self, actor: Actor) -> None:
         """SIGCONT: all that came due meanwhile runs at once."""
@@ -106,6 +115,17 @@ class SimLoop(BaseEventLoop):
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        """`callback` runs as long as the descriptor has something to read. It is looked at between callbacks, and before time
+        moves: what the kernel put there meanwhile is heard at the instant at which it happened."""
+        self._readers[fd] = Handle(callback, args, self, None)
+
+    def remove_reader(self, fd: Any) -> bool:
+        handle = self._readers.pop(fd, None)
+        if handle is not None:
+            handle.cancel()
+        return handle is not None
 
     def _timer_handle_cancelled(self, handle: TimerHandle) -> None:
         """It is passed over when its time comes."""
@@ -140,6 +160,8 @@ class SimLoop(BaseEventLoop):
     def _run_once(self) -> None:
         ready = self._ready  # type: ignore[attr-defined]
         due = self._due
+        if self._readers:
+            self._hear()
         if not ready:
             while due and due[0][2].cancelled():
                 heapq.heappop(due)
@@ -167,6 +189,15 @@ class SimLoop(BaseEventLoop):
                 break
         if self.steps > self._steps_max:
             raise Stuck(f"{self.steps} steps and no end")
+
+    def _hear(self) -> None:
+        awake = []
+        for fd, handle in self._readers.items():
+            actor: Actor | None = handle._context.get(_ACTOR)  # type: ignore[attr-defined]
+            if actor is None or (actor.alive and actor.held is None):
+                awake.append(fd)
+        for fd in select(awake, (), (), 0)[0]:
+            self._ready.append(self._readers[fd])  # type: ignore[attr-defined]
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Errors nobody came for are those of the dead, whose futures outlive them."""

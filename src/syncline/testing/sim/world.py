@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
+from collections.abc import Callable
 from contextvars import copy_context
 from pathlib import Path
 from random import Random
@@ -22,21 +23,24 @@ from syncline.model.entries import Access
 from syncline.model.ids import DeviceId, NamespaceId, UserId, ulid
 from syncline.model.paths import FOLDED_KEYS, NAME_KEY_VERSION
 from syncline.ports.account_store import User
+from syncline.ports.clock import Clock
 from syncline.server.caller import Caller
-from syncline.testing.sim.device import DurableStore, SimDevice
-from syncline.testing.sim.disk import SimDisk
+from syncline.testing.sim.device import SimDevice
 from syncline.testing.sim.faults import Faults, Struck
 from syncline.testing.sim.ground import START_US, SimClock
 from syncline.testing.sim.ledger import Ledger
 from syncline.testing.sim.loop import SimLoop, Stuck
+from syncline.testing.sim.machine import Machine, SimMachine
 from syncline.testing.sim.oracle import Spoiled, judge
 from syncline.testing.sim.person import Person
+from syncline.testing.sim.profile import DiskProfile
 from syncline.testing.sim.script import FAULT_GROUPS, MEMORY_LOSS, USER_OPS, Event, Script
 from syncline.testing.sim.server import SimServer
 
 SETTLE_PASSES_MAX: Final = 40
 SETTLE_TIMEOUT_S: Final = 900.0
 BACKUP_EVERY: Final = 6
+MakeMachine = Callable[[Random, Clock, DiskProfile, Path], Machine]
 SHARED: Final = NamespaceId(ulid(START_US // 1000 - 5, b"shared-one"))
 
 
@@ -58,7 +62,7 @@ class Outcome(Struct, kw_only=True):
 
 
 class World:
-    def __init__(self, script: Script, spool: Path) -> None:
+    def __init__(self, script: Script, spool: Path, machine: MakeMachine = SimMachine) -> None:
         self.script = script
         seed = script.seed
         self.loop = SimLoop(Random(f"schedule/{seed}"))
@@ -73,7 +77,8 @@ class World:
         self.pending = list(script.events)
         self.memory_lost = any(event.what in MEMORY_LOSS for event in script.events)
         self._spool = spool
-        self._backups: dict[int, DurableStore] = {}
+        self._machine = machine
+        self._backups: dict[int, Any] = {}
         self._server_backup: object = None
         self._shared_access: Access | None = None
         self._done = 0
@@ -120,7 +125,7 @@ class World:
     def _add_device(self, index: int, profile: Any, user: User) -> None:
         name = f"d{index}"
         clock = SimClock(self.loop)
-        disk = SimDisk(Random(f"disk/{self.script.seed}/{index}"), clock, profile)
+        disk = self._machine(Random(f"disk/{self.script.seed}/{index}"), clock, profile, self._spool / "machines" / name)
         device = DeviceId(ulid(START_US // 1000 - 1, f"device-{index}--".encode()[:10]))
         rng = Random(f"device/{self.script.seed}/{index}")
         made = SimDevice(
@@ -253,7 +258,7 @@ class World:
     def _lost_database(self, event: Event) -> None:
         device = self.devices[event.who]
         device.kill()
-        device.store = DurableStore()
+        device.store = device.disk.new_store()
 
     def _old_database(self, event: Event) -> None:
         device, backup = self.devices[event.who], self._backups.get(event.who)
@@ -276,7 +281,7 @@ class World:
             disk.unmount(empty=event.picks[1] < 0.5)
             self._later(1.0 + 15.0 * event.picks[0], self._mount, disk)
 
-    def _mount(self, disk: SimDisk) -> None:
+    def _mount(self, disk: Machine) -> None:
         if disk.is_unmounted:
             disk.mount()
 
@@ -373,10 +378,10 @@ def _rest(event: Event) -> tuple[Any, ...]:
     return (event.who, event.what, event.picks, event.text, event.size)
 
 
-def play(script: Script, spool: Path) -> Outcome:
-    """Runs a script from beginning to verdict. Deterministic."""
+def play(script: Script, spool: Path, machine: MakeMachine = SimMachine) -> Outcome:
+    """Runs a script from beginning to verdict. Deterministic, as far as the machines are."""
     gc.disable()
-    world = World(script, spool)
+    world = World(script, spool, machine)
     loop = world.loop
     failure: str | None = None
     asyncio.set_event_loop(loop)
@@ -388,6 +393,8 @@ def play(script: Script, spool: Path) -> Outcome:
         failure = f"no end: {stuck}; " + "; ".join(world._states())
     finally:
         asyncio.set_event_loop(None)
+        for device in world.devices:
+            device.disk.close()
         gc.enable()
     return _outcome(world, failure)
 
