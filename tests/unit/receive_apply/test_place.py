@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from syncline.client.plan.steps import Fetch
 from syncline.client.receive.apply import Fetched
@@ -374,6 +375,29 @@ def test_a_failing_sync_holds_back_only_its_file(desk: Any) -> None:
     outcome = desk.applier.place(steps)
     assert outcome.done == [nodes[0], nodes[2]]
     assert [problem.code for problem in outcome.problems] == ["file.io"]
+
+
+@pytest.mark.parametrize("call", ["set_attributes", "fstat_signature"])
+def test_a_disk_that_fails_before_the_sync_holds_back_the_file_and_closes_it(desk: Any, call: str) -> None:
+    node = desk.fresh_id()
+    desk.remote_has(node, ROOT, "a.txt", b"")
+    step, fetched = desk.fetched(node, b"two")
+    # The same bytes came again as a newer revision while they were fetched.
+    fetched = replace(fetched, revision=fetched.revision - 1) if call == "set_attributes" else fetched
+    opened: list[Any] = []
+
+    def fail(file: Any, **_: Any) -> None:
+        opened.append(file)
+        raise OSError(errno.EIO, "Input/output error")
+
+    desk.files.before[call] = fail
+    outcome = desk.applier.place([(step, fetched)])
+    assert (outcome.done, [(problem.code, problem.path) for problem in outcome.problems]) == ([], [("file.io", "a.txt")])
+    assert opened
+    assert all(file.closed for file in opened)
+    del desk.files.before[call]
+    assert desk.applier.place([(step, fetched)]).done == [node]
+    assert desk.tree() == {"a.txt": b"two"}
 
 
 def test_disks_without_exchange(desk: Any) -> None:
