@@ -35,15 +35,11 @@ from syncline.testing.sim.world import Outcome, play
 
 BATCH = 5
 TAPES = Path(__file__).parent / "tapes" / "real"
-MODES_LEFT_OUT = frozenset(("mount read", "mount write", "mount lost"))
-"""They are about rights, not about disks."""
 
 
 def real_script(seed: int) -> Script:
     """The script of a seed on what a real folder is: names are told apart, the executable bit is kept."""
     script = draw(seed)
-    if script.mode in MODES_LEFT_OUT:
-        script = draw(seed, "many")
     script.disks = [replace(disk, names="sensitive", has_exec=True) for disk in script.disks]
     return script
 

@@ -37,21 +37,23 @@ class FileTimes:
         self._tick_ns = tick_ns
         self._real: list[int] = []
         self._world: list[int] = []
-        self._ticked = 0
-        """The newest tick that a stamp may be of."""
+        self._ended = 0
+        """No stamp is later: the end of the last change."""
 
     @contextmanager
     def change(self) -> Iterator[None]:
         """Something on the disk is changed inside."""
         now_ns = self._now_ns()
-        while self._real and time.clock_gettime_ns(_COARSE) <= self._ticked and abs(now_ns - self._world[-1]) > APART_NS:
+        while (tick_ns := time.clock_gettime_ns(_COARSE)) <= self._ended and abs(now_ns - self._world[-1]) > APART_NS:
             time.sleep(LEAST_WAIT_S)
-        self._note(now_ns)
+        if tick_ns > self._ended and (not self._world or now_ns != self._world[-1]):
+            self._real.append(tick_ns)
+            self._world.append(now_ns)
         try:
             yield
         finally:
-            # The tick may have ended meanwhile: then the stamp may be of the next one.
-            self._note(now_ns)
+            # Newer kernels stamp more finely than by ticks where somebody looked meanwhile.
+            self._ended = time.clock_gettime_ns(time.CLOCK_REALTIME)
 
     def of(self, stamp_ns: int) -> int:
         """A file's time as the world tells it. Times that somebody set are no stamps, and stay what they are."""
@@ -59,13 +61,6 @@ class FileTimes:
         if at >= 0:
             stamp_ns = self._world[at] + min((stamp_ns - self._real[at]) // _SQUEEZE, SQUEEZED_MAX_NS)
         return stamp_ns - stamp_ns % self._tick_ns
-
-    def _note(self, now_ns: int) -> None:
-        real_ns = time.clock_gettime_ns(_COARSE)
-        if real_ns > self._ticked and (not self._world or now_ns != self._world[-1]):
-            self._real.append(real_ns)
-            self._world.append(now_ns)
-        self._ticked = real_ns
 
     def _now_ns(self) -> int:
         """Nothing is stamped later than the world's now."""
