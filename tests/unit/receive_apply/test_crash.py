@@ -3,6 +3,7 @@ engine's own renames left to be taken for the user's."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -142,7 +143,14 @@ def merging(desk: Any) -> Deed:
     return lambda: desk.applier.place([(fetch, merged)])
 
 
+def dressing(desk: Any) -> Deed:
+    node = desk.known("d/a", b"tool")
+    desk.remote_has(node, desk.node_at("d"), "a", b"tool", revision=2, executable=True)
+    return lambda: desk.applier.disk([SetExecutable(node=node, why="", executable=True)])
+
+
 SCENES = [
+    dressing,
     resolving_ours,
     resolving_theirs,
     resolving_merged,
@@ -239,6 +247,40 @@ def test_a_crash_in_recovery(make_desk: Any, scene: Callable[[Any], Deed]) -> No
             if not crashed:
                 break
         at += 4
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_bit_that_was_set_before_a_crash_is_no_edit(make_desk: Any, after: bool) -> None:
+    """Else a file that the server deletes meanwhile would be brought back by it."""
+    found: list[tuple[bool, bool]] = []
+    while True:
+        desk = make_desk()
+        deed = dressing(desk)
+        desk.save()
+        crashed = run_and_crash(desk, deed, len(found), after=after)
+        desk.recover()
+        (base,) = [base for base in desk.trees.synced if base.name == "a"]
+        found.append((bool(desk.disk.stat("d/a").executable), base.executable))
+        if not crashed:
+            break
+    assert all(on_disk == in_base for on_disk, in_base in found)
+    assert {on_disk for on_disk, _ in found} == {False, True}
+
+
+def test_a_bit_set_in_a_call_that_then_fails_is_no_edit(desk: Any) -> None:
+    deed = dressing(desk)
+    desk.save()
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    desk.files.after["set_executable"] = fail
+    assert [problem.code for problem in deed().problems] == ["file.io"]
+    desk.files.after.clear()
+    desk.applier.settle()
+    (base,) = [base for base in desk.trees.synced if base.name == "a"]
+    assert (desk.disk.stat("d/a").executable, base.executable) == (True, True)
+    assert [row.kind for row in desk.store.inflight.values()] == []
 
 
 def both(desk: Any) -> dict[str, bytes | None]:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage, Step
 from syncline.client.receive.claims import Claims
-from syncline.client.receive.inflight import Discarding, Making, mark_of, row_of
+from syncline.client.receive.inflight import Discarding, Dressing, Making, mark_of, row_of
 from syncline.client.receive.moves import Hop, Mover, is_same, refuse_place, stands
 from syncline.client.receive.outcome import Outcome
 from syncline.client.receive.root import TRASH
@@ -71,6 +71,7 @@ class Arranger:
         hops: dict[int, Hop | None] = {}
         discards: dict[int, _Discarding] = {}
         makings: dict[int, tuple[str, Making]] = {}
+        dressings: dict[int, tuple[str, Dressing]] = {}
         earlier: dict[NodeId, Hop] = {}
         for index, step in enumerate(run):
             if isinstance(step, Relocate | Stage):
@@ -86,8 +87,13 @@ class Arranger:
                 making = self._row_of_making(step)
                 if making is not None:
                     makings[index] = making
+            elif isinstance(step, SetExecutable):
+                dressing = self._row_of_dressing(step)
+                if dressing is not None:
+                    dressings[index] = dressing
         rows = [row_of(hop.row_id, hop.effect) for hop in hops.values() if hop is not None and hop.opens]
         rows += [row_of(*row) for row in discards.values()] + [row_of(*row) for row in makings.values()]
+        rows += [row_of(*row) for row in dressings.values()]
         self._claims.begin(rows)
         for index, step in enumerate(run):
             if isinstance(step, Relocate):
@@ -98,6 +104,8 @@ class Arranger:
                 self._discard(step, discards.get(index), outcome)
             elif isinstance(step, MakeFolder):
                 self._make_folder(step, outcome)
+            elif isinstance(step, SetExecutable):
+                self._set_executable(step, dressings.get(index), outcome)
             else:
                 self._shape(step, outcome)
         for row_id, _ in makings.values():
@@ -105,10 +113,9 @@ class Arranger:
         self._claims.commit()
 
     def _shape(self, step: Step, outcome: Outcome) -> None:
-        """Steps that a crash leaves nothing behind of: what they did is seen by the next scan, and agrees with the server."""
-        if isinstance(step, SetExecutable):
-            self._set_executable(step, outcome)
-        elif isinstance(step, RemoveFolder):
+        """A step that a crash leaves nothing behind of: what it did is seen by the next scan, and agrees with the server, or, where
+        the server has the folder again, gives way to it."""
+        if isinstance(step, RemoveFolder):
             self._remove_folder(step, outcome)
         else:
             raise TypeError(f"{type(step).__name__} is no step of the disk")
@@ -118,6 +125,12 @@ class Arranger:
         if remote is None or step.node in self._trees.local:
             return None
         return self._ids.fresh(), Making(node=step.node, namespace=remote.namespace, parent=step.parent, name=step.name)
+
+    def _row_of_dressing(self, step: SetExecutable) -> tuple[str, Dressing] | None:
+        local = self._trees.local.get(step.node)
+        if local is None or local.executable is None or local.executable == step.executable:
+            return None
+        return self._ids.fresh(), Dressing(node=step.node, executable=step.executable, **mark_of(local.signature))
 
     def _row_of_discard(self, step: Discard) -> _Discarding | None:
         local, path = self._trees.local.get(step.node), self._claims.path(step.node, self._mover.staged)
@@ -170,23 +183,30 @@ class Arranger:
                 self._files.remove_folder(path)
             raise
 
-    def _set_executable(self, step: SetExecutable, outcome: Outcome) -> None:
+    def _set_executable(self, step: SetExecutable, row: tuple[str, Dressing] | None, outcome: Outcome) -> None:
+        try:
+            self._dress(step, outcome)
+        except OSError as error:
+            # Whether the bit was set is found out by the row, which stays.
+            path = self._claims.path(step.node, self._mover.staged) or ""
+            outcome.fail(step.node, path, error, parent_of(path))
+            return
+        if row is not None:
+            self._claims.over(row[0])
+
+    def _dress(self, step: SetExecutable, outcome: Outcome) -> None:
         local, path = self._trees.local.get(step.node), self._claims.path(step.node, self._mover.staged)
         if local is None or path is None:
             outcome.drop(step.node)
             return
         folder = parent_of(path)
-        try:
-            if not stands(self._files, path, local):
-                outcome.drop(step.node, folder)
-                return
-            if local.executable is not None and local.executable != step.executable:
-                self._files.set_executable(path, step.executable)
-                self._claims.touch_mode(path)
-            now = self._files.stat(path)
-        except OSError as error:
-            outcome.fail(step.node, path, error, folder)
+        if not stands(self._files, path, local):
+            outcome.drop(step.node, folder)
             return
+        if local.executable is not None and local.executable != step.executable:
+            self._files.set_executable(path, step.executable)
+            self._claims.touch_mode(path)
+        now = self._files.stat(path)
         if not is_same(now, local):
             outcome.drop(step.node, folder)
             return

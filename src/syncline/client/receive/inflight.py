@@ -96,6 +96,13 @@ class Making(Struct, frozen=True, kw_only=True):
     name: str
 
 
+class Dressing(Mark, frozen=True, kw_only=True):
+    """A file gets the executable bit the server has. Found with it after a crash, it is no edit of anybody's."""
+
+    node: NodeId
+    executable: bool
+
+
 class Trashed(Mark, frozen=True, kw_only=True):
     """A file in the trash, and what it was when it came: a writer that held it open may still have written since."""
 
@@ -104,11 +111,12 @@ class Trashed(Mark, frozen=True, kw_only=True):
     content_hash: Digest | None = None
 
 
-Effect = Moving | Discarding | Making | Arriving | Replacing | Setting | Trashed
+Effect = Moving | Discarding | Making | Arriving | Replacing | Setting | Dressing | Trashed
 _KINDS: Final[dict[str, type[Effect]]] = {
     "move": Moving,
     "arrive": Arriving,
     "discard": Discarding,
+    "dress": Dressing,
     "make": Making,
     "replace": Replacing,
     "aside": Setting,

@@ -19,6 +19,7 @@ from syncline.client.receive.inflight import (
     Arrival,
     Arriving,
     Discarding,
+    Dressing,
     Effect,
     Making,
     Mark,
@@ -94,6 +95,9 @@ class Recovery:
         elif isinstance(effect, Arriving):
             self._arrived(effect)
             self._claims.over(row_id)
+        elif isinstance(effect, Dressing):
+            self._finish_dressing(effect)
+            self._claims.over(row_id)
         elif isinstance(effect, Replacing):
             self._finish_replace(row_id, effect)
         else:
@@ -168,6 +172,16 @@ class Recovery:
             SyncedNode(id=effect.node, namespace=effect.namespace, parent=effect.parent, name=effect.name, kind=Kind.DIR)
         )
         self._claims.agree(effect.node)
+
+    def _finish_dressing(self, effect: Dressing) -> None:
+        """The bit that was set is the base's. What else the file is by now, the next scan sees."""
+        path, base = self._trees.local_path(effect.node), self._trees.synced.get(effect.node)
+        now = None if path is None else self._look(path)
+        if path is None or base is None or now is None or not same_thing(now.signature, effect.signature):
+            return
+        if now.executable == effect.executable:
+            self._claims.touch_mode(path)
+            self._trees.put_synced(replace(base, executable=effect.executable))
 
     def _finish_replace(self, row_id: str, effect: Replacing) -> None:
         hidden = self._look(effect.trash)
