@@ -58,7 +58,7 @@ class Waiter:
 
 class Hub:
     def __init__(self) -> None:
-        self._by_namespace: dict[NamespaceId, set[Waiter]] = {}
+        self._by_namespace: dict[NamespaceId, dict[Waiter, None]] = {}
         self._by_device: dict[DeviceId, dict[Waiter, None]] = {}
         self._count = 0
         self._closed = False
@@ -99,7 +99,7 @@ class Hub:
         mine[waiter] = None
         self._count += 1
         for namespace in positions:
-            self._by_namespace.setdefault(namespace, set()).add(waiter)
+            self._by_namespace.setdefault(namespace, {})[waiter] = None
         if self._closed:
             waiter.end()
         try:
@@ -115,6 +115,6 @@ class Hub:
             self._by_device.pop(waiter.device, None)
         for namespace in waiter.positions:
             waiters = self._by_namespace[namespace]
-            waiters.discard(waiter)
+            waiters.pop(waiter, None)
             if not waiters:
                 del self._by_namespace[namespace]

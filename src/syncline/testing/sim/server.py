@@ -39,7 +39,7 @@ class Rooms:
 
     def __init__(self, stores: MemoryStores, objects: MemoryObjects, clock: SimClock, chance: SimChance, live: Any) -> None:
         self.actor = Actor("server")
-        self.pending: set[asyncio.Future[Any]] = set()
+        self.pending: dict[asyncio.Future[Any], None] = {}
         self.hub = Hub()
         keys = SimKeys()
         self.metadata = Metadata(stores.metadata, CursorCodec(_SECRET), clock, Ids(clock, chance), self.hub.publish)
@@ -121,12 +121,12 @@ class SimServer:
         if rooms is None:
             raise Unavailable(what="The server", reason="the connection was refused")
         answer: asyncio.Future[T] = self._loop.create_future()
-        rooms.pending.add(answer)
+        rooms.pending[answer] = None
         self._loop.spawn(rooms.actor, _answer(work, rooms, answer))
         try:
             return await answer
         finally:
-            rooms.pending.discard(answer)
+            rooms.pending.pop(answer, None)
 
 
 async def _answer(work: Callable[[Rooms], Awaitable[T]], rooms: Rooms, answer: asyncio.Future[T]) -> None:
