@@ -87,7 +87,7 @@ class Puller:
         for space in answer.namespaces:
             known = self.cursors.get(space.id)
             if known is not None and (known.access, known.name) != (space.access, space.name):
-                self.cursors[space.id] = replace(known, name=space.name, access=space.access)
+                self._stand(replace(known, name=space.name, access=space.access))
         self._spaces = {space.id: space for space in answer.namespaces}
         own = self._spaces[NamespaceId(self._trees.root)]
         rule = key_rule(own.name_key_version)
@@ -115,12 +115,18 @@ class Puller:
             self._trees.remove_remote(node.id)
         self._trees.open.update(base.id for base in self._trees.synced if base.namespace in spaces)
         for row in lost:
-            self.cursors[row.namespace] = replace(row, cursor="")
+            self._stand(replace(row, cursor=""))
             self._bookings.pop(row.namespace, None)
             if self._intents is not None:
                 self._intents.forget(row.namespace)
         self.roots = Roots(self._trees.remote)
         await self._write()
+
+    def _stand(self, row: CursorRow) -> None:
+        """A namespace's tree stands here now; whoever writes the tree next writes this along."""
+        if row != self.cursors.get(row.namespace):
+            self.cursors[row.namespace] = row
+            self._trees.put_cursor(row)
 
     def expect(self, booking: Booking) -> None:
         """A changeset of this device is, or will be, in the journal."""
@@ -156,7 +162,7 @@ class Puller:
                     break
                 row = replace(row, cursor=answer.cursor, sequence=answer.sequence, chain=answer.chain, root=answer.root)
                 self._apply(row, entries)
-                self.cursors[namespace] = row
+                self._stand(row)
                 moved = True
         if moved:
             await self._write()
@@ -208,7 +214,7 @@ class Puller:
                 raise Corrupt(what=f"The tree of {row.namespace}", reason="its Merkle root is not the server's")
             row = replace(row, cursor=page.cursor, sequence=page.sequence, chain=page.chain, root=page.root)
             booked = self._apply(row, entries)
-            self.cursors[row.namespace] = row
+            self._stand(row)
             if entries or booked:
                 came = True
                 await self._write()
@@ -278,7 +284,7 @@ class Puller:
         self._bookings.pop(namespace, None)
         if self._intents is not None:
             self._intents.forget(namespace)
-        self.cursors[namespace] = row
+        self._stand(row)
         await self._write()
         if known is not None and known.cursor:
             deleted = "nothing was deleted on its account" if forget else "what it no longer has counts as deleted"
@@ -318,7 +324,6 @@ class Puller:
 
     async def _write(self) -> None:
         changes = self._trees.drain()
-        changes.cursor_put = list(self.cursors.values())
         changes.inflight_remove = self._intents.drain() if self._intents is not None else []
         try:
             await asyncio.to_thread(self._store.write, changes)

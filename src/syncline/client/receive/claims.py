@@ -257,6 +257,7 @@ class Claims:
 def _is_empty(changes: Changes) -> bool:
     return not any(
         (
+            changes.cursor_put,
             changes.remote_put,
             changes.remote_remove,
             changes.local_put,

@@ -16,7 +16,7 @@ from syncline.model.entries import Access, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import CONFLICTS_MAX
 from syncline.model.paths import name_key
-from syncline.ports.tree_store import Changes
+from syncline.ports.tree_store import Changes, CursorRow
 
 
 class Trees:
@@ -39,6 +39,7 @@ class Trees:
         """By the id of the copy."""
         self._conflicts_touched: set[NodeId] = set()
         self._touched: tuple[set[NodeId], set[NodeId], set[NodeId]] = (set(), set(), set())
+        self._cursors: dict[NamespaceId, CursorRow] = {}
 
     def use_key(self, key: Callable[[str], str]) -> None:
         """Another rule for names; what was settled under the old one is looked at again."""
@@ -137,11 +138,16 @@ class Trees:
         self.conflicts = {conflict.copy: conflict for conflict in conflicts}
         self.open = {*self.remote.ids(), *self.local.ids(), *self.synced.ids()}
 
+    def put_cursor(self, row: CursorRow) -> None:
+        """Where a namespace's remote tree stands by now: written with it, whoever writes it, and so never apart from it."""
+        self._cursors[row.namespace] = row
+
     def drain(self) -> Changes:
         """What changed since the last call, as one transaction's worth."""
         remote, local, synced = self._touched
         self._touched = (set(), set(), set())
-        changes = Changes()
+        changes = Changes(cursor_put=list(self._cursors.values()))
+        self._cursors = {}
         _split(self.remote, remote, changes.remote_put, changes.remote_remove)
         _split(self.local, local, changes.local_put, changes.local_remove)
         _split(self.synced, synced, changes.synced_put, changes.synced_remove)
@@ -159,6 +165,8 @@ class Trees:
         remote.update((node.id for node in changes.remote_put), changes.remote_remove)
         local.update((node.id for node in changes.local_put), changes.local_remove)
         synced.update((node.id for node in changes.synced_put), changes.synced_remove)
+        for row in changes.cursor_put:
+            self._cursors.setdefault(row.namespace, row)
         self._conflicts_touched.update((each.copy for each in changes.conflict_put), changes.conflict_remove)
 
     def _touch(self, tree: int, node_id: NodeId) -> None:
