@@ -25,7 +25,7 @@ from syncline.client.resolve import Keep, Resolved, resolve
 from syncline.client.status import NamespaceStatus, Pending, Planned, Status
 from syncline.client.verify.report import Progress, Report
 from syncline.ports.remote import Remote
-from syncline.protocol.changes import to_time
+from syncline.protocol.changes import to_text
 
 
 class Device:
@@ -70,7 +70,8 @@ class Device:
         return self.status()
 
     def status(self) -> Status:
-        engine, parts = self._engine, self._engine.parts
+        engine, parts, witness = self._engine, self._engine.parts, self._engine.witness
+        state, problems, unproven = engine.claim()
         uploads, upload_bytes = parts.sender.pending
         downloads, download_bytes = parts.receiver.pending
         spaces = [
@@ -78,14 +79,15 @@ class Device:
                 id=row.namespace,
                 name=row.name,
                 sequence=row.sequence,
-                root=parts.puller.roots.text(row.namespace),
-                verified_at=_time_text(engine.verified_us.get(row.namespace)),
+                root=parts.trees.here.root(row.namespace),
+                verified_at=_time_text(witness.verified_us.get(row.namespace)),
+                not_here=parts.trees.here.not_here(row.namespace),
             )
             for row in list(parts.puller.cursors.values())
             if row.cursor
         ]
         return Status(
-            state=engine.state(),
+            state=state,
             folder=self._link.folder,
             server=self._credentials.server,
             device=self._credentials.device_name,
@@ -95,12 +97,17 @@ class Device:
                 downloads=downloads,
                 download_bytes=download_bytes,
                 other=max(0, len(parts.trees.open) - uploads - downloads),
-                unquiet=len(engine.observed.unquiet),
+                unquiet=len(engine.lookout.observed.unquiet),
             ),
             progress=parts.executor.progress,
             traffic=parts.remote.traffic,
             namespaces=spaces,
-            problems=engine.problems(),
+            problems=problems,
+            unproven=unproven,
+            scanned_at=_time_text(engine.lookout.scanned_us),
+            asked_at=_time_text(engine.contact.heard_us),
+            audited_at=_time_text(witness.auditor.passed_us),
+            offline_since=_time_text(engine.contact.offline_since_us),
         )
 
     async def wait(self, timeout_s: float | None) -> bool:
@@ -181,4 +188,4 @@ def _wire(home: Home, credentials: Credentials, link: Link, remote: Remote) -> P
 
 
 def _time_text(time_us: int | None) -> str | None:
-    return None if time_us is None else to_time(time_us).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if time_us is None else to_text(time_us)

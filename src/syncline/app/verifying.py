@@ -73,7 +73,7 @@ class Verifying:
         """All but the nodes."""
         engine, parts = self._engine, self._engine.parts
         trees = Trees(NamespaceId(parts.trees.root), parts.trees.access, key=parts.trees.key)
-        seen_us = engine.scanned_whole_us
+        seen_us = engine.lookout.scanned_us
         return Held(
             trees=trees,
             cursors=[row for row in parts.puller.cursors.values() if row.cursor],

@@ -20,6 +20,7 @@ STATE_WORDS: Final[dict[str, tuple[str, str]]] = {
     "attention": ("needs attention", "red"),
     "degraded": ("degraded", "red"),
 }
+UNPROVEN_SHOWN: Final = 5
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -134,6 +135,15 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     for space in status["namespaces"]:
         proof = f"root {space['root'][:12]} at sequence {space['sequence']:,}, verified {ago(space.get('verified_at'))}"
         lines.append(f"tree      {printable(space['name'] or '/')}: {proof}" + _not_here(space))
+    if status["namespaces"]:
+        disk, server, whole = (ago(status.get(name)) for name in ("scanned_at", "asked_at", "audited_at"))
+        lines.append(f"checked   disk {disk}, server {server}, everything against everything {whole}")
+    if status.get("offline_since"):
+        lines.append(f"offline   since {local_time(status['offline_since'])}")
+    open_ends = [reason for reason in status.get("unproven", ()) if reason not in status["problems"]]
+    lines += [f"unproven  {line[2:]}" for line in problem_lines(open_ends[:UNPROVEN_SHOWN])]
+    if len(open_ends) > UNPROVEN_SHOWN:
+        lines.append(f"unproven  and {number(len(open_ends) - UNPROVEN_SHOWN, 'more reason')}")
     problems = problem_lines(status["problems"])
     lines += [f"problems  {len(problems) or 'none'}", *(f"  {line}" for line in problems)]
     return lines
@@ -157,4 +167,4 @@ def _pending(status: Mapping[str, Any]) -> str:
 
 
 def _not_here(space: Mapping[str, Any]) -> str:
-    return f", {space['not_here']:,} not here on purpose" if space.get("not_here") else ""
+    return f", {space['not_here']:,} not on this disk" if space.get("not_here") else ""

@@ -11,6 +11,8 @@ class Barrier:
     def __init__(self) -> None:
         self.scanned = False
         self.looked = False
+        self.tried = False
+        """A look at the server that began after the call has ended, well or not."""
         self.settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
@@ -32,13 +34,14 @@ class Barriers:
     def waiting(self) -> list[Barrier]:
         return list(self._waiting)
 
-    def answer(self, *, settled: bool, in_sync: bool, stuck: bool, blocked: bool) -> None:
-        """`settled` and `stuck` speak for barriers whose scan and look are done; `blocked` for all."""
+    def answer(self, *, settled: bool, in_sync: bool, stuck: bool, blocked: bool, offline: bool = False) -> None:
+        """`settled` and `stuck` speak for barriers whose scan and look are done, `offline` for those whose look was tried (a round
+        that was under way when somebody asked may have failed for reasons that are past); `blocked` for all."""
         for barrier in self.waiting():
             checked = barrier.scanned and barrier.looked
             if settled and checked:
                 self._finish(barrier, in_sync)
-            elif blocked or (stuck and checked):
+            elif blocked or (offline and barrier.tried) or (stuck and checked):
                 self._finish(barrier, False)
 
     def close(self) -> None:

@@ -17,9 +17,10 @@ from syncline.client.status import Problem
 from syncline.client.trees.trees import Trees
 from syncline.model.errors import SynclineError, TooBusy, Unauthenticated, Unavailable
 from syncline.model.ids import NamespaceId
-from syncline.model.limits import CLIENT_POLL_MAX_S, CLIENT_POLL_MIN_S, POLL_CURSORS_MAX
+from syncline.model.limits import CLIENT_POLL_MAX_S, CLIENT_POLL_MIN_S, HEAD_CHECK_MAX_S, POLL_CURSORS_MAX
 from syncline.ports.clock import Chance, Clock
 from syncline.ports.remote import Remote
+from syncline.protocol.changes import to_text
 
 RECONNECT_FIRST_S: Final = 1.0
 RECONNECT_CAP_S: Final = 60.0
@@ -63,11 +64,24 @@ class Contact:
         """Polls in a row that failed, or came back at once with nothing that moved a cursor."""
         self.wanted = True
         """The journal has moved, or may have."""
+        self.looking = False
+        """The journal is being read right now."""
+        self.looks = 0
+        """How often it was tried to read it."""
         self.offline: SynclineError | None = None
+        self.offline_since_us: int | None = None
+        self._heard_s: float | None = None
+        self.heard_us: int | None = None
+        """When the server last said where its heads are (wall clock), be it only that nothing is new."""
 
     @property
     def is_current(self) -> bool:
         return self.offline is None and not self.wanted
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the server has not been heard of for longer than a poll takes, though the line is thought to stand."""
+        return self._heard_s is not None and self._clock.monotonic_s() - self._heard_s > HEAD_CHECK_MAX_S
 
     def want(self) -> None:
         self.wanted = True
@@ -80,22 +94,33 @@ class Contact:
         """The monotonic instant of the next try to reach a server that was lost."""
         return self._retry_at_s if self.offline is not None else None
 
+    def next_due_s(self) -> float | None:
+        """The monotonic instant at which to look, should the poll have said nothing until then."""
+        if self.offline is not None:
+            return self._retry_at_s
+        return None if self._heard_s is None else self._heard_s + HEAD_CHECK_MAX_S
+
     def problem(self) -> Problem | None:
         if self.offline is None:
-            return None
+            if not self.is_stale:
+                return None
+            message = f"The server's last word is older than {HEAD_CHECK_MAX_S:.0f} s; it is asked again."
+            return Problem(code="head.stale", path="", message=message)
         if isinstance(self.offline, Unauthenticated):
             message = f"{self.offline} Run `syncline login` again; local changes are kept and sync then."
             return Problem(code=self.offline.code, path="", message=message, blocking=True)
-        return Problem(code=self.offline.code, path="", message=str(self.offline))
+        since = "" if self.offline_since_us is None else f" (offline since {to_text(self.offline_since_us)})"
+        return Problem(code=self.offline.code, path="", message=f"{self.offline}{since}")
 
     async def look(self) -> bool:
         """Brings every namespace to the server's head if that is wanted and its time has come; whether it was done. Losing the line
         on the way is noted, not raised."""
-        if not self.wanted and self.offline is None:
+        if not self.wanted and self.offline is None and not self.is_stale:
             return False
         if self.offline is not None and self._clock.monotonic_s() < self._retry_at_s:
             return False
-        self.wanted = False
+        self.wanted, self.looking = False, True
+        self.looks += 1
         done = False
         try:
             if not self._greeted or self.offline is not None:
@@ -114,6 +139,7 @@ class Contact:
             self.lose(error)
             return False
         finally:
+            self.looking = False
             if not done:
                 # Whatever it was, the journal was not read; and what may be seen has perhaps changed.
                 self.wanted, self._greeted = True, False
@@ -131,6 +157,7 @@ class Contact:
         now = self._clock.monotonic_s()
         known = self.offline is not None and now < self._retry_at_s
         if self.offline is None:
+            self.offline_since_us = self._clock.now_us()
             self._activity.note("offline", "", str(error))
         self.wanted = True
         self._current.clear()
@@ -146,9 +173,13 @@ class Contact:
     def _find(self) -> None:
         self._delay_s = RECONNECT_FIRST_S
         if self.offline is not None:
-            self.offline = None
+            self.offline = self.offline_since_us = None
             self._activity.note("online")
+        self._hear()
         self._current.set()
+
+    def _hear(self) -> None:
+        self._heard_s, self.heard_us = self._clock.monotonic_s(), self._clock.now_us()
 
     # -- the long poll -----------------------------------------------------------------------------------------------------------
 
@@ -192,6 +223,8 @@ class Contact:
         if moved or answer.sync:
             self._current.clear()
             self.want()
+        elif self.offline is None:
+            self._hear()
         return bool(answer.namespaces)
 
     def _poll_rest_s(self) -> float:

@@ -15,36 +15,36 @@ from typing import Final, TypeVar
 import structlog
 
 from syncline.client.barriers import Barriers
+from syncline.client.clock_watch import ClockWatch
 from syncline.client.contact import Contact
 from syncline.client.crew import Crew
 from syncline.client.errands import Errands
 from syncline.client.guard import DeleteGuard, guarded
 from syncline.client.interludes import Interludes
+from syncline.client.judge import RoundEnd, is_in_sync_as_of_a_look, state_of, unproven
+from syncline.client.lookout import ROOT_RECHECK_S, Lookout
 from syncline.client.looks import Looked, Looks, look_at
-from syncline.client.observe.scan import Observed
 from syncline.client.outgoing import Ran
-from syncline.client.parts import Parts, make_plan, plan_with_reading, purge_trash
+from syncline.client.parts import Parts, make_plan, plan_with_reading
 from syncline.client.plan.steps import Fetch, Merge, Plan, Push, Report, Step
 from syncline.client.stalls import Stalls
 from syncline.client.status import Problem, State
 from syncline.client.troubles import Troubles
+from syncline.client.witness import Stage, Witness
 from syncline.model.errors import NeedsDecision, SynclineError, TooBusy, Unauthenticated, Unavailable
-from syncline.model.ids import NamespaceId
-from syncline.model.limits import FULL_SCAN_INTERVAL_S, QUIET_WINDOW_S
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-ROOT_RECHECK_S: Final = 2.0
 ROUND_REST_S: Final = 1.0
 ROUND_REST_CAP_S: Final = 60.0
 ROUNDS_FAILED_MAX: Final = 3
 """So many failed rounds in a row, and whoever waits is told so."""
-PURGE_INTERVAL_S: Final = 3600.0
 IDLE_CAP_S: Final = 3600.0
-LOOK_CAP_S: Final = 2 * QUIET_WINDOW_S
-LOOK_AGAIN_S: Final = QUIET_WINDOW_S / 4
-_HARMLESS: Final = frozenset(("skipped.special",))
+FOLD_ASIDE: Final = 1_000
+"""So many changed nodes are summed beside the loop, which goes on answering."""
+TICK_S: Final = 30.0
+"""At rest the clocks are compared so often; nothing else is done then."""
 CROWD: Final = 500
 CROWD_REST_S: Final = 0.05
 """While many transfers run, results are gathered for so long before the next plan looks at them all."""
@@ -65,10 +65,7 @@ class Engine:
             chance=parts.chance,
             wake=self._nudge,
         )
-        self.verified_us: dict[NamespaceId, int] = {}
-        self.settled = False
-        """Nothing was planned, nothing was under way, nothing was unread when the last round ended."""
-        self.observed = Observed()
+        self._clocks = ClockWatch(parts.clock)
         self._once = once
         self._guard = DeleteGuard(parts.clock)
         if confirm_deletes:
@@ -76,23 +73,18 @@ class Engine:
         self._wake = asyncio.Event()
         self._stopping = False
         self._barriers = Barriers()
-        self._full_scan = True
-        self._last_full_s = float("-inf")
-        self._last_purge_s = parts.clock.monotonic_s()
         self._troubles = Troubles()
+        self.lookout = Lookout(parts, self._troubles, self._barriers)
         self._looks = Looks()
         self._interludes = Interludes()
-        self.scanned_whole_us: int | None = None
-        """When (wall clock) the last full scan that saw everything began."""
         self._errands = Errands()
         self._crew = Crew(wake=self._nudge, fault=self._fault)
+        self.witness = Witness(parts, self.contact, self._crew, self._troubles)
         self._running = False
         self._replan = True
-        self._stuck = False
         self._failed_rounds = 0
         self._stalls = Stalls()
         self._halt = asyncio.Event()
-        self._without_root: NeedsDecision | None = None
 
     # -- what others may ask -----------------------------------------------------------------------------------------------------
 
@@ -121,7 +113,7 @@ class Engine:
 
     def refresh(self) -> None:
         """Asks for a full scan and a look at the server's head."""
-        self._full_scan = self.contact.wanted = True
+        self.lookout.wants_full = self.contact.wanted = True
         self.parts.parking.release()
         self.contact.try_now()
         self._wake.set()
@@ -141,9 +133,9 @@ class Engine:
     async def look(self) -> Looked:
         """What the next plan would be; changes nothing but which nodes are known to agree."""
         if not self._running:
-            await self._look_around()
+            await self.lookout.look_around()
             await self._look_at_server()
-            return look_at(await asyncio.to_thread(plan_with_reading, self.parts), self._guard, self.parts.executor.files_synced)
+            return self._looked(await asyncio.to_thread(plan_with_reading, self.parts))
         answer = self._looks.add()
         self._wake.set()
         return await answer
@@ -159,7 +151,7 @@ class Engine:
     async def errand(self, work: Callable[[], T]) -> T:
         """What `work` gives, done in a thread while nothing else here touches the trees or the folder, which was just looked at."""
         if not self._running:
-            await self._look_around()
+            await self.lookout.look_around()
             try:
                 return await asyncio.to_thread(work)
             finally:
@@ -168,38 +160,42 @@ class Engine:
         self._wake.set()
         return await answer
 
-    async def _look_around(self) -> None:
-        """A full scan for who asks while the loop does not run; what was just written, or is gone, gets the time to be sure of."""
-        if not await self._root_is_here():
-            raise self._without_root or Unavailable(what="The folder")
-        until = self.parts.clock.monotonic_s() + LOOK_CAP_S
-        await self._scan()
-        while (self.observed.unquiet or self.parts.observer.is_dirty) and self.parts.clock.monotonic_s() < until:
-            await asyncio.sleep(LOOK_AGAIN_S)
-            await self._scan()
-
     def problems(self) -> list[Problem]:
-        found = [*self._troubles.all(), *self.parts.parking.problems()]
-        if (lost := self.contact.problem()) is not None:
-            found.append(lost)
-        return list(dict.fromkeys(found))
+        return self.witness.problems()
 
     def state(self) -> State:
-        problems = self.problems()
-        if self.paused:
-            return State.PAUSED
-        if any(problem.blocking for problem in problems):
-            return State.ATTENTION
-        if self.contact.offline is not None:
-            return State.OFFLINE
-        if self._is_failing:
-            return State.DEGRADED
-        unread = self._crew.hints or self._full_scan or self.contact.wanted or self.parts.observer.is_dirty
-        if unread or not (self.settled or self._stuck):
-            return State.SYNCING
-        if any(problem.code not in _HARMLESS for problem in problems):
-            return State.DEGRADED
-        return State.IN_SYNC if self.settled else State.SYNCING
+        return self.claim()[0]
+
+    def claim(self) -> tuple[State, list[Problem], list[Problem]]:
+        """State, problems, and every reason why it is not in sync, all of one instant. Whatever a program did in a watched folder
+        before this call is either on the server or speaks against it."""
+        self._notice_a_jump()
+        now = self.witness.standing(self._stage())
+        state = state_of(now)
+        return state, list(now.problems), unproven(now, state)
+
+    def _stage(self) -> Stage:
+        return Stage(
+            paused=self.paused,
+            failing=self._is_failing,
+            running=self._running,
+            scanning=self.lookout.is_scanning,
+            unquiet=self.lookout.unquiet(),
+        )
+
+    def _notice_a_jump(self) -> None:
+        """After a clock that was set, or a sleep, nothing that was known counts until it was looked at again."""
+        jump_s = self._clocks.jumped_s()
+        if jump_s is not None:
+            self.parts.activity.note("clock", "", f"the clock moved by {jump_s:+,.0f} s; everything is looked at again")
+            self.lookout.wants_full = self.contact.wanted = True
+            self.contact.try_now()
+            self._wake.set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last round left nothing to do, and the roots agreed."""
+        return self.witness.verdict.settled
 
     @property
     def _is_failing(self) -> bool:
@@ -247,7 +243,7 @@ class Engine:
         self.parts.executor.forget_transfers()
 
     def _no_plan(self) -> SynclineError:
-        return self._without_root or Unavailable(what="The engine")
+        return self.lookout.without_root or Unavailable(what="The engine")
 
     # -- the control loop ----------------------------------------------------------------------------------------------------------
 
@@ -275,7 +271,7 @@ class Engine:
             return self._stalls.rest_s
         except (Unavailable, TooBusy, Unauthenticated) as error:
             self.contact.lose(error)
-            self.settled = self._stuck = False
+            self.witness.withdraw()
             return ROUND_REST_S
         except NeedsDecision as decision:
             self._troubles.set("decision", Problem(code=decision.code, path="", message=str(decision), blocking=True))
@@ -287,8 +283,8 @@ class Engine:
             log.exception("engine.fault", part="control")
             self._fault("control", fault)
             self._failed_rounds = max(ROUNDS_FAILED_MAX, self._failed_rounds + 1)
-        self.settled = self._stuck = False
-        self._full_scan = self.contact.wanted = self._replan = True
+        self.witness.withdraw()
+        self.lookout.wants_full = self.contact.wanted = self._replan = True
         return min(ROUND_REST_CAP_S, ROUND_REST_S * 2.0 ** max(0, min(self._failed_rounds, 10) - 1))
 
     async def _rest(self) -> None:
@@ -299,11 +295,13 @@ class Engine:
             # Whatever else is due cannot be done without the folder, and would be due for ever.
             due.append(now + ROOT_RECHECK_S)
         elif not self.paused:
-            due.append(self._last_full_s + FULL_SCAN_INTERVAL_S)
-            instants = (self.parts.observer.next_due_s(), self.parts.parking.next_retry_s(), self.contact.next_try_s())
+            due.append(self.lookout.next_full_s())
+            instants = (self.parts.observer.next_due_s(), self.parts.parking.next_retry_s(), self.contact.next_due_s())
             due += [instant for instant in instants if instant is not None]
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0.0, min(due) - now) + 0.001)
+        while not self._wake.is_set() and (left_s := min(due) - self.parts.clock.monotonic_s()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(left_s + 0.001, TICK_S))
+            self._notice_a_jump()
         if len(self.parts.executor.busy) > CROWD:
             await asyncio.sleep(CROWD_REST_S)
 
@@ -312,16 +310,22 @@ class Engine:
         self._replan = False
         await asyncio.to_thread(parts.applier.settle)
         self._merge(parts.executor.absorb())
+        self._notice_a_jump()
         while self._crew.hints:
-            self.settled = False
-            parts.observer.mark(self._crew.hints.popleft())
+            self.witness.withdraw()
+            hints = self._crew.hints.popleft()
+            if hints.lost is not None:
+                log.warning("watcher.lost", reason=hints.lost)
+                parts.activity.note("rescan", "", hints.lost)
+            parts.observer.mark(hints)
         if self.paused and not self._looks and not self._errands:
             return
-        if not await self._root_is_here():
+        if not await self.lookout.root_is_here():
+            self.witness.withdraw()
             self._looks.refuse(self._no_plan())
             self._errands.refuse(self._no_plan())
             return
-        await self._scan()
+        await self.lookout.scan()
         if await self._errands.run():
             await parts.executor.save()
             self._replan = True
@@ -329,7 +333,7 @@ class Engine:
         planned = await asyncio.to_thread(self._plan)
         parts.parking.keep(parts.trees.open)
         if self._looks:
-            self._looks.answer(look_at(planned, self._guard, parts.executor.files_synced))
+            self._looks.answer(self._looked(planned))
         if self.paused:
             return
         steps = self._guarded(planned)
@@ -349,60 +353,30 @@ class Engine:
         for key in ("round", "decision", "fault:control"):
             self._troubles.set(key, None)
         self._count_stalls(steps)
+        if parts.trees.here.unfolded > FOLD_ASIDE:
+            await asyncio.to_thread(parts.trees.here.fold)
         self._judge(planned, steps)
-
-    async def _scan(self) -> None:
-        parts = self.parts
-        now = parts.clock.monotonic_s()
-        full = self._full_scan or parts.observer.wants_full or now - self._last_full_s >= FULL_SCAN_INTERVAL_S
-        if not full and not parts.observer.due(now):
-            return
-        self._full_scan = False
-        barriers = self._barriers.waiting() if full else []
-        self.observed = await asyncio.to_thread(lambda: parts.observer.scan(full=full))
-        if full and self.observed.complete:
-            self._last_full_s = now
-            self.scanned_whole_us = parts.clock.now_us() - round((parts.clock.monotonic_s() - now) * 1e6)
-            for barrier in barriers:
-                barrier.scanned = True
-        elif full:
-            self._last_full_s = now - FULL_SCAN_INTERVAL_S + ROOT_RECHECK_S
-        self._troubles.scanned(self.observed.problems)
-        if full:
-            # What kept these folders may be gone by now: the next plan tries once more.
-            parts.executor.leftovers.clear()
-        await parts.executor.save()
-        if now - self._last_purge_s >= PURGE_INTERVAL_S:
-            self._last_purge_s = now
-            await asyncio.to_thread(purge_trash, parts)
+        if await self.witness.audit():
+            self.lookout.wants_full = self._replan = True
 
     async def _look_at_server(self) -> None:
-        barriers = self._barriers.waiting()
-        if await self.contact.look():
-            for barrier in barriers:
-                barrier.looked = True
-
-    async def _root_is_here(self) -> bool:
-        try:
-            await asyncio.to_thread(self.parts.applier.check_root, self.parts.root_id)
-        except NeedsDecision as decision:
-            self._without_root = decision
-            problem = Problem(code=decision.code, path="", message=str(decision), blocking=True)
-            if self._troubles.set("root", problem):
-                self.parts.activity.note("problem", "", str(decision))
-            self.settled = self._stuck = False
-            return False
-        self._without_root = None
-        if self._troubles.set("root", None):
-            self._full_scan = True
-        return True
+        barriers, before = self._barriers.waiting(), self.contact.looks
+        looked = await self.contact.look()
+        for barrier in barriers:
+            barrier.looked |= looked
+            barrier.tried |= self.contact.looks != before
 
     def _plan(self) -> Plan:
+        self.parts.trees.here.fold()
         return make_plan(self.parts)
+
+    def _looked(self, planned: Plan) -> Looked:
+        parts = self.parts
+        return look_at(planned, self._guard, parts.executor.files_synced, is_empty=not len(parts.trees.local))
 
     def _guarded(self, planned: Plan) -> list[Step]:
         """The steps that may be done: deletions over the budget wait for a person."""
-        steps, problem = guarded(planned, self._guard, self.parts.executor.files_synced)
+        steps, problem = guarded(planned, self._guard, self.parts.executor.files_synced, is_empty=not len(self.parts.trees.local))
         self._troubles.set("guard", problem)
         return steps
 
@@ -421,49 +395,37 @@ class Engine:
             self._replan = True
 
     def _judge(self, planned: Plan, steps: list[Step]) -> None:
-        """Whether all is done, as far as this round could see."""
         parts = self.parts
-        idle = not parts.executor.busy and not parts.executor.has_results and not self._replan
-        quiet = not self.observed.unquiet and not parts.observer.is_dirty and not self._crew.hints and not self._full_scan
-        nothing = not [step for step in planned.steps if not _is_report(step)] and not planned.waiting
-        heard = self.contact.is_current
-        self.settled = idle and quiet and nothing and heard and self._roots_agree()
-        at_rest = idle and quiet and not parts.parking.retrying() and self._nothing_to_run(steps)
-        self._stuck = not self.settled and (at_rest or self._stalls.is_told)
+        self.witness.judge(
+            RoundEnd(
+                under_way=bool(parts.executor.busy) or parts.executor.has_results or self._replan,
+                unread=self.lookout.is_unread or bool(self._crew.hints),
+                work=any(not _is_report(step) for step in steps),
+                held=len(steps) < len(planned.steps),
+                waiting=planned.waiting > 0,
+                heard=self.contact.is_current,
+                offline=self.contact.offline is not None,
+                retrying=parts.parking.retrying(),
+                stalled=self._stalls.is_told,
+            )
+        )
 
     def _count_stalls(self, steps: list[Step]) -> None:
         """Notices a plan that is carried out again and again, at once, and changes nothing."""
         online = self.contact.offline is None
         doing = [step for step in steps if not _is_report(step) and (online or not isinstance(step, Push | Fetch | Merge))]
         self._stalls.see(doing, at_once=self._replan or self.parts.observer.due(self.parts.clock.monotonic_s()))
-        told = None
-        if self._stalls.is_told:
-            path = self.parts.trees.local_path(doing[0].node) or self.parts.trees.remote_path(doing[0].node) or ""
-            log.warning("plan.stalled", steps=len(doing), kind=type(doing[0]).__name__, why=doing[0].why)
-            told = Problem(code="plan.stalled", path=path, message="Nothing comes of what is planned for it; it is tried on.")
-        self._troubles.set("stalled", told)
-
-    def _nothing_to_run(self, steps: list[Step]) -> bool:
-        if self.contact.offline is not None:
-            return True
-        return not [step for step in steps if not _is_report(step)]
-
-    def _roots_agree(self) -> bool:
-        puller = self.parts.puller
-        for namespace in self.parts.trees.access:
-            row = puller.cursors.get(namespace)
-            if row is None or puller.roots.text(namespace) != row.root:
-                return False
-            self.verified_us[namespace] = self.parts.clock.now_us()
-        return True
+        self._troubles.set("stalled", self._stalls.problem(doing, self.parts.trees))
 
     def _answer_barriers(self) -> None:
-        lost = self.contact.offline is not None or self.paused or self._troubles.is_blocking
+        waits = not self.parts.executor.busy and not self._replan
+        lost = self.paused or self._troubles.is_blocking or isinstance(self.contact.offline, Unauthenticated)
         self._barriers.answer(
-            settled=self.settled,
-            in_sync=self.state() is State.IN_SYNC,
-            stuck=self._stuck,
-            blocked=self._is_failing or (lost and not self.parts.executor.busy and not self._replan),
+            settled=self.witness.verdict.settled,
+            in_sync=is_in_sync_as_of_a_look(self.witness.standing(self._stage())),
+            stuck=self.witness.verdict.stuck,
+            blocked=self._is_failing or (lost and waits),
+            offline=self.contact.offline is not None and waits,
         )
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from syncline.client.plan.steps import Discard, Plan, Push, RemoveFolder, Step
 from syncline.client.status import Problem
 from syncline.model.ids import Digest
-from syncline.model.limits import DELETE_GUARD_FILES, DELETE_GUARD_SHARE, DELETE_GUARD_WINDOW_S
+from syncline.model.limits import DELETE_GUARD_ALL, DELETE_GUARD_FILES, DELETE_GUARD_SHARE, DELETE_GUARD_WINDOW_S
 from syncline.ports.clock import Clock
 from syncline.protocol.commits import Op
 
@@ -101,13 +101,18 @@ class DeleteGuard:
         self._windows[direction].take_back(content)
 
 
-def guarded(planned: Plan, guard: DeleteGuard, count_files: Callable[[], int]) -> tuple[list[Step], Problem | None]:
-    """The steps that may be done now, and the question for a person when deletions over the budget were held back."""
+def guarded(
+    planned: Plan, guard: DeleteGuard, count_files: Callable[[], int], *, is_empty: bool = False
+) -> tuple[list[Step], Problem | None]:
+    """The steps that may be done now, and the question for a person when deletions over the budget were held back. `is_empty` says
+    that nothing at all is left in the folder here."""
     wanted = {Direction.UP: planned.deletes_up, Direction.DOWN: planned.deletes_down}
     if not any(wanted.values()):
         return list(planned.steps), None
     files = count_files()
     held = {direction: count for direction, count in wanted.items() if not guard.allows(direction, count, files)}
+    if is_empty and planned.deletes_up >= DELETE_GUARD_ALL and not guard.is_lifted:
+        held[Direction.UP] = planned.deletes_up
     if not held:
         return list(planned.steps), None
     told = " and ".join(f"{count:,} files {_PLACES[direction]}" for direction, count in held.items())

@@ -20,9 +20,9 @@ class Looked(Struct, frozen=True):
     guard: Problem | None
 
 
-def look_at(planned: Plan, guard: DeleteGuard, count_files: Callable[[], int]) -> Looked:
+def look_at(planned: Plan, guard: DeleteGuard, count_files: Callable[[], int], *, is_empty: bool = False) -> Looked:
     """What a plan is to who only wants to see."""
-    allowed, question = guarded(planned, guard, count_files)
+    allowed, question = guarded(planned, guard, count_files, is_empty=is_empty)
     kept = {id(step) for step in allowed}
     return Looked(list(planned.steps), [step for step in planned.steps if id(step) not in kept], question)
 

@@ -49,6 +49,8 @@ class Parts(Struct, kw_only=True):
     device_name: str
     root_id: str
     fold_case: bool = False
+    excluded: frozenset[NodeId] = frozenset()
+    """Remote nodes that, with all below them, are kept off this disk."""
     merging: bool = False
     """Whether texts that both sides edited are merged where that is clean (`conflicts = merge`)."""
 
@@ -61,6 +63,7 @@ def make_plan(parts: Parts) -> Plan:
         today=datetime.fromtimestamp(parts.clock.now_us() / 1e6, UTC).date().isoformat(),
         fresh_id=lambda: NodeId(parts.ids.fresh()),
         case_sensitive_disk=not parts.fold_case,
+        excluded=parts.excluded,
         leftovers=parts.executor.leftovers,
         buried=parts.executor.buried,
         merge=parts.merging,

@@ -1,16 +1,18 @@
-"""This device's own Merkle roots: kept in step with the remote tree, compared with what the server says.
+"""Merkle roots against what the server says.
 
-A root over the remote tree, together with an empty plan (remote = synced = local for every node that is here), is what lets
-`status` say "in sync" rather than hope so.
+`Roots` checks what is read: the remote tree, page by page. `doubt` is what lets `status` say "in sync" rather than hope so: the
+sums over what is here (`trees.here`) are the server's roots, and the disk is what was agreed on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 
+from syncline.client.trees.trees import Trees
 from syncline.model.entries import RemoteNode
-from syncline.model.ids import NamespaceId
+from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import MODULUS, node_term, root_text
+from syncline.ports.tree_store import CursorRow
 
 
 class Roots:
@@ -43,3 +45,33 @@ class Roots:
 
 def _term(node: RemoteNode) -> int:
     return node_term(node.id, node.parent, node.name, node.kind, node.executable, node.content_hash)
+
+
+def away_on_purpose(trees: Trees, excluded: Set[NodeId]) -> int:
+    """How many remote nodes are not here because they, or a folder above them, are excluded. They stay open, so only these are
+    looked at."""
+    if not excluded:
+        return 0
+    remote = trees.remote
+    away = [node_id for node_id in trees.open if node_id in remote and node_id not in trees.synced]
+    return sum(node_id in excluded or any(above in excluded for above in remote.ancestors(node_id)) for node_id in away)
+
+
+def doubt(trees: Trees, cursors: Mapping[NamespaceId, CursorRow], wanted_away: int = 0) -> str | None:
+    """Why this device's own roots do not prove that it holds what the server does; None when they do, as of the last `fold`.
+
+    `wanted_away` counts the remote nodes that are kept off this disk on purpose.
+    """
+    away = 0
+    for namespace in trees.access:
+        row = cursors.get(namespace)
+        if row is None:
+            return "The server's tree has not been read yet."
+        if trees.here.root(namespace) != row.root:
+            return f"What is here does not add up to the server's Merkle root at sequence {row.sequence}."
+        away += trees.here.not_here(namespace)
+    if not trees.here.disk_agrees:
+        return "What the folder holds is not what was agreed on with the server."
+    if away != wanted_away:
+        return f"{away} entries of the server are not on this disk, though {wanted_away} are kept off it on purpose."
+    return None

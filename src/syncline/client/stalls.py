@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import structlog
+
 from syncline.client.plan.steps import Step
+from syncline.client.status import Problem
+from syncline.client.trees.trees import Trees
+
+log = structlog.get_logger(__name__)
 
 FREE: Final = 3
 TOLD: Final = 12
@@ -32,6 +38,14 @@ class Stalls:
     def rest_s(self) -> float:
         """Seconds to wait before the next round, whatever is due."""
         return 0.0 if self._same <= FREE else min(REST_CAP_S, REST_FIRST_S * 2.0 ** min(self._same - FREE - 1, 10))
+
+    def problem(self, doing: Sequence[Step], trees: Trees) -> Problem | None:
+        """What to tell of it: the first node that nothing comes of."""
+        if not self.is_told:
+            return None
+        path = trees.local_path(doing[0].node) or trees.remote_path(doing[0].node) or ""
+        log.warning("plan.stalled", steps=len(doing), kind=type(doing[0]).__name__, why=doing[0].why)
+        return Problem(code="plan.stalled", path=path, message="Nothing comes of what is planned for it; it is tried on.")
 
     def see(self, doing: Sequence[Step], *, at_once: bool) -> None:
         """`doing` are the steps that were tried; `at_once` says that another round is due already."""

@@ -11,7 +11,8 @@ from syncline.ports.remote import Traffic
 
 
 class State(StrEnum):
-    """`in_sync` is said only when it is proven: nothing planned, nothing unread, and equal Merkle roots."""
+    """`in_sync` is said only when it is proven: nothing planned, nothing unread, and a Merkle root over what is here that equals
+    the server's."""
 
     IN_SYNC = "in_sync"
     SYNCING = "syncing"
@@ -58,7 +59,8 @@ class Progress(Struct, kw_only=True):
 
 
 class NamespaceStatus(Struct, kw_only=True):
-    """`root` is this device's own Merkle root at `sequence`; `verified_at` (RFC 3339) when it last equalled the server's."""
+    """`root` is this device's own Merkle root, summed over what is here; `verified_at` (RFC 3339) when it last equalled the
+    server's, which is known up to `sequence`."""
 
     id: NamespaceId
     name: str
@@ -66,7 +68,7 @@ class NamespaceStatus(Struct, kw_only=True):
     root: str
     verified_at: str | None = None
     not_here: int = 0
-    """Remote nodes that are not on this disk on purpose (ignored, excluded, kept aside)."""
+    """Nodes of the server without a counterpart here. Only those kept off this disk on purpose leave `in_sync` standing."""
 
 
 class Status(Struct, kw_only=True):
@@ -79,6 +81,16 @@ class Status(Struct, kw_only=True):
     traffic: Traffic = field(default_factory=Traffic)
     namespaces: list[NamespaceStatus] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    unproven: list[Problem] = field(default_factory=list)
+    """Every reason why `in_sync` is not said, each with its code and path: problems, and what is still moving. Empty in `in_sync`
+    alone."""
+    scanned_at: str | None = None
+    """When the last complete scan of the whole folder began."""
+    asked_at: str | None = None
+    """When the server last said where its heads are."""
+    audited_at: str | None = None
+    """When everything was last compared whole: at start, then daily."""
+    offline_since: str | None = None
 
 
 class Side(StrEnum):

@@ -52,7 +52,15 @@ POLL_TIMEOUT_MAX_S: Final = 480
 POLL_CURSORS_MAX: Final = 1000
 CLIENT_POLL_MIN_S: Final = 60
 CLIENT_POLL_MAX_S: Final = 120
+HEAD_CHECK_MAX_S: Final = 180.0
+"""A device that has not heard of the server's heads for so long, though no line is lost, claims nothing and looks."""
 FULL_SCAN_INTERVAL_S: Final = 10 * 60
+AUDIT_INTERVAL_S: Final = 24 * 3600
+"""So often the Merkle sums are taken anew from the whole trees."""
+AUDIT_AGAIN_S: Final = 5 * 60.0
+"""The least time between two audits of roots that go on disagreeing; it doubles, up to the daily one."""
+CLOCK_JUMP_S: Final = 10.0
+"""Wall clock and monotonic clock apart by more since the last look: the clock was set, or the machine slept."""
 
 QUIET_WINDOW_S: Final = 1.0
 """A file without a seen close is left alone until nothing has written to it for so long."""
@@ -78,6 +86,8 @@ IGNORE_PATTERN_MAX_CHARS: Final = 1_000
 
 DELETE_GUARD_FILES: Final = 50
 DELETE_GUARD_SHARE: Final = 0.25
+DELETE_GUARD_ALL: Final = 10
+"""A folder that had at least so many files and holds nothing any more asks, however small it was."""
 DELETE_GUARD_WINDOW_S: Final = 10 * 60
 
 PACKS_IN_FLIGHT: Final = 4
@@ -116,5 +126,5 @@ assert BATCH_MAX <= PACK_BLOCKS_MAX < COMMIT_NODES_MAX
 assert IDEMPOTENCY_TTL_S <= JOURNAL_RETENTION_S
 assert TRASH_RETENTION_S <= JOURNAL_RETENTION_S
 assert CLOSED_QUIET_S < LIMBO_S < QUIET_WINDOW_S < QUIET_CAP_S
-assert CLIENT_POLL_MAX_S < FULL_SCAN_INTERVAL_S
+assert CLIENT_POLL_MAX_S < HEAD_CHECK_MAX_S < FULL_SCAN_INTERVAL_S < AUDIT_INTERVAL_S
 assert MERGES_A_ROUND <= BATCH_MAX

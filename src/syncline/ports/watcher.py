@@ -47,4 +47,14 @@ class Watcher(Protocol):
         """Waits for hints; a batch of bounded size."""
         ...
 
+    def is_unread(self) -> bool:
+        """Whether anything was seen that `next` has not given yet. What a program did before this call, in a folder that is
+        watched, is either given or counted here: without that no status could be believed. Any thread may ask."""
+        ...
+
+    def deaf(self) -> str | None:
+        """Why some folder that was to be watched is not (the folder and the reason), so that changes in it are found by full scans
+        alone; None while everything is watched. Any thread may ask."""
+        ...
+
     def close(self) -> None: ...

@@ -22,6 +22,11 @@ def to_time(time_us: int) -> datetime:
         return datetime.max.replace(tzinfo=UTC) if time_us > 0 else datetime.min.replace(tzinfo=UTC)
 
 
+def to_text(time_us: int) -> str:
+    """RFC 3339 to the second, for people and their scripts."""
+    return to_time(time_us).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def to_us(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 

@@ -340,3 +340,58 @@ def test_what_the_kernel_dropped_is_forgotten() -> None:
     made.ignored(1)
     assert len(made) == 0
     assert made.drop("a") == []
+
+
+# -- what a status may rely on ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_done_is_unread_until_its_batch_is_taken(watcher: InotifyWatcher, root: Path) -> None:
+    assert not watcher.is_unread()
+    for act in (
+        lambda: (root / "d/a").write_bytes(b"x"),
+        lambda: (root / "d/a").rename(root / "d/e/b"),
+        lambda: (root / "d/e/b").chmod(0o700),
+        lambda: (root / "d/e/b").unlink(),
+        lambda: (root / "d/new").mkdir(),
+    ):
+        act()
+        assert watcher.is_unread()
+        await after(watcher)
+        assert not watcher.is_unread()
+    (root / "d/new/unseen").touch()
+    assert not watcher.is_unread(), "nobody watches there"
+
+
+async def test_it_is_deaf_while_any_folder_is_refused(watcher: InotifyWatcher, root: Path, monkeypatch: Any) -> None:
+    real = linux.inotify_watch
+
+    def refuse(queue: int, folder: int, mask: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("x", "x/y", "z"):
+        (root / name).mkdir()
+    await after(watcher)
+    assert watcher.deaf() is None
+    monkeypatch.setattr(linux, "inotify_watch", refuse)
+    for name in ("x", "x/y", "z"):
+        watcher.watch(name)
+    assert watcher.is_unread(), "the loss is news"
+    assert (await asyncio.wait_for(watcher.next(), 5)).lost
+    assert not watcher.is_unread()
+    assert "x and 2 more cannot be watched" in (watcher.deaf() or "")
+    monkeypatch.setattr(linux, "inotify_watch", real)
+    watcher.watch("z")
+    assert "x and 1 more" in (watcher.deaf() or ""), "one that is watched again says nothing of the others"
+    watcher.unwatch("x")
+    assert watcher.deaf() is None, "what is gone need not be watched"
+
+
+def test_without_a_queue_it_is_deaf_for_good(root: Path, monkeypatch: Any) -> None:
+    def refuse() -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(linux, "inotify_open", refuse)
+    watcher = InotifyWatcher(root)
+    watcher.watch("d")
+    assert "Too many open files" in (watcher.deaf() or "")
+    watcher.close()

@@ -69,3 +69,12 @@ async def test_a_cancelled_wait_does_not_break_the_answer() -> None:
     here.scanned = here.looked = gone.scanned = gone.looked = True
     barriers.answer(settled=True, in_sync=True, stuck=False, blocked=False)
     assert answered(here) is True
+
+
+async def test_being_offline_answers_those_alone_whose_own_look_was_tried() -> None:
+    barriers = Barriers()
+    early, late = barriers.add(), barriers.add()
+    early.tried = True
+    barriers.answer(settled=False, in_sync=False, stuck=False, blocked=False, offline=True)
+    assert early.settled.result() is False
+    assert not late.settled.done(), "the server may be back by now: its look comes first"

@@ -13,6 +13,7 @@ from syncline.client import contact as contact_module
 from syncline.client.contact import POLL_REST_FIRST_S, RECONNECT_CAP_S, RECONNECT_FIRST_S
 from syncline.model.errors import CursorReset, DiskFull, Forbidden, SynclineError, TooBusy, Unauthenticated, Unavailable
 from syncline.model.ids import NamespaceId
+from syncline.model.limits import HEAD_CHECK_MAX_S
 from syncline.protocol.changes import PollAnswer
 from syncline.testing.journal_remote import HOME, JournalRemote
 
@@ -286,3 +287,66 @@ async def test_a_namespace_nobody_here_knows_is_asked_about(remote: JournalRemot
     remote.poll_answers = [PollAnswer(changed=True, namespaces={NamespaceId("new"): 1})]
     async with polling(device):
         await until(lambda: remote.calls.count("namespaces") == 2)
+
+
+# -- how fresh the server's word is ------------------------------------------------------------------------------------------
+
+
+async def test_a_head_that_was_not_heard_of_for_long_is_stale_until_it_is_asked(remote: JournalRemote, device: Watching) -> None:
+    assert not device.contact.is_stale
+    assert await device.contact.look()
+    heard_us = device.contact.heard_us
+    assert device.contact.next_due_s() == device.clock.now + HEAD_CHECK_MAX_S
+    device.clock.pass_s(HEAD_CHECK_MAX_S)
+    assert device.contact.problem() is None
+    assert not await device.contact.look()
+    device.clock.pass_s(0.1)
+    stale = device.contact.problem()
+    assert stale is not None
+    assert stale.code == "head.stale"
+    assert await device.contact.look(), "staleness alone is reason enough to look"
+    assert device.contact.problem() is None
+    assert device.contact.heard_us != heard_us
+
+
+async def test_a_poll_that_says_nothing_is_new_is_a_word_of_the_server(remote: JournalRemote, device: Watching) -> None:
+    assert await device.contact.look()
+    device.clock.pass_s(HEAD_CHECK_MAX_S - 1)
+    remote.poll_answers.append(PollAnswer(changed=False, namespaces={}))
+    assert await device.contact._poll_once([]) is False
+    device.clock.pass_s(2)
+    assert device.contact.problem() is None
+    device.clock.pass_s(HEAD_CHECK_MAX_S - 3)
+    remote.poll_answers.append(PollAnswer(changed=True, namespaces={HOME: remote.head + 1}))
+    assert await device.contact._poll_once([])
+    device.clock.pass_s(2)
+    assert device.contact.is_stale, "that something moved says where nothing stands"
+
+
+async def test_while_the_journal_is_read_nothing_may_be_claimed(remote: JournalRemote, device: Watching) -> None:
+    seen: list[bool] = []
+    remote.fault = lambda call, is_after: seen.append(device.contact.looking)
+    assert await device.contact.look()
+    assert seen
+    assert all(seen)
+    assert not device.contact.looking
+    failing(remote, DOWN)
+    device.contact.want()
+    assert not await device.contact.look()
+    assert not device.contact.looking
+
+
+async def test_being_offline_has_a_beginning(remote: JournalRemote, device: Watching) -> None:
+    failing(remote, DOWN)
+    began_us = device.clock.now_us()
+    assert not await device.contact.look()
+    device.clock.pass_s(500)
+    assert not await device.contact.look()
+    assert device.contact.offline_since_us == began_us
+    lost = device.contact.problem()
+    assert lost is not None
+    assert "(offline since 1970-01-01T00:16:40Z)" in lost.message
+    device.clock.pass_s(500)
+    failing(remote, None)
+    assert await device.contact.look()
+    assert device.contact.offline_since_us is None

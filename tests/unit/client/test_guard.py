@@ -8,7 +8,7 @@ from tests.unit.client.kit import ONE, TWO, HandClock, node_id, push
 from syncline.client.guard import DeleteGuard, Direction, guarded
 from syncline.client.plan.steps import Adopt, Discard, MakeFolder, Plan, RemoveFolder
 from syncline.model.ids import NodeId
-from syncline.model.limits import DELETE_GUARD_FILES, DELETE_GUARD_WINDOW_S
+from syncline.model.limits import DELETE_GUARD_ALL, DELETE_GUARD_FILES, DELETE_GUARD_WINDOW_S
 from syncline.protocol.commits import Op
 from syncline.testing.journal_remote import HOME
 
@@ -129,3 +129,17 @@ def test_files_are_counted_only_for_plans_that_delete() -> None:
         raise AssertionError("counted for nothing")
 
     assert guarded(Plan(steps=(push(Op.CREATE, 1),)), DeleteGuard(HandClock()), count)[1] is None
+
+
+def test_a_folder_with_nothing_left_in_it_asks_though_it_was_small() -> None:
+    planned = Plan(steps=(push(Op.DELETE, 1), push(Op.CREATE, 2)), deletes_up=DELETE_GUARD_ALL)
+    guard = DeleteGuard(HandClock())
+    assert guarded(planned, guard, lambda: DELETE_GUARD_ALL)[1] is None
+    steps, problem = guarded(planned, guard, lambda: DELETE_GUARD_ALL, is_empty=True)
+    assert steps == [planned.steps[1]]
+    assert problem is not None
+    assert problem.blocking
+    few = Plan(steps=planned.steps, deletes_up=DELETE_GUARD_ALL - 1)
+    assert guarded(few, guard, lambda: 9, is_empty=True)[1] is None, "a handful of files is nobody's whole work"
+    guard.confirm()
+    assert guarded(planned, guard, lambda: 10, is_empty=True)[1] is None

@@ -40,7 +40,7 @@ class Running:
 
     async def verify(self, *, deep: bool = False) -> Report:
         """As if the last full scan were young, and everything on the disk old."""
-        self.engine.scanned_whole_us = self.engine.parts.clock.now_us() + HOUR_US
+        self.engine.lookout.scanned_us = self.engine.parts.clock.now_us() + HOUR_US
         return await self.device.verify(deep=deep, only=())
 
     async def settle(self) -> None:

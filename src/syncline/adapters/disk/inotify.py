@@ -8,11 +8,14 @@ costs one short read per pause and not a processor.
 
 from __future__ import annotations
 
+import array
 import asyncio
 import errno
+import fcntl
 import os
 import struct
 import sys
+import termios
 import threading
 from pathlib import Path
 from typing import Final
@@ -30,11 +33,11 @@ PAUSE_S: Final = 0.02
 """Between two batches: the kernel's queue gathers, and merges what is equal."""
 EVERYWHERE: Final = "/"
 """Where no more folders can be watched at all: no folder below the root has this name."""
-REFUSALS_MAX: Final = 10_000
-"""Folders that could not be watched, remembered so that each is told once."""
 OVERFLOWED: Final = "more changed at once than the kernel could tell"
 WATCHES_USED_UP: Final = "the system's limit of watched folders is used up (raise fs.inotify.max_user_watches)"
 
+_NO_MORE: Final = (EVERYWHERE, errno.ENOSPC)
+"""Told once for all folders: the kernel watches no more of them."""
 _EVENT: Final = struct.Struct("iIII")
 _GONE: Final = linux.IN_DELETE_SELF | linux.IN_MOVE_SELF | linux.IN_UNMOUNT
 MASK: Final = (
@@ -62,7 +65,10 @@ class InotifyWatcher:
         self._lock = threading.Lock()
         self._watched = Watched()
         self._lost: str | None = None
-        self._refused: dict[str, int] = {}
+        self._refused: dict[str, OSError] = {}
+        """Folders that are not watched though they should be: what happens in them stays unseen."""
+        self._told: set[tuple[str, int]] = set()
+        """Refusals that were told, so that the full scan they cause does not cause the next one."""
         self._waiter: asyncio.Future[None] | None = None
         self._next_at_s = 0.0
         self._queue = -1
@@ -70,6 +76,7 @@ class InotifyWatcher:
             self._queue = linux.inotify_open()
         except OSError as error:
             self._lost = f"the folder cannot be watched: {error.strerror}"
+            self._refused[""] = error
 
     def close(self) -> None:
         """Gives everything back; a `next` that waits is cancelled."""
@@ -99,21 +106,43 @@ class InotifyWatcher:
             except OSError as error:
                 self._refuse(folder, error)
                 return
-            self._refused.pop(folder, None)
+            if (refused := self._refused.pop(folder, None)) is not None:
+                self._told.discard((folder, refused.errno or 0))
             if self._watched.path_of(number) is None:
-                self._refused.pop(EVERYWHERE, None)
+                self._told.discard(_NO_MORE)
             for old in self._watched.put(folder, number):
                 linux.inotify_unwatch(self._queue, old)
 
     def unwatch(self, folder: str) -> None:
         with self._lock:
+            self._forget_refusals(folder)
             for number in self._watched.drop(folder):
                 linux.inotify_unwatch(self._queue, number)
 
     def moved(self, old: str, new: str) -> None:
         with self._lock:
+            self._forget_refusals(old)
             for number in self._watched.move(old, new):
                 linux.inotify_unwatch(self._queue, number)
+
+    def is_unread(self) -> bool:
+        with self._lock:
+            if self._lost is not None:
+                return True
+            if self._queue < 0:
+                return False
+            waiting = array.array("i", [0])
+            fcntl.ioctl(self._queue, termios.FIONREAD, waiting)
+            return waiting[0] > 0
+
+    def deaf(self) -> str | None:
+        with self._lock:
+            if not self._refused:
+                return None
+            folder, error = next(iter(self._refused.items()))
+            count = len(self._refused)
+        place = f"{folder or 'the folder'}{f' and {count - 1:,} more' if count > 1 else ''}"
+        return f"{place} cannot be watched: {_reason(error)}"
 
     async def next(self) -> Hints:
         """Hints of at most a megabyte of events, each thing once."""
@@ -183,16 +212,23 @@ class InotifyWatcher:
         """Remembers that a folder is not watched, and tells it unless that was told before."""
         code = error.errno or 0
         if code in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
+            self._refused.pop(folder, None)
             return
-        full = code == errno.ENOSPC
-        place = EVERYWHERE if full else folder
-        if self._refused.get(place) == code or len(self._refused) >= REFUSALS_MAX:
+        self._refused[folder] = error
+        told = _NO_MORE if code == errno.ENOSPC else (folder, code)
+        if told in self._told:
             return
-        self._refused[place] = code
-        self._lost = WATCHES_USED_UP if full else f"{folder or 'the folder'} cannot be watched: {os.strerror(code)}"
+        self._told.add(told)
+        self._lost = WATCHES_USED_UP if code == errno.ENOSPC else f"{folder or 'the folder'} cannot be watched: {_reason(error)}"
         if self._waiter is not None:
             # Thread-safe: whoever scans may do so beside the loop.
             self._waiter.get_loop().call_soon_threadsafe(_wake, self._waiter)
+
+    def _forget_refusals(self, folder: str) -> None:
+        """The folder is not there any more, with all below it; under another name it will be tried again."""
+        below = folder + "/"
+        for path in [path for path in self._refused if path == folder or path.startswith(below)]:
+            self._told.discard((path, self._refused.pop(path).errno or 0))
 
 
 def _split(data: bytes, records: dict[bytes, None]) -> None:
@@ -231,6 +267,12 @@ def hint_of(folder: str, name: str, mask: int) -> Hint:
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return WATCHES_USED_UP
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _is_ours(folder: str) -> bool:

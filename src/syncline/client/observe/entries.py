@@ -82,7 +82,7 @@ class Entries:
         due_s = self.quiet_at(visit.path, stat, now_ns, is_new=True)
         arrival = Arrival(visit.id, path, stat)
         if due_s is not None:
-            self._scene.expected.add(inode_key(stat.signature, kind))
+            self._scene.expect(inode_key(stat.signature, kind), due_s)
             self._scene.unopened |= kind is Kind.DIR
             self._scene.waits(visit.path, name, due_s)
         elif kind is Kind.DIR:

@@ -6,14 +6,19 @@ are some, else by the file's own times; nothing here can hold a file up for long
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import Final
+
 from msgspec import Struct
 
 from syncline.model.entries import Kind, Signature
 from syncline.model.limits import CLOSED_QUIET_S, DIRTY_FOLDERS_MAX, DIRTY_NAMES_MAX, QUIET_CAP_S, QUIET_WINDOW_S
-from syncline.model.paths import STATE_FOLDER, parent_of
+from syncline.model.paths import STATE_FOLDER, join, parent_of
 from syncline.ports.watcher import Hint, Hints
 
 _NS: int = 1_000_000_000
+_WRITING_LOOKED_AT: Final = 1_000
+"""Quiet windows looked at to name some that are open: a burst has many, and naming must stay cheap."""
 
 
 class Mark(Struct):
@@ -91,6 +96,12 @@ class Dirt:
             for name in (None,) if mark.names is None else mark.names:
                 _add(marks, folder, name, now_s)
         return {folder: mark.names for folder, mark in marks.items()}
+
+    def being_written(self, now_s: float, most: int) -> list[str]:
+        """Some of the files whose quiet window is open; not to be asked while a scan runs."""
+        every = ((folder, name, writing) for folder, within in self._writing.items() for name, writing in within.items())
+        some = islice(every, _WRITING_LOOKED_AT)
+        return list(islice((join(folder, name) for folder, name, writing in some if writing.due_s > now_s), most))
 
     def quiet_at(
         self, folder: str, name: str, kind: Kind, signature: Signature, now_s: float, now_ns: int, *, just_moved: bool

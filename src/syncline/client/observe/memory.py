@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from syncline.client.observe.hints import Dirt
 from syncline.client.observe.ignore import Ignore
-from syncline.client.observe.match import HashFile
+from syncline.client.observe.match import HashFile, InodeKey
 from syncline.client.observe.notes import Notes
 from syncline.client.trees.trees import Trees
 from syncline.model.ids import NodeId
@@ -34,6 +34,8 @@ class Memory(Struct):
     notes: Notes = field(default_factory=Notes)
     limbo: dict[NodeId, float] = field(default_factory=dict)
     """Nodes that vanished, and since when: they may turn up elsewhere."""
+    expected: dict[InodeKey, float] = field(default_factory=dict)
+    """Inodes of newcomers still being written, and when each is looked at again: what is missing may be one of them."""
     unread: set[NodeId] = field(default_factory=set)
     """Folders that could not be read when last tried."""
     watched: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -81,6 +81,10 @@ class Observer:
         """Whether anything is still to be looked at, now or later."""
         return not self._memory.dirt.is_clean
 
+    def being_written(self, most: int) -> list[str]:
+        """Some of the files that are being written to right now; not to be asked while a scan runs."""
+        return self._memory.dirt.being_written(self._senses.clock.monotonic_s(), most)
+
     @property
     def wants_full(self) -> bool:
         """Whether hints were lost, so that the next scan will be a full one."""

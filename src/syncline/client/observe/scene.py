@@ -41,8 +41,6 @@ class Scene:
         """Folders whose listing was complete, and believed."""
         self.shadowed: set[NodeId] = set()
         """Nodes in whose place something stands that is never synced: not there, but not deleted either."""
-        self.expected: set[InodeKey] = set()
-        """Inodes of newcomers still being written: what is missing may be one of them."""
         self.unopened = False
         """Whether a new folder was left for later: what is missing may lie in it."""
         self.unquiet: list[str] = []
@@ -78,6 +76,17 @@ class Scene:
         """The entry is still being written."""
         self.unquiet.append(join(folder, name))
         self.memory.dirt.revisit(folder, name, due_s)
+
+    def expect(self, key: InodeKey, due_s: float) -> None:
+        """A newcomer is still being written. Until it is looked at again, in this scan or another, nothing of its inode is gone."""
+        self.memory.expected[key] = due_s
+
+    def expected(self) -> list[InodeKey]:
+        """Inodes of newcomers that wait. One whose time has come was looked at by this scan: expected anew, or none any more."""
+        expected = self.memory.expected
+        for key in [key for key, due_s in expected.items() if due_s <= self.now_s]:
+            del expected[key]
+        return list(expected)
 
     def watch(self, path: str, signature: Signature | None) -> None:
         """Watches a folder; to be called before it is listed."""

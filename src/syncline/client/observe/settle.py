@@ -6,7 +6,7 @@ import errno
 from collections.abc import Sequence
 
 from syncline.client.observe.ignore import Level
-from syncline.client.observe.match import Arrival, FileMatcher, FolderMatcher, Known, inode_key
+from syncline.client.observe.match import Arrival, FileMatcher, FolderMatcher, InodeKey, Known, inode_key
 from syncline.client.observe.scene import Scene, Visit, file_node, folder_node
 from syncline.model.entries import Kind, LocalNode
 from syncline.model.ids import NodeId
@@ -38,7 +38,7 @@ class Settler:
         if listing is None or self._is_root_of_its_own(arrival, listing):
             self._forget(arrival.path)
             return None
-        new = folder_node(NodeId(self._senses.ids.fresh()), arrival.parent, arrival.stat)
+        new = folder_node(self._identity(arrival, Kind.DIR), arrival.parent, arrival.stat)
         self._scene.put(new)
         return Visit(new.id, arrival.path, above, True), listing
 
@@ -59,13 +59,25 @@ class Settler:
             if known is not None:
                 self._move_file(known, arrival)
             else:
-                new = NodeId(self._senses.ids.fresh())
+                new = self._identity(arrival, Kind.FILE)
                 self._scene.put(file_node(new, arrival.parent, arrival.stat, now_ns, matcher.hashes.get(arrival.path)))
+
+    def _identity(self, arrival: Arrival, kind: Kind) -> NodeId:
+        """Whose place it is, if that node was last agreed on here and is missing since: what comes back to its place after a
+        deletion that was not carried out yet (offline, or held back by the guard) is itself again. Else a new node's.
+        In shared folders, which may be taken away and given back meanwhile, the planner decides alone."""
+        name = name_of(arrival.path)
+        for node_id in self._trees.synced.keyed(arrival.parent, self._trees.key(name)):
+            base = self._trees.synced[node_id]
+            is_missing = node_id not in self._trees.local and node_id in self._trees.remote
+            if base.name == name and base.kind is kind and is_missing and str(base.namespace) == self._trees.root:
+                return node_id
+        return NodeId(self._senses.ids.fresh())
 
     def absent(self) -> None:
         """What is still missing waits for its other half to be seen, and then is gone."""
         scene, limbo = self._scene, self._scene.memory.limbo
-        awaited = self._awaited()
+        awaited = self._awaited(scene.expected())
         for node in list(scene.missing.roots.values()):
             if node.id in scene.shadowed or node.parent not in scene.listed:
                 continue
@@ -155,11 +167,11 @@ class Settler:
 
     # -- what is missing ---------------------------------------------------------------------------------------------------------
 
-    def _awaited(self) -> set[NodeId]:
+    def _awaited(self, expected: Sequence[InodeKey]) -> set[NodeId]:
         """Missing nodes that may be newcomers still being written, or hold such."""
         missing = self._scene.missing
         awaited: set[NodeId] = set()
-        for key in self._scene.expected:
+        for key in expected:
             for node in missing.by_inode(key):
                 awaited.update(at for at in (node.id, *self._trees.local.ancestors(node.id)) if at in missing.roots)
         return awaited

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
+from syncline.client.trees.here import Here
 from syncline.client.trees.tree import N, Tree
 from syncline.model.conflicts import OpenConflict
 from syncline.model.entries import Access, LocalNode, RemoteNode, SyncedNode
@@ -35,11 +36,18 @@ class Trees:
         """Namespaces this device may see. One that is missing here was lost: its absence is no delete."""
         self.open: set[NodeId] = set()
         """Nodes that may differ between the trees. The planner closes those it finds in agreement."""
+        self.here = Here(self.remote, self.local, self.synced)
+        """The Merkle sums over what is here, by which `status` proves its claim."""
         self.conflicts: dict[NodeId, OpenConflict] = {}
         """By the id of the copy."""
         self._conflicts_touched: set[NodeId] = set()
         self._touched: tuple[set[NodeId], set[NodeId], set[NodeId]] = (set(), set(), set())
         self._cursors: dict[NamespaceId, CursorRow] = {}
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of any tree: what was judged of an older one is no claim any more."""
+        return self.here.version
 
     def use_key(self, key: Callable[[str], str]) -> None:
         """Another rule for names; what was settled under the old one is looked at again."""
@@ -52,29 +60,35 @@ class Trees:
         self.open.update(self.remote.ids(), self.local.ids(), self.synced.ids())
 
     def put_remote(self, node: RemoteNode) -> None:
+        self.here.touch(node.id)
         self.remote.put(node)
         self._touched[0].add(node.id)
         self.open.add(node.id)
 
     def put_local(self, node: LocalNode) -> None:
+        self.here.touch(node.id)
         self.local.put(node)
         self._touched[1].add(node.id)
         self.open.add(node.id)
 
     def put_synced(self, node: SyncedNode) -> None:
+        self.here.touch(node.id)
         self.synced.put(node)
         self._touched[2].add(node.id)
         self.open.add(node.id)
 
     def remove_remote(self, node_id: NodeId) -> None:
+        self.here.touch(node_id)
         if self.remote.remove(node_id) is not None:
             self._touch(0, node_id)
 
     def remove_local(self, node_id: NodeId) -> None:
+        self.here.touch(node_id)
         if self.local.remove(node_id) is not None:
             self._touch(1, node_id)
 
     def remove_synced(self, node_id: NodeId) -> None:
+        self.here.touch(node_id)
         if self.synced.remove(node_id) is not None:
             self._touch(2, node_id)
 
@@ -136,6 +150,10 @@ class Trees:
         self.local.fill(local)
         self.synced.fill(synced)
         self.conflicts = {conflict.copy: conflict for conflict in conflicts}
+        self.open_all()
+
+    def open_all(self) -> None:
+        """Everything is to be compared again."""
         self.open = {*self.remote.ids(), *self.local.ids(), *self.synced.ids()}
 
     def put_cursor(self, row: CursorRow) -> None:

@@ -73,6 +73,8 @@ class SimWatcher:
         self._has_overflowed = False
         self._lost: str | None = None
         self._refused: dict[str, int] = {}
+        self._unseen: dict[str, str] = {}
+        """Folders that are not watched though they should be, and why."""
         self._waiter: asyncio.Future[None] | None = None
         self._is_closed = False
 
@@ -87,16 +89,19 @@ class SimWatcher:
             self._refuse(folder, error.errno or 0)
             return
         self._refused.pop(folder, None)
+        self._unseen.pop(folder, None)
         if self._watched.path_of(number) is None:
             self._refused.pop(EVERYWHERE, None)
         for old in self._watched.put(folder, number):
             self._unwatch(old)
 
     def unwatch(self, folder: str) -> None:
+        self._forget_refusals(folder)
         for number in self._watched.drop(folder):
             self._unwatch(number)
 
     def moved(self, old: str, new: str) -> None:
+        self._forget_refusals(old)
         for number in self._watched.move(old, new):
             self._unwatch(number)
 
@@ -110,6 +115,21 @@ class SimWatcher:
                 await self._waiter
             finally:
                 self._waiter = None
+
+    def is_unread(self) -> bool:
+        return self._lost is not None or any(event is not None for event in self._queue)
+
+    def deaf(self) -> str | None:
+        if not self._unseen:
+            return None
+        folder, reason = next(iter(self._unseen.items()))
+        more = f" and {len(self._unseen) - 1:,} more" if len(self._unseen) > 1 else ""
+        return f"{folder or 'the folder'}{more} cannot be watched: {reason}"
+
+    def _forget_refusals(self, folder: str) -> None:
+        for path in [path for path in self._unseen if path == folder or path.startswith(folder + "/")]:
+            del self._unseen[path]
+            self._refused.pop(path, None)
 
     def close(self) -> None:
         """Gives everything back; a `next` that waits is cancelled."""
@@ -259,9 +279,13 @@ class SimWatcher:
 
     def _refuse(self, folder: str, code: int) -> None:
         """Tells that a folder is not watched, unless that was told before."""
+        if code in _NOT_THERE:
+            self._unseen.pop(folder, None)
+            return
+        self._unseen[folder] = os.strerror(code)
         full = code == errno.ENOSPC
         place = EVERYWHERE if full else folder
-        if code in _NOT_THERE or self._refused.get(place) == code:
+        if self._refused.get(place) == code:
             return
         self._refused[place] = code
         self._lost = WATCHES_USED_UP if full else f"{folder or 'the folder'} cannot be watched: {os.strerror(code)}"
