@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.world import EMAIL, World, copy_folder, eventually, tree
+from tests.e2e.world import EMAIL, Device, World, contents, copy_folder, eventually, run, tree
+
+DAY_S = 86_400
 
 
 @pytest.fixture
@@ -145,3 +147,225 @@ def test_an_unreadable_file_is_named_and_the_rest_syncs(world: World) -> None:
     a.run("resume")
     world.settle()
     world.assert_equal()
+
+
+# -- what a device remembers ------------------------------------------------------------------------------------------------------
+
+
+def forget(device: Device) -> None:
+    """The device's database is gone."""
+    for file in device.home.glob("state.db*"):
+        file.unlink()
+
+
+@pytest.mark.timeout(120)
+def test_a_device_whose_database_was_deleted_loses_nothing(world: World) -> None:
+    a, b = started(world).devices
+    for name in ("same", "edited here", "edited there", "moved there", "deleted here"):
+        (a.folder / name).write_text(f"{name}, first")
+    (a.folder / "folder").mkdir()
+    (a.folder / "folder/inside").write_text("inside")
+    world.settle()
+    a.stop()
+    forget(a)
+    (a.folder / "edited here").write_text("edited here, second")
+    (a.folder / "new here").write_text("new here")
+    (a.folder / "deleted here").unlink()
+    (b.folder / "edited there").write_text("edited there, second")
+    (b.folder / "moved there").rename(b.folder / "folder/moved")
+    (b.folder / "new there").write_text("new there")
+    b.wait()
+    a.start()
+    world.settle()
+    world.assert_equal()
+    names = {path: sha for path, (_, sha, _) in tree(a.folder).items()}
+    assert names["same"]
+    assert names["folder/inside"]
+    assert len([path for path in names if path.startswith("same")]) == 1, "equal bytes are adopted, not copied"
+    texts = {path.read_text() for path in a.folder.rglob("*") if path.is_file() and ".syncline" not in path.parts}
+    wanted = {f"{name}, second" for name in ("edited here", "edited there")} | {"new here", "new there", "inside", "same, first"}
+    assert wanted <= texts
+
+
+@pytest.mark.timeout(120)
+def test_a_device_whose_database_is_an_old_copy_loses_nothing_and_makes_no_needless_copies(world: World) -> None:
+    a, b = started(world).devices
+    for number in range(12):
+        (a.folder / f"f{number}").write_text(f"{number}, first")
+    world.settle()
+    a.stop()
+    copy_folder(a.home, world.root / "old home")
+    a.start()
+    (a.folder / "f0").write_text("0, second, here")
+    (a.folder / "f1").rename(a.folder / "moved here")
+    (a.folder / "f2").unlink()
+    (b.folder / "f3").write_text("3, second, there")
+    (b.folder / "f4").unlink()
+    (b.folder / "new there").write_text("new there")
+    (a.folder / "new here").write_text("new here")
+    world.settle()
+    a.stop()
+    forget(a)
+    for file in (world.root / "old home").glob("state.db*"):
+        shutil.copy2(file, a.home)
+    (a.folder / "f5").write_text("5, second, while stopped")
+    (a.folder / "later here").write_text("later here")
+    (b.folder / "f6").write_text("6, second, meanwhile")
+    (b.folder / "f7").unlink()
+    b.wait()
+    a.start()
+    world.settle()
+    world.assert_equal()
+    texts = {path.name: path.read_text() for path in a.folder.iterdir() if path.is_file()}
+    assert texts == {
+        "f0": "0, second, here",
+        "moved here": "1, first",
+        "f3": "3, second, there",
+        "f5": "5, second, while stopped",
+        "f6": "6, second, meanwhile",
+        **{f"f{number}": f"{number}, first" for number in range(8, 12)},
+        "new there": "new there",
+        "new here": "new here",
+        "later here": "later here",
+    }
+
+
+# -- where the folder is ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a folder")
+def test_an_unmounted_root_deletes_nothing_and_goes_on_when_it_is_back(world: World) -> None:
+    a, b = world.devices
+    disk = world.root / "disk"
+    disk.mkdir()
+    mounted = a.folder
+
+    def mount() -> None:
+        subprocess.run(["mount", "--bind", str(disk), str(mounted)], check=True)
+
+    def unmount() -> None:
+        subprocess.run(["umount", "-l", str(mounted)], check=True)
+
+    (mounted / ".syncline").rename(disk / ".syncline")
+    mount()
+    try:
+        started(world)
+        for number in range(80):
+            (mounted / f"f{number}").write_text(str(number))
+        world.settle()
+        unmount()
+        a.run("refresh")
+        eventually(lambda: a.status()["state"] == "attention", 30, "A notices", every_s=0.2)
+        assert {"root.missing"} <= a.problem_codes()
+        (b.folder / "meanwhile").write_text("meanwhile")
+        b.wait()
+        a.stop()
+        a.run("sync", "--once", good=(3,))
+        assert len(tree(b.folder)) == 81
+        assert list(mounted.iterdir()) == [], "nothing is put into the empty place"
+        mount()
+        a.start()
+        world.settle()
+        world.assert_equal()
+        assert len(tree(mounted)) == 81
+    finally:
+        if a.running:
+            a.kill()
+        unmount()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("stranger", ["empty", "files", "marked"])
+def test_a_renamed_root_with_another_folder_in_its_place_is_left_alone(world: World, stranger: str) -> None:
+    a, b = started(world).devices
+    (a.folder / "keep").write_text("keep")
+    world.settle()
+    away = world.root / "away"
+    a.folder.rename(away)
+    a.folder.mkdir()
+    if stranger != "empty":
+        (a.folder / "foreign").write_text("not to be synced")
+    if stranger == "marked":
+        (a.folder / ".syncline").mkdir()
+        (a.folder / ".syncline/root-id").write_text((b.folder / ".syncline/root-id").read_text())
+    before = tree(a.folder)
+    a.run("refresh")
+    eventually(lambda: a.status()["state"] == "attention", 30, "A notices", every_s=0.2)
+    assert a.problem_codes() & {"root.changed", "root.missing"}
+    a.stop()
+    a.run("sync", "--once", good=(3,))
+    a.run("start", good=(3,))
+    (away / "keep").write_text("edited where it lies now")
+    (b.folder / "more").write_text("more")
+    b.wait()
+    assert tree(a.folder) == before
+    assert set(tree(b.folder)) == {"keep", "more"}
+    shutil.rmtree(a.folder)
+    away.rename(a.folder)
+    a.start()
+    world.settle()
+    world.assert_equal()
+    assert (b.folder / "keep").read_text() == "edited where it lies now"
+
+
+# -- two of a kind -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(120)
+def test_two_engines_on_one_home_or_on_one_folder_are_refused(world: World) -> None:
+    a, _ = started(world).devices
+    (a.folder / "keep").write_text("keep")
+    world.settle()
+    said = run(["sync"], home=a.home, good=(1,), errors=True)
+    assert "Syncing runs already" in said
+    shutil.copytree(a.home, world.root / "home-copy", ignore=shutil.ignore_patterns("control.sock", "lock"))
+    for command in (["sync", "--once"], ["start"]):
+        said = run(command, home=world.root / "home-copy", good=(1, 3), errors=True)
+        assert f"Another engine syncs {a.folder} already (process {a.pid}" in said
+    a.stop()
+    run(["sync", "--once"], home=world.root / "home-copy")
+    a.start()
+    world.settle()
+    world.assert_equal()
+
+
+# -- wrong clocks ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(180)
+def test_clocks_that_are_a_day_off_lose_nothing(world: World) -> None:
+    """First the devices' clocks, both ways, and then the server's, in the middle of sessions: tokens, grants, quiet windows, racy
+    files and the long poll go on."""
+    a, b = world.devices
+    a.offset_s, b.offset_s = -DAY_S, DAY_S
+    started(world)
+    written: set[str] = set()
+
+    def everybody_works(turn: int) -> None:
+        for device in world.devices:
+            for number in range(6):
+                (device.folder / f"{device.name}{turn}-{number}").write_text(f"{device.name} {turn} {number}")
+            if turn:
+                (device.folder / f"{device.name}{turn - 1}-0").write_text(f"{device.name} edited in turn {turn}")
+                (device.folder / f"{device.name}{turn - 1}-1").rename(device.folder / f"{device.name}{turn}-moved")
+                (device.folder / f"{device.name}{turn - 1}-2").unlink()
+        written.update(contents(a.folder) | contents(b.folder))
+        world.settle()
+        world.assert_equal()
+        assert all(device.status()["state"] in ("in_sync", "syncing") for device in world.devices)
+        assert not (a.problem_codes() | b.problem_codes()) - {"skipped.special"}
+
+    everybody_works(0)
+    for turn, offset_s in ((1, -DAY_S), (2, DAY_S), (3, 0)):
+        world.server.stop()
+        world.server.offset_s = offset_s
+        world.server.start()
+        everybody_works(turn)
+    a.stop()
+    a.offset_s = DAY_S
+    a.start()
+    everybody_works(4)
+    names = set(tree(a.folder))
+    assert not [name for name in names if "conflict" in name], "nobody edited what somebody else did"
+    assert len(names) == 2 * (5 * 6 - 4)

@@ -32,6 +32,8 @@ class Server:
 
     def __init__(self, root: Path) -> None:
         self.data = root / "server"
+        self.offset_s = 0
+        """How far its clock is off, from the next start on."""
         self.log = root / "server.log"
         self._listen = "127.0.0.1:0"
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +48,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=environment(None, failpoint),
+                env=environment(None, failpoint) | off_by(self.offset_s),
             )
 
         def ready() -> bool:
@@ -94,6 +96,8 @@ class Device:
         self.folder.mkdir(exist_ok=True)
         self._server = server
         self._process: subprocess.Popen[bytes] | None = None
+        self.offset_s = 0
+        """How far its clock is off, from the next start on."""
         self.obeys_modes = False
         """Even as root the daemon may not read what file modes forbid."""
 
@@ -114,7 +118,7 @@ class Device:
         with (self.home / "daemon.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "syncline.app.daemon"],
-                env=environment(self.home, failpoint),
+                env=environment(self.home, failpoint) | off_by(self.offset_s),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -228,6 +232,10 @@ def environment(home: Path | None, failpoint: str = "") -> dict[str, str]:
     return kept | ({"SYNCLINE_HOME": str(home)} if home is not None else {}) | ({VARIABLE: failpoint} if failpoint else {})
 
 
+def off_by(seconds: int) -> dict[str, str]:
+    return {"SYNCLINE_CLOCK_OFFSET_S": str(seconds)} if seconds else {}
+
+
 def run(
     arguments: list[str],
     *,
@@ -235,14 +243,16 @@ def run(
     good: tuple[int, ...] = (0,),
     home: Path | None = None,
     cap_s: float = COMMAND_S,
+    errors: bool = False,
 ) -> str:
+    """What a command says on standard output, or with `errors` on standard error."""
     done = subprocess.run(
         [*SYNCLINE, *arguments], input=input_text, capture_output=True, text=True, env=environment(home), timeout=cap_s, check=False
     )
     said = f"syncline {' '.join(arguments)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert done.returncode in good, said
     assert "Traceback" not in done.stderr, said
-    return done.stdout
+    return done.stderr if errors else done.stdout
 
 
 def eventually(look: Callable[[], bool], cap_s: float, what: str, every_s: float = 0.02) -> None:

@@ -79,7 +79,7 @@ class Verifying:
             cursors=[row for row in parts.puller.cursors.values() if row.cursor],
             # What was being written to when the scan came by is looked at later.
             seen_until_ns=None if seen_us is None else seen_us * 1000 - round(QUIET_CAP_S * 1e9),
-            unquiet=frozenset(engine.observed.unquiet),
+            unquiet=frozenset(engine.lookout.observed.unquiet),
             claims=True,
             kept_roots={row.namespace: parts.puller.roots.text(row.namespace) for row in parts.puller.cursors.values()},
         )
