@@ -9,7 +9,7 @@ leaving faults out without anything else being drawn anew.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log
 from random import Random
 
@@ -36,6 +36,10 @@ class Faults:
         self.seen: Counter[str] = Counter()
         """How often each "site:kind" struck."""
         self.active = True
+        self.heard: Callable[[str, str], None] = lambda actor, site: None
+        """Told of every call, by actor and site."""
+        self.struck_at: Callable[[str, str, str], None] = lambda actor, site, kind: None
+        """Told of every fault that struck."""
 
     def at(self, actor: str, site: str, kinds: Sequence[str]) -> str | None:
         """The kind of fault that strikes this call, None for most. Every call counts."""
@@ -43,6 +47,7 @@ class Faults:
         if stream is None:
             stream = self._streams[actor] = _Stream(Random(f"{self._seed}/{actor}"), self._rate)
         stream.number += 1
+        self.heard(actor, site)
         if not self.active:
             return None
         if self._planned is not None:
@@ -59,6 +64,7 @@ class Faults:
             kind = able[int(stream.rng.random() * len(able))]
         self.struck.append((actor, stream.number, kind))
         self.seen[f"{site}:{kind}"] += 1
+        self.struck_at(actor, site, kind)
         return kind
 
     def stop(self) -> None:

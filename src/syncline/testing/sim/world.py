@@ -36,6 +36,7 @@ from syncline.testing.sim.person import Person
 from syncline.testing.sim.profile import DiskProfile
 from syncline.testing.sim.script import FAULT_GROUPS, MEMORY_LOSS, USER_OPS, Event, Script
 from syncline.testing.sim.server import SimServer
+from syncline.testing.sim.trace import Trace
 
 SETTLE_PASSES_MAX: Final = 40
 SETTLE_TIMEOUT_S: Final = 900.0
@@ -70,6 +71,8 @@ class World:
         self.faults = Faults(f"faults/{seed}", enabled=enabled, rate=script.fault_rate, tape=script.struck)
         self.ledger = Ledger()
         self.log: list[str] = []
+        self.trace = Trace(self.loop.time, self.say)
+        self.faults.heard, self.faults.struck_at = self.trace.heard, self.trace.struck_at
         self.context = copy_context()
         self.server = SimServer(self.loop, self.context, self.faults, Random(f"server/{seed}"))
         self.devices: list[SimDevice] = []
@@ -84,7 +87,9 @@ class World:
         self._done = 0
 
     def say(self, what: str) -> None:
-        self.log.append(f"{self.loop.time():9.3f} {what}")
+        line = f"{self.loop.time():9.3f} {what}"
+        self.log.append(line)
+        self.trace.note(line)
 
     # -- making it -----------------------------------------------------------------------------------------------------------------
 
@@ -417,6 +422,9 @@ def _outcome(world: World, failure: str | None) -> Outcome:
     if world.loop.faults and failure is None:
         first = world.loop.faults[0]
         failure = f"a callback failed: {type(first).__name__}: {first}"
+    world.trace.note(f"{failure} {world.loop.steps} {sorted(seen.items())}")
+    for device in world.devices:
+        world.trace.note(repr(sorted(device.disk.outside.everything().items())))
     return Outcome(
         seed=world.script.seed,
         mode=world.script.mode,
@@ -429,4 +437,5 @@ def _outcome(world: World, failure: str | None) -> Outcome:
         struck=world.faults.struck,
         seen=seen,
         log=world.log,
+        trace=world.trace.text(),
     )

@@ -1,0 +1,1 @@
+def unseen(seen): return []
