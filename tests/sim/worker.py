@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -71,13 +72,14 @@ def main() -> None:
     quieten()
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     planted: str | None = None
+    kept = ExitStack()
     for ask in _asked():
         if ask.planted is not None and ask.planted != planted:
             from tests.sim.planted import PLANTED
 
             assert planted is None, "a process carries one bug at most"
             planted = ask.planted
-            PLANTED[planted].plant().__enter__()
+            kept.enter_context(PLANTED[planted].plant())
         answers.write(msgspec.json.encode(run_seed(ask.seed, ask.mode)) + b"\n")
         answers.flush()
 
