@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format serve kills failpoints blackbox bench lock clean
+.PHONY: help setup demo test check format serve kills failpoints blackbox sim bench lock clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ failpoints: $(STAMP) ## kill -9 at every failpoint, five times each (ARGS="--tim
 
 blackbox: $(STAMP) ## Random scripts on three real devices against a model (ARGS='--scripts 100 --seed 7')
 	@$(BIN)/python -m tests.sim.blackbox $(ARGS)
+
+sim: $(STAMP) ## Simulated worlds for ten minutes on two cores (ARGS='--seconds 60 --jobs 1 --start 1000')
+	@$(BIN)/python -m tests.sim.everything $(ARGS)
 
 bench: $(STAMP) ## Micro benchmarks
 	@$(BIN)/python -m bench $(ARGS)

@@ -164,7 +164,9 @@ def _unreadable_is_empty() -> AbstractContextManager[None]:
 
 
 def _marker_ignored() -> AbstractContextManager[None]:
-    return patched((Walk, "_believes", lambda self, visit, lost, found, seen: True), (Applier, "check_root", lambda self, root: None))
+    return patched(
+        (Walk, "_believes", lambda self, visit, lost, found, seen: True), (Applier, "check_root", lambda self, root: None)
+    )
 
 
 def _overflow_ignored() -> AbstractContextManager[None]:
@@ -300,8 +302,15 @@ _BUGS: Final = (
     Bug("recovery-skipped", "engine", "What a crash cut short is not finished at the next start.", _recovery_skipped),
     Bug("deeds-not-recorded", "engine", "No row is written before a deed that cannot be derived again.", _arrivals_not_recorded),
     Bug("rename-replaces", "engine", "Renames replace what stands at their target.", _rename_replaces),
-    Bug("displaced-not-compared", "engine", "What a new version displaced is not compared with what was known.", _displaced_not_compared),
-    Bug("discard-unlinks", "engine", "A file deleted elsewhere is unlinked unseen, instead of put into the trash.", _discard_unlinks),
+    Bug(
+        "displaced-not-compared",
+        "engine",
+        "What a new version displaced is not compared with what was known.",
+        _displaced_not_compared,
+    ),
+    Bug(
+        "discard-unlinks", "engine", "A file deleted elsewhere is unlinked unseen, instead of put into the trash.", _discard_unlinks
+    ),
     Bug("conflict-overwritten", "engine", "Local bytes are overwritten where a conflict copy is due.", _aside_overwritten),
     Bug("moves-not-compared", "engine", "What is moved is not compared with what was to be moved.", _moves_not_compared),
     Bug("unreadable-is-empty", "engine", "A folder that cannot be read counts as empty.", _unreadable_is_empty),

@@ -1,1 +1,2 @@
-def unseen(seen): return []
+def unseen(seen):
+    return []

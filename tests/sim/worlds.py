@@ -116,7 +116,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--shrink-seconds", type=float, default=SHRINK_S, help="time to make each failure small; 0 leaves it")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="play one tape")
     parser.add_argument("--shrink", type=int, metavar="SEED", help="make one failing seed small")
-    parser.add_argument("--planted", nargs="?", const="", metavar="NAME", help="the gate: plant each bug, count the seeds to find it")
+    parser.add_argument(
+        "--planted", nargs="*", metavar="NAME", help="the gate: plant each bug (or those named), count the seeds to find it"
+    )
     asked = parser.parse_args(argv)
     quieten()
     if asked.replay:
@@ -126,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     if asked.planted is not None:
         from tests.sim.gate import gate
 
-        return gate([asked.planted] if asked.planted else None, seeds_max=asked.seeds, jobs=asked.jobs)
+        return gate(asked.planted or None, seeds_max=asked.seeds, jobs=asked.jobs)
     return run(asked)
 
 

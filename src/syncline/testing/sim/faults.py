@@ -12,9 +12,25 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import log
 from random import Random
+from typing import Final
 
 Struck = tuple[str, int, str]
 """Actor, call number, kind."""
+SELDOM: Final = frozenset(
+    (
+        *(f"files.{op}" for op in ("create", "write", "settle", "sync_files", "sync_folders", "set_attributes", "set_executable")),
+        *(f"files.{op}" for op in ("rename", "exchange", "remove_folder", "remove_file", "copy_range", "read_once", "free_bytes")),
+        *(
+            f"net.{call}"
+            for call in ("commit", "grant", "put_pack", "packs_done", "missing", "manifests", "read_object", "snapshot")
+        ),
+        *(f"server.{step}" for step in ("lock", "locked", "commit.before", "commit.after")),
+        "store.spool_put",
+        "store.spool_remove",
+    )
+)
+"""Sites that are called seldom, and matter."""
+SELDOM_FACTOR: Final = 8.0
 
 
 class Faults:
@@ -31,7 +47,8 @@ class Faults:
         self._planned: Mapping[tuple[str, int], str] | None = (
             None if tape is None else {(actor, number): kind for actor, number, kind in tape}
         )
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[tuple[str, str], _Stream] = {}
+        self.calls: Counter[str] = Counter()
         self.struck: list[Struck] = []
         self.seen: Counter[str] = Counter()
         """How often each "site:kind" struck."""
@@ -43,26 +60,25 @@ class Faults:
 
     def at(self, actor: str, site: str, kinds: Sequence[str]) -> str | None:
         """The kind of fault that strikes this call, None for most. Every call counts."""
-        stream = self._streams.get(actor)
-        if stream is None:
-            stream = self._streams[actor] = _Stream(Random(f"{self._seed}/{actor}"), self._rate)
-        stream.number += 1
+        number = self.calls[actor] = self.calls[actor] + 1
         self.heard(actor, site)
         if not self.active:
             return None
         if self._planned is not None:
-            kind = self._planned.get((actor, stream.number))
+            kind = self._planned.get((actor, number))
             if kind is None or kind not in kinds:
                 return None
         else:
-            if stream.number < stream.next:
+            stream = self._streams.get((actor, site))
+            if stream is None:
+                stream = self._streams[actor, site] = _Stream(Random(f"{self._seed}/{actor}/{site}"), self._rate * weight(site))
+            if not stream.strikes():
                 return None
-            stream.draw_next()
             able = [kind for kind in kinds if kind in self._enabled]
             if not able:
                 return None
             kind = able[int(stream.rng.random() * len(able))]
-        self.struck.append((actor, stream.number, kind))
+        self.struck.append((actor, number, kind))
         self.seen[f"{site}:{kind}"] += 1
         self.struck_at(actor, site, kind)
         return kind
@@ -72,27 +88,37 @@ class Faults:
         self.active = False
 
 
-class _Stream:
-    """One actor's calls, and the number of the next that fails."""
+def weight(site: str) -> float:
+    """How much likelier than others a site's calls fail. Most calls only look; what changes something would hardly ever be struck."""
+    return SELDOM_FACTOR if site in SELDOM else 1.0
 
-    __slots__ = ("_burst", "_rate", "next", "number", "rng")
+
+class _Stream:
+    """The calls of one actor at one site, and how many go well before the next that fails."""
+
+    __slots__ = ("_burst", "_left", "_rate", "rng")
 
     def __init__(self, rng: Random, rate: float) -> None:
         self.rng = rng
-        self.number = 0
         self._rate = rate
         self._burst = 0
-        self.next = 0
-        self.draw_next()
+        self._left = self._draw()
 
-    def draw_next(self) -> None:
+    def strikes(self) -> bool:
+        """Counts a call; whether it fails."""
+        self._left -= 1
+        if self._left > 0:
+            return False
+        self._left = self._draw()
+        return True
+
+    def _draw(self) -> int:
         rng = self.rng
         if self._rate <= 0:
-            self.next = 1 << 62
-            return
+            return 1 << 62
         if self._burst > 0:
             self._burst -= 1
         elif rng.random() < Faults.BURST_SHARE:
             self._burst = rng.randint(2, 6)
         rate = min(0.5, self._rate * (Faults.BURST_FACTOR if self._burst else 1.0))
-        self.next = self.number + 1 + int(log(1.0 - rng.random()) / log(1.0 - rate))
+        return 1 + int(log(1.0 - rng.random()) / log(1.0 - rate))

@@ -1,12 +1,14 @@
 """The verdict on a world at rest: P2 convergence, P3 and P4 nothing lost, P5 no spurious conflict, P6 no resurrection, P7 moves
-carry no bytes, P8 trees are trees, P12 what was committed can be fetched and is what it says.
+carry no bytes, P8 trees are trees, P12 what was committed can be fetched and is what it says, P16 who says "in sync" is.
 """
 
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from syncline.client.status import State
 from syncline.content.seal import open_frame
 from syncline.model.entries import Kind
 from syncline.model.errors import SynclineError
@@ -39,6 +41,26 @@ async def judge(world: World) -> None:
         _equal(f"{device.name}'s disk", tree, "the server", served[device.who.namespace], history)
     _debts(world, trees, history)
     _alone(world, trees)
+
+
+def honest(world: World) -> None:
+    """P16: who says "in sync" is. Asked when the world has rested for a while and nobody looked anew, so that what watcher and
+    long poll told is all that anybody knows. Raises `Spoiled`."""
+    watching = [faults.watches_max is None for faults in world.script.watching]
+    said = [
+        device
+        for device, hears in zip(world.devices, watching, strict=True)
+        if hears and device.engine is not None and device.engine.state() is State.IN_SYNC
+    ]
+    trees = {device.name: _bytes_of(device.disk.user.tree()) for device in said}
+    for one, other in pairwise(said):
+        if one.who.namespace == other.who.namespace and (left := trees[one.name]) != (right := trees[other.name]):
+            paths = sorted(path for path in left.keys() | right.keys() if left.get(path) != right.get(path))
+            raise Spoiled(f"P16: {one.name} and {other.name} both say that they are in sync, and differ in {paths[:5]}")
+
+
+def _bytes_of(tree: Tree) -> dict[str, object]:
+    return {path: (kind, content) for path, (kind, content, _) in tree.items()}
 
 
 def _equal(

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
+from msgspec.structs import replace
+
 from syncline.model.entries import Kind
 from syncline.testing.sim.ledger import Ledger, named
 from syncline.testing.sim.script import Event
@@ -17,6 +19,8 @@ from syncline.testing.sim.user import Seen, UserDisk, Writer
 
 Tree = dict[str, Seen]
 DEPTH = 3
+TRIES = 4
+"""Whoever cannot do a thing to what they first thought of does it to something else."""
 
 
 class Person:
@@ -43,8 +47,11 @@ class Person:
             return False
         self.look_around(before)
         told: str | None = None
-        with suppress(OSError):
-            told = getattr(self, f"_{event.what}")(event, before)
+        for turn in range(TRIES):
+            with suppress(OSError):
+                told = getattr(self, f"_{event.what}")(_turned(event, turn), before)
+            if told or (seen := self._seen()) != before or seen is None:
+                break
         if told:
             self.done += 1
             self._log(f"{self.name}.{told}")
@@ -222,6 +229,11 @@ class Person:
         writer.write(self._ledger.fresh(self.name, 10))
         self._writers.append((writer, self._ledger.fresh(self.name, 12)))
         return f"writer {path!r}"
+
+
+def _turned(event: Event, turn: int) -> Event:
+    """The same event with its eye on other things."""
+    return replace(event, picks=tuple((pick + turn * 0.381966) % 1.0 for pick in event.picks)) if turn else event
 
 
 def _contents(tree: Tree) -> list[bytes]:

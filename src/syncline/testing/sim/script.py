@@ -17,8 +17,8 @@ from syncline.testing.sim.watcher import WatcherFaults
 DEVICES_MIN: Final = 3
 PLAIN_NAMES: Final = ("a", "b", "c", "d")
 ODD_NAMES: Final = ("a", "b", "A", "\u00e9", "e\u0301", "CON", "x.", "c.txt", "long-" + "n" * 80)
-EVENTS_MIN: Final = 18
-EVENTS_MAX: Final = 34
+EVENTS_MIN: Final = 22
+EVENTS_MAX: Final = 36
 
 FAULT_GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "crashes": ("crash before", "crash after", "crash"),
@@ -68,6 +68,8 @@ WORLD_OPS: Final = {
 }
 MEMORY_LOSS: Final = frozenset(("lost database", "old database", "server rolled back", "server new epoch"))
 """After these nobody can know what was deleted, so deleted files may come back."""
+UNHEARD: Final = frozenset(("deaf", "poke"))
+"""After these only a full scan tells what happened."""
 
 
 class Event(Struct, frozen=True, array_like=True):

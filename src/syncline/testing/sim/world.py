@@ -31,16 +31,18 @@ from syncline.testing.sim.ground import START_US, SimClock
 from syncline.testing.sim.ledger import Ledger
 from syncline.testing.sim.loop import SimLoop, Stuck
 from syncline.testing.sim.machine import Machine, SimMachine
-from syncline.testing.sim.oracle import Spoiled, judge
+from syncline.testing.sim.oracle import Spoiled, honest, judge
 from syncline.testing.sim.person import Person
 from syncline.testing.sim.profile import DiskProfile
-from syncline.testing.sim.script import FAULT_GROUPS, MEMORY_LOSS, USER_OPS, Event, Script
+from syncline.testing.sim.script import FAULT_GROUPS, MEMORY_LOSS, UNHEARD, USER_OPS, Event, Script
 from syncline.testing.sim.server import SimServer
 from syncline.testing.sim.trace import Trace
 
 SETTLE_PASSES_MAX: Final = 40
 SETTLE_TIMEOUT_S: Final = 900.0
 BACKUP_EVERY: Final = 6
+HEARSAY_S: Final = 30.0
+"""So long after everything rests, everybody has heard of all that happened."""
 MakeMachine = Callable[[Random, Clock, DiskProfile, Path], Machine]
 SHARED: Final = NamespaceId(ulid(START_US // 1000 - 5, b"shared-one"))
 
@@ -345,6 +347,9 @@ class World:
             device.paused = False
             if device.engine is not None:
                 device.engine.resume(confirm_deletes=True)
+        if not any(event.what in UNHEARD for event in self.script.events):
+            await asyncio.sleep(HEARSAY_S)
+            honest(self)
         if not await self._all_settle():
             raise Spoiled("not at rest: " + "; ".join(self._states()))
 
@@ -430,7 +435,7 @@ def _outcome(world: World, failure: str | None) -> Outcome:
         mode=world.script.mode,
         failure=failure,
         steps=world.loop.steps,
-        calls=sum(stream.number for stream in world.faults._streams.values()),
+        calls=world.faults.calls.total(),
         user_ops=sum(person.done for person in world.people),
         devices=len(world.devices),
         virtual_s=world.loop.time(),
