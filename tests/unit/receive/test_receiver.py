@@ -21,7 +21,7 @@ from syncline.client.receive.ranges import RANGE_MAX_BYTES
 from syncline.client.send.jobs import Prepared
 from syncline.model.blocks import Block, Manifest
 from syncline.model.entries import Kind, LocalNode
-from syncline.model.errors import CorruptBlock, CorruptManifest, DiskFull, Forbidden, NotFound, SynclineError, Unavailable
+from syncline.model.errors import CorruptBlock, CorruptManifest, DiskFull, Forbidden, LocalIo, NotFound, SynclineError, Unavailable
 from syncline.model.ids import Digest
 from syncline.model.limits import BATCH_MAX, MIB
 from syncline.ports.tree_store import Changes
@@ -409,6 +409,32 @@ class FullFile:
         if self._disk.room < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
         return int(self._file.write(data))
+
+
+class AwayDisk:
+    """A local disk that is not there any more when it is asked for its room."""
+
+    def __init__(self, files: Any) -> None:
+        self._files = files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    def free_bytes(self) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+async def test_a_disk_that_went_away_fails_what_was_to_come_and_nothing_else(
+    device: Device, other: Device, remote: ContentRemote
+) -> None:
+    [want] = await published(device, remote, {"film": b"bytes"})
+    real = other.files
+    other.files = AwayDisk(real)
+    result = (await other.receive([want]))[want.node]
+    assert isinstance(result, FetchFailed)
+    assert isinstance(result.error, LocalIo)
+    other.files = real
+    assert isinstance((await other.receive([want]))[want.node], Fetched)
 
 
 @pytest.mark.parametrize("size", [100, 20 * MIB])
