@@ -1,7 +1,7 @@
 """Many seeds over several processes: which are played, by whom, and what it all adds up to.
 
-What comes of a seed does not depend on how many processes share the work. Every `TWICE_EVERY`th seed is played once more in a process
-with another hash seed, and must trace alike.
+What comes of a seed does not depend on how many processes share the work. Every `TWICE_EVERY`th seed is played once more in a
+process with another hash seed, and must trace alike.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Crowd:
             with Worker(hash_seed) as worker:
                 while (seed := following()) is not None:
                     take(worker.play(Ask(seed, self._mode)))
-        except Exception as error:  # noqa: BLE001 - told to whoever asked for the run, by `play`
+        except Exception as error:
             self._broken.append(error)
 
     def _next(self) -> int | None:

@@ -40,8 +40,8 @@ def hunt(bug: Bug, clean: Worker, seeds_max: int, start: int = 0) -> Found:
     began = time.monotonic()
     with Worker(HASH_SEED) as worker:
         for seed in range(start, start + seeds_max):
-            result = worker.play(Ask(seed, bug.mode, bug.name))
-            if result.failure is not None and clean.play(Ask(seed, bug.mode)).failure is None:
+            result = worker.play(Ask(seed, bug.mode, bug.faults, bug.name))
+            if result.failure is not None and clean.play(Ask(seed, bug.mode, bug.faults)).failure is None:
                 return _found(bug, seed - start + 1, began, result)
     return _found(bug, seeds_max, began, None)
 

@@ -1,7 +1,7 @@
 """Bugs to plant: mistakes of engine, protocol and server that the simulated worlds must find, each a patch of running code.
 
 None is made up: each drops one precaution that the code takes, as a careless change would. `mode` is the kind of world in which it
-shows soonest. What later defences make harmless is no bug to be found, and is named in `MASKED` with the defence.
+shows soonest, and `faults` the groups of faults that bring it out; without them those that the seed draws.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Bug(Struct, frozen=True):
     story: str
     plant: Plant
     mode: str = "many"
+    faults: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -77,14 +78,10 @@ def _rows_before_folders() -> AbstractContextManager[None]:
     settle, commit = Claims.settle_folders, Claims.commit
 
     def claimed_first(self: Claims) -> None:
-        self.settle_folders = lambda: None  # type: ignore[method-assign]
-        try:
-            commit(self)
-        finally:
-            del self.settle_folders
+        commit(self)
         settle(self)
 
-    return patched((Claims, "commit", claimed_first))
+    return patched((Claims, "commit", claimed_first), (Claims, "settle_folders", lambda self: None))
 
 
 def _recovery_skipped() -> AbstractContextManager[None]:
@@ -296,37 +293,109 @@ def _possession_unproven() -> AbstractContextManager[None]:
 
 
 _BUGS: Final = (
-    Bug("files-not-synced", "engine", "Fetched files are renamed into place before their data is durable.", _files_not_synced),
-    Bug("folders-not-synced", "engine", "Folders are never synced: names that rows claim may not survive.", _folders_not_synced),
-    Bug("rows-before-folders", "engine", "Rows are written before the folders they speak of are durable.", _rows_before_folders),
-    Bug("recovery-skipped", "engine", "What a crash cut short is not finished at the next start.", _recovery_skipped),
-    Bug("deeds-not-recorded", "engine", "No row is written before a deed that cannot be derived again.", _arrivals_not_recorded),
-    Bug("rename-replaces", "engine", "Renames replace what stands at their target.", _rename_replaces),
+    Bug(
+        "files-not-synced",
+        "engine",
+        "Fetched files are renamed into place before their data is durable.",
+        _files_not_synced,
+        faults=("power",),
+    ),
+    Bug(
+        "folders-not-synced",
+        "engine",
+        "Folders are never synced: names that rows claim may not survive.",
+        _folders_not_synced,
+        faults=("power",),
+    ),
+    Bug(
+        "rows-before-folders",
+        "engine",
+        "Rows are written before the folders they speak of are durable.",
+        _rows_before_folders,
+        faults=("power",),
+    ),
+    Bug(
+        "recovery-skipped",
+        "engine",
+        "What a crash cut short is not finished at the next start.",
+        _recovery_skipped,
+        faults=("crashes", "power"),
+    ),
+    Bug(
+        "deeds-not-recorded",
+        "engine",
+        "No row is written before a deed that cannot be derived again.",
+        _arrivals_not_recorded,
+        faults=("crashes", "power"),
+    ),
+    Bug("rename-replaces", "engine", "Renames replace what stands at their target.", _rename_replaces, faults=("editors",)),
     Bug(
         "displaced-not-compared",
         "engine",
         "What a new version displaced is not compared with what was known.",
         _displaced_not_compared,
+        faults=("editors",),
     ),
     Bug(
-        "discard-unlinks", "engine", "A file deleted elsewhere is unlinked unseen, instead of put into the trash.", _discard_unlinks
+        "discard-unlinks",
+        "engine",
+        "A file deleted elsewhere is unlinked unseen, instead of put into the trash.",
+        _discard_unlinks,
+        faults=("editors",),
     ),
     Bug("conflict-overwritten", "engine", "Local bytes are overwritten where a conflict copy is due.", _aside_overwritten),
-    Bug("moves-not-compared", "engine", "What is moved is not compared with what was to be moved.", _moves_not_compared),
-    Bug("unreadable-is-empty", "engine", "A folder that cannot be read counts as empty.", _unreadable_is_empty),
+    Bug(
+        "moves-not-compared",
+        "engine",
+        "What is moved is not compared with what was to be moved.",
+        _moves_not_compared,
+        faults=("editors",),
+    ),
+    Bug(
+        "unreadable-is-empty",
+        "engine",
+        "A folder that cannot be read counts as empty.",
+        _unreadable_is_empty,
+        faults=("disk errors",),
+    ),
     Bug("marker-ignored", "engine", "A root without its marker is believed.", _marker_ignored),
     Bug("overflow-ignored", "engine", "Nobody looks again after hints were lost.", _overflow_ignored),
     Bug("racy-trusted", "engine", "Signatures are trusted within the tick of a coarse clock.", _racy_trusted),
     Bug("absence-believed", "protocol", "What a server that lost its memory lacks counts as deleted.", _absence_believed),
     Bug("row-skipped", "protocol", "The last row of a page is lost.", _row_skipped),
     Bug("key-reused", "protocol", "One idempotency key serves several requests.", _key_of_body),
-    Bug("intents-forgotten", "protocol", "Changes whose answer was lost are not known again.", _intents_forgotten, "one-sided"),
-    Bug("refusals-stored", "server", "A refusal is stored and given to every equal request.", _refusals_stored),
-    Bug("ack-before-commit", "server", "A commit is answered before it is made.", _ack_before_commit),
+    Bug(
+        "intents-forgotten",
+        "protocol",
+        "Changes whose answer was lost are not known again.",
+        _intents_forgotten,
+        "one-sided",
+        faults=("network", "crashes"),
+    ),
+    Bug(
+        "refusals-stored",
+        "server",
+        "A refusal is stored and given to every equal request.",
+        _refusals_stored,
+        faults=("slow server", "network"),
+    ),
+    Bug(
+        "ack-before-commit",
+        "server",
+        "A commit is answered before it is made.",
+        _ack_before_commit,
+        faults=("crashes", "slow server"),
+    ),
     Bug("base-not-checked", "server", "An edit based on an older revision is accepted.", _base_not_checked),
     Bug("subtree-not-checked", "server", "A folder is deleted with what came into it unseen.", _subtree_not_checked),
     Bug("cycle-not-checked", "server", "A folder may come to lie in itself.", _unjudged("tree.cycle")),
     Bug("parent-not-checked", "server", "A node may be put into a folder that was deleted.", _unjudged("parent.gone")),
-    Bug("possession-unproven", "server", "A pack counts as received without asking the store.", _possession_unproven),
+    Bug(
+        "possession-unproven",
+        "server",
+        "A pack counts as received without asking the store.",
+        _possession_unproven,
+        faults=("crashes",),
+    ),
 )
 PLANTED: Final = {bug.name: bug for bug in _BUGS}

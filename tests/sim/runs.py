@@ -9,11 +9,13 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import structlog
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from syncline.testing.sim.script import Script, draw
 from syncline.testing.sim.world import Outcome, play
@@ -21,6 +23,7 @@ from syncline.testing.sim.world import Outcome, play
 DEVICES_MIN: Final = 3
 USER_OPS_MIN: Final = 15
 STEPS_MIN: Final = 150
+FAULT_RATE: Final = 0.015
 _MEMORY: Final = Path("/dev/shm")
 
 
@@ -57,17 +60,23 @@ def played(script: Script) -> Outcome:
     spool = tempfile.mkdtemp(prefix="world-", dir=_MEMORY if _MEMORY.is_dir() else None)
     try:
         return play(script, Path(spool))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the seed is to be told with it
+    except Exception as error:
         return Outcome(seed=script.seed, mode=script.mode, failure=f"the world broke: {type(error).__name__}: {error}")
     finally:
         shutil.rmtree(spool, ignore_errors=True)
         gc.collect()
 
 
-def run_seed(seed: int, mode: str | None = None) -> Result:
+def drawn(seed: int, mode: str | None = None, faults: Sequence[str] = ()) -> Script:
+    """A seed's script; with `faults`, groups of them, those alone strike, and often."""
+    script = draw(seed, mode)
+    return replace(script, faults_on=list(faults), fault_rate=FAULT_RATE) if faults else script
+
+
+def run_seed(seed: int, mode: str | None = None, faults: Sequence[str] = ()) -> Result:
     """Draws a seed's script and plays it."""
     began = time.process_time()
-    outcome = played(draw(seed, mode))
+    outcome = played(drawn(seed, mode, faults))
     return Result(
         seed=seed,
         mode=outcome.mode,

@@ -25,6 +25,7 @@ class Ask(Struct, frozen=True):
 
     seed: int
     mode: str | None = None
+    faults: tuple[str, ...] = ()
     planted: str | None = None
 
 
@@ -80,7 +81,7 @@ def main() -> None:
             assert planted is None, "a process carries one bug at most"
             planted = ask.planted
             kept.enter_context(PLANTED[planted].plant())
-        answers.write(msgspec.json.encode(run_seed(ask.seed, ask.mode)) + b"\n")
+        answers.write(msgspec.json.encode(run_seed(ask.seed, ask.mode, ask.faults)) + b"\n")
         answers.flush()
 
 

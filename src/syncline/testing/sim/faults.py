@@ -89,7 +89,7 @@ class Faults:
 
 
 def weight(site: str) -> float:
-    """How much likelier than others a site's calls fail. Most calls only look; what changes something would hardly ever be struck."""
+    """How much likelier than others a site's calls fail. Most calls only look; what changes something would seldom be struck."""
     return SELDOM_FACTOR if site in SELDOM else 1.0
 
 
