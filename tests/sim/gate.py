@@ -73,7 +73,7 @@ def hunted(bugs: Sequence[Bug], seeds_max: int, jobs: int) -> list[Found]:
                 if bug is None:
                     return
                 found[bug.name] = one = hunt(bug, clean, seeds_max)
-                told = f"{one.seeds:>5} seeds  {one.broke}" if one.is_found else f"NOT FOUND in {one.seeds} seeds"
+                told = f"{one.seeds:>5} seeds  {(one.failure or '')[:70]}" if one.is_found else f"NOT FOUND in {one.seeds} seeds"
                 print(f"{bug.name:<24} {bug.where:<9} {bug.mode:<10} {one.seconds:>6.1f} s  {told}", file=sys.stderr, flush=True)
 
     threads = [threading.Thread(target=work) for _ in range(jobs)]

@@ -319,14 +319,16 @@ _BUGS: Final = (
         "engine",
         "What a crash cut short is not finished at the next start.",
         _recovery_skipped,
-        faults=("crashes", "power"),
+        "one-sided",
+        ("crashes",),
     ),
     Bug(
         "deeds-not-recorded",
         "engine",
         "No row is written before a deed that cannot be derived again.",
         _arrivals_not_recorded,
-        faults=("crashes", "power"),
+        "one-sided",
+        ("crashes",),
     ),
     Bug("rename-replaces", "engine", "Renames replace what stands at their target.", _rename_replaces, faults=("editors",)),
     Bug(

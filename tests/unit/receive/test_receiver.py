@@ -437,6 +437,24 @@ async def test_a_disk_that_went_away_fails_what_was_to_come_and_nothing_else(
     assert isinstance((await other.receive([want]))[want.node], Fetched)
 
 
+class StuckDisk(FullDisk):
+    """A full local disk that does not let go of files either."""
+
+    def remove_file(self, path: str) -> None:
+        raise OSError(errno.EIO, "Input/output error", path)
+
+
+async def test_a_full_disk_that_lets_nothing_go_fails_the_one_file(device: Device, other: Device, remote: ContentRemote) -> None:
+    [want] = await published(device, remote, {"film": random_bytes(20 * MIB)})
+    real = other.files
+    other.files = StuckDisk(real, 10 * MIB)
+    result = (await other.receive([want]))[want.node]
+    assert isinstance(result, FetchFailed)
+    assert isinstance(result.error, DiskFull)
+    other.files = real
+    assert isinstance((await other.receive([want]))[want.node], Fetched)
+
+
 @pytest.mark.parametrize("size", [100, 20 * MIB])
 async def test_a_full_disk_is_told_leaves_its_room_to_others_and_is_tried_again(
     device: Device, other: Device, remote: ContentRemote, size: int

@@ -240,14 +240,16 @@ class Part:
         return fetched(taker, path, manifest)
 
     def close(self, *, remove: bool = False) -> None:
-        """Gives the file back; `remove` also its bytes, else they wait for a later try."""
+        """Gives the file back; `remove` also its bytes, else they wait for a later try. Bytes that the disk does not let go wait too,
+        and are cleared away in time by the next start."""
         with self._lock:
             if self._file is not None:
                 with suppress(OSError), self._file:
                     self._wait_settled()
                 self._file = None
                 if remove:
-                    self._files.remove_file(self._path)
+                    with suppress(OSError):
+                        self._files.remove_file(self._path)
 
 
 def fetched(taker: Wanted, path: str, manifest: Manifest | None = None) -> Fetched:
