@@ -41,6 +41,7 @@ from syncline.testing.sim.trace import Trace
 SETTLE_PASSES_MAX: Final = 40
 SETTLE_TIMEOUT_S: Final = 900.0
 BACKUP_EVERY: Final = 6
+BURST_DEEDS: Final = 3
 HEARSAY_S: Final = 30.0
 """So long after everything rests, everybody has heard of all that happened."""
 MakeMachine = Callable[[Random, Clock, DiskProfile, Path], Machine]
@@ -251,7 +252,11 @@ class World:
         self._later(5.0 + 30.0 * event.picks[0], device.set_deaf, False)
 
     def _overflow(self, event: Event) -> None:
-        self.devices[event.who].overflow()
+        """A burst of a person's deeds, of which the watcher tells only that there were too many."""
+        device = self.devices[event.who]
+        for _ in range(BURST_DEEDS):
+            self._act_now(device)
+        device.overflow()
 
     def _clock(self, event: Event) -> None:
         hours = (-24.0, -1.0, 1.0, 24.0)[int(event.picks[0] * 4)]
