@@ -240,8 +240,8 @@ class Part:
         return fetched(taker, path, manifest)
 
     def close(self, *, remove: bool = False) -> None:
-        """Gives the file back; `remove` also its bytes, else they wait for a later try. Bytes that the disk does not let go wait too,
-        and are cleared away in time by the next start."""
+        """Gives the file back; `remove` also its bytes, else they wait for a later try. Bytes that the disk does not let go wait
+        too, and are cleared away in time by a later start."""
         with self._lock:
             if self._file is not None:
                 with suppress(OSError), self._file:

@@ -11,6 +11,7 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
 from random import Random
@@ -434,7 +435,8 @@ def _outcome(world: World, failure: str | None) -> Outcome:
         failure = f"a callback failed: {type(first).__name__}: {first}"
     world.trace.note(f"{failure} {world.loop.steps} {sorted(seen.items())}")
     for device in world.devices:
-        world.trace.note(repr(sorted(device.disk.outside.everything().items())))
+        with suppress(OSError):
+            world.trace.note(repr(sorted(device.disk.user.everything().items())))
     return Outcome(
         seed=world.script.seed,
         mode=world.script.mode,
