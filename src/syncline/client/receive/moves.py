@@ -22,7 +22,7 @@ from syncline.client.trees.trees import Trees
 from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind, LocalNode
 from syncline.model.ids import NodeId
-from syncline.model.paths import join, name_key, name_problem, parent_of
+from syncline.model.paths import join, name_key, name_of, name_problem, parent_of
 from syncline.ports.clock import Ids
 from syncline.ports.local_files import LocalFiles, Stat
 
@@ -222,7 +222,10 @@ class Mover:
         try:
             self._files.rename(stage, source)
         except (FileExistsError, FileNotFoundError, NotADirectoryError):
-            return self._trash.revive(stage, source)
+            path = self._trash.revive(stage, source)
+            if local is not None:
+                self._rename_ours(local, path)
+            return path
         self._claims.touch(STAGE, parent_of(source))
         if local is not None:
             now = self._files.stat(source)
@@ -230,6 +233,19 @@ class Mover:
             content_hash = local.content_hash if is_same(now, local) else None
             self._trees.put_local(replace(local, signature=now.signature, content_hash=content_hash))
         return source
+
+    def _rename_ours(self, local: LocalNode, path: str) -> None:
+        """The engine gave it that name, for want of its own: the base follows, or it would read as a move of the user's."""
+        trees, now = self._trees, self._files.stat(path)
+        parent = trees.local.find(parent_of(path), trees.root)
+        if parent is None:
+            return
+        content_hash = local.content_hash if is_same(now, local) else None
+        here = {"parent": parent, "name": name_of(path)}
+        trees.put_local(replace(local, signature=now.signature, content_hash=content_hash, **here))
+        base = trees.synced.get(local.id)
+        if base is not None and (base.parent, base.name) == (local.parent, local.name):
+            trees.put_synced(replace(base, **here))
 
 
 def stands(files: LocalFiles, path: str, local: LocalNode) -> bool:

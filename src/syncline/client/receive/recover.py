@@ -2,7 +2,8 @@
 
 It runs before anything is watched or scanned, so that the engine's own unfinished renames are never taken for the user's. Laws: a
 place is believed only where the inode the row names still answers; what lies below `.syncline` and may be the user's goes back to
-the user; running it twice, or crashing inside it, changes nothing.
+the user; what is found done was perhaps not yet durable, and is made so before it is claimed; running it twice, or crashing inside it,
+changes nothing.
 """
 
 from __future__ import annotations
@@ -142,6 +143,7 @@ class Recovery:
         local = self._trees.local.get(moving.node)
         if local is not None and now.kind is Kind.FILE:
             self._trees.put_local(replace(local, content_hash=None))
+        self._claims.touch(parent_of(moving.source), self._claims.folder_path(moving.parent, {}) or "")
         self._mover.claim_move(moving, moving.parent, moving.name, now)
 
     def _finish_discard(self, row_id: str, effect: Discarding) -> None:
@@ -154,6 +156,7 @@ class Recovery:
             self._claims.over(row_id)
             self._tell(f"gave {effect.origin} back: it had changed before it was discarded")
             return
+        self._claims.touch(parent_of(effect.origin))
         self._trash.keep(row_id, effect.trash, effect.origin, now.signature, effect.content_hash)
         local = self._trees.local.get(effect.node)
         if local is not None and same_thing(local.signature, effect.signature):
@@ -167,6 +170,7 @@ class Recovery:
         now = self._look(join(folder, effect.name))
         if now is None or now.kind is not Kind.DIR:
             return
+        self._claims.touch(folder)
         self._claims.here(effect.node, effect.parent, now, name=effect.name)
         self._claims.arrived(
             SyncedNode(id=effect.node, namespace=effect.namespace, parent=effect.parent, name=effect.name, kind=Kind.DIR)
@@ -219,6 +223,7 @@ class Recovery:
         if self._claims.folder_path(effect.parent, {}) != parent_of(effect.origin):
             return
         name = name_of(effect.origin)
+        self._claims.touch(parent_of(effect.origin))
         self._claims.here(effect.node, effect.parent, now, name=name)
         self._claims.arrived(
             SyncedNode(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from syncline.client.hashing import hash_file
 from syncline.client.local_errors import writing_error
@@ -55,6 +56,8 @@ class Trash:
         self._claims = claims
         self._clock = clock
         self._device = device
+        self._unread: set[str] = set()
+        """What could not be read when it came here."""
 
     def place(self, row_id: str, name: str) -> str:
         return join(TRASH, hidden_name(row_id, name))
@@ -72,10 +75,19 @@ class Trash:
         young = self._clock.now_us() * 1000 - now.signature.mtime_ns < RACY_WINDOW_NS
         if content_hash is None or not (doubtful or young):
             return True
-        return self._holds(path, now.signature, content_hash)
+        try:
+            return self._holds(path, now.signature, content_hash)
+        except LocalIo:
+            # Whatever it is, it stays in the trash: a fault of the disk is no sign that somebody wrote.
+            self._unread.add(path)
+            return True
 
     def keep(self, row_id: str, trash: str, origin: str, now: Signature, content_hash: Digest | None) -> None:
-        """What lies at `trash` stays there, with a row that tells what it is."""
+        """What lies at `trash` stays there, with a row that tells what it is; what could not be read, under no time of change, so that
+        it is read before the trash lets it go."""
+        if trash in self._unread:
+            self._unread.discard(trash)
+            now = replace(now, ctime_ns=0)
         self._claims.into_trash(row_id, Trashed(origin=origin, trash=trash, content_hash=content_hash, **mark_of(now)))
         self._claims.touch(TRASH)
 
@@ -155,6 +167,9 @@ class Trash:
         except FileNotFoundError:
             # Somebody emptied the trash by hand.
             pass
+        except LocalIo:
+            # It stays until it can be read.
+            return
         except OSError as error:
             raise writing_error(error, path) from error
         if row_id is not None:
@@ -174,7 +189,7 @@ class Trash:
     def _holds(self, path: str, signature: Signature, content_hash: Digest) -> bool:
         try:
             return hash_file(self._files, path, signature) == content_hash
-        except (ChangedWhileRead, LocalIo):
+        except ChangedWhileRead:
             return False
 
 
