@@ -118,8 +118,9 @@ class View:
     def _is_lost_mount(self, folder: NodeId) -> bool:
         if NamespaceId(folder) in self.context.kept_names:
             return True
-        if folder in self.remote or folder not in self.synced:
-            return False
+        there = self.remote.get(folder)
+        if there is not None or folder not in self.synced:
+            return there is not None and there.mount
         return any(str(child.namespace) == folder for child in self.synced.children(folder)[:1])
 
     def is_mount(self, node_id: NodeId) -> bool:

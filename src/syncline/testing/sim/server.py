@@ -6,7 +6,8 @@ What was committed survives; what was under way is gone, and whoever waited for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from random import Random
 from typing import Any, Final, TypeVar
@@ -66,6 +67,7 @@ class SimServer:
         self.crashes = 0
         self.on_commit: Callable[[], None] = lambda: None
         self.stores.step = self._step
+        self._uninterrupted = 0
 
     # -- the process ---------------------------------------------------------------------------------------------------------------
 
@@ -89,6 +91,18 @@ class SimServer:
                 answer.set_exception(Unavailable(what="The server", reason="the connection broke"))
         if reboot:
             self._loop.call_later(self._rng.random() * REBOOT_MAX_S, self.boot, context=self._world)
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Meanwhile nothing happens to the process between two steps of the store."""
+        self._uninterrupted += 1
+        self.stores.step = None
+        try:
+            yield
+        finally:
+            self._uninterrupted -= 1
+            if not self._uninterrupted:
+                self.stores.step = self._step
 
     async def _step(self, name: str) -> None:
         """The store is about to do something, or has done it."""

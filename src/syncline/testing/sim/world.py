@@ -321,13 +321,15 @@ class World:
 
     async def _give(self, access: Access | None, *, was: Access | None) -> None:
         stores, user = self.server.stores, self.devices[0].who
-        stores.set_access(SHARED, user.user, access)
-        if access is None:
-            head = await stores.unmount(user.namespace, SHARED, time_us=self.server.clock.now_us())
-        elif was is None:
-            head = await stores.mount(user.namespace, SHARED, "shared", time_us=self.server.clock.now_us())
-        else:
-            return
+        with self.server.uninterrupted():
+            # Membership and mount are one transaction: no crash comes between them.
+            stores.set_access(SHARED, user.user, access)
+            if access is None:
+                head = await stores.unmount(user.namespace, SHARED, time_us=self.server.clock.now_us())
+            elif was is None:
+                head = await stores.mount(user.namespace, SHARED, "shared", time_us=self.server.clock.now_us())
+            else:
+                return
         if self.server.rooms is not None:
             self.server.rooms.hub.publish(user.namespace, head)
 
