@@ -129,7 +129,7 @@ class Executor:
             return
         local = self._trees.local.get(hashed.node)
         if local is not None and local.signature == hashed.signature:
-            self._trees.put_local(replace(local, content_hash=hashed.content_hash))
+            self._trees.put_local(replace(local, content_hash=hashed.content_hash, racy=local.racy or hashed.racy))
 
     def _absorb_prepared(self, result: Prepared, ran: Ran) -> None:
         local = self._trees.local.get(result.node)
@@ -137,7 +137,7 @@ class Executor:
             self._rescan_around(result.node, ran)
             return
         if local.content_hash != result.content_hash:
-            self._trees.put_local(replace(local, content_hash=result.content_hash))
+            self._trees.put_local(replace(local, content_hash=result.content_hash, racy=local.racy or result.racy))
         self._outgoing.prepared[result.node] = result
         if len(result.blocks) > 1:
             self._manifests.append(result.manifest)
@@ -212,7 +212,7 @@ class Executor:
         local, place = self._trees.local.get(step.node), self._trees.local_path(step.node)
         if local is not None and place is not None:
             self.busy.add(step.node)
-            self._hasher.submit(HashJob(step.node, place, local.signature))
+            self._hasher.submit(HashJob(step.node, place, local.signature, local.racy))
 
     async def _change_disk(self, run: Sequence[Step], ran: Ran) -> None:
         local = self._trees.local

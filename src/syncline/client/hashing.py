@@ -23,18 +23,23 @@ BATCH_BYTES: Final = 16 * MIB
 
 
 class HashJob(Struct, frozen=True):
+    """`racy` says that the signature was too young, when the file was given to be read, to tell a later write."""
+
     node: NodeId
     path: str
     signature: Signature
+    racy: bool = False
 
 
 class Hashed(Struct, frozen=True):
-    """The content hash of a file that still had `signature` after it was read, or why there is none."""
+    """The content hash of a file that still had `signature` after it was read, or why there is none. If `racy`, a write since may
+    have left the signature as it is."""
 
     node: NodeId
     signature: Signature
     content_hash: Digest | None = None
     error: SynclineError | None = None
+    racy: bool = False
 
 
 def hash_file(
@@ -106,7 +111,7 @@ class Hasher:
         for job in batch:
             try:
                 content_hash = hash_file(self._files, job.path, job.signature, lambda: self._is_over)
-                done.append(Hashed(job.node, job.signature, content_hash))
+                done.append(Hashed(job.node, job.signature, content_hash, racy=job.racy))
             except SynclineError as error:
                 done.append(Hashed(job.node, job.signature, None, error))
         return done

@@ -144,7 +144,16 @@ class Outgoing:
 
     def _is_prepared(self, node: NodeId) -> bool:
         prepared, local = self.prepared.get(node), self._trees.local.get(node)
-        if prepared is not None and local is not None and prepared.signature == local.signature:
+        # A signature alone may hide a write in the same tick: a file whose content is in doubt again is read again.
+        if (
+            prepared is not None
+            and local is not None
+            and (prepared.signature, prepared.content_hash)
+            == (
+                local.signature,
+                local.content_hash,
+            )
+        ):
             return True
         self.prepared.pop(node, None)
         return False
@@ -169,6 +178,7 @@ class Outgoing:
                 mtime_us=local.signature.mtime_ns // 1000,
                 executable=bool(local.executable),
                 certain=push.node in self._uncertain,
+                racy=local.racy,
             )
         )
 

@@ -82,13 +82,13 @@ def plan_with_reading(parts: Parts) -> Plan:
         local, path = parts.trees.local.get(step.node), parts.trees.local_path(step.node)
         if isinstance(step, Hash) and local is not None and path is not None and local.signature.size <= room:
             room -= local.signature.size
-            jobs.append(HashJob(step.node, path, local.signature))
+            jobs.append(HashJob(step.node, path, local.signature, local.racy))
     if not jobs:
         return planned
     for hashed in parts.hasher.hash_now(jobs):
         local = parts.trees.local.get(hashed.node)
         if hashed.content_hash is not None and local is not None:
-            parts.trees.put_local(replace(local, content_hash=hashed.content_hash))
+            parts.trees.put_local(replace(local, content_hash=hashed.content_hash, racy=local.racy or hashed.racy))
     return make_plan(parts)
 
 

@@ -2,8 +2,8 @@
 
 It runs before anything is watched or scanned, so that the engine's own unfinished renames are never taken for the user's. Laws: a
 place is believed only where the inode the row names still answers; what lies below `.syncline` and may be the user's goes back to
-the user; what is found done was perhaps not yet durable, and is made so before it is claimed; running it twice, or crashing inside it,
-changes nothing.
+the user; what is found done is made durable before it is claimed, which it may not have been; running it twice, or crashing inside
+it, changes nothing.
 """
 
 from __future__ import annotations

@@ -83,8 +83,8 @@ class Trash:
             return True
 
     def keep(self, row_id: str, trash: str, origin: str, now: Signature, content_hash: Digest | None) -> None:
-        """What lies at `trash` stays there, with a row that tells what it is; what could not be read, under no time of change, so that
-        it is read before the trash lets it go."""
+        """What lies at `trash` stays there, with a row that tells what it is; what could not be read under no time of change, so
+        that it is read before the trash lets it go."""
         if trash in self._unread:
             self._unread.discard(trash)
             now = replace(now, ctime_ns=0)

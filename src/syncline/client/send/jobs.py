@@ -22,6 +22,8 @@ class SendJob(Struct, frozen=True, kw_only=True):
     mtime_us: int = 0
     executable: bool = False
     certain: bool = False
+    racy: bool = False
+    """The signature was too young to tell a later write when the file was given to be read."""
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -36,6 +38,8 @@ class Prepared(Struct, frozen=True, kw_only=True):
     blocks: list[Digest]
     manifest: Manifest
     sent_bytes: int = 0
+    racy: bool = False
+    """Whether a write since may have left the signature as it is."""
 
 
 class SendFailed(Struct, frozen=True, kw_only=True):

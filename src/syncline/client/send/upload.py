@@ -48,6 +48,7 @@ class Upload:
             blocks=[block.hash for block in self.blocks],
             manifest=Manifest(self.content_hash, job.signature.size, self.cut, tuple(self.blocks)),
             sent_bytes=self.sent_bytes,
+            racy=job.racy,
         )
 
 
