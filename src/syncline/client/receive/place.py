@@ -304,9 +304,9 @@ class Placer:
         content = (item.fetched.merged or item.fetched.content_hash) if ours else None
         racy = is_racy_though_set(now.signature, self._clock.now_us() * 1000)
         self._claims.here(node, item.fetch.parent, now, name=item.fetch.name, content_hash=content, racy=racy)
-        if ours:
-            self._claims.fetched(node, item.fetch.parent, item.fetch.name)
-        else:
+        # In both cases this revision lay there: it is what an edit since is based on.
+        self._claims.fetched(node, item.fetch.parent, item.fetch.name)
+        if not ours:
             outcome.rescan.add(item.folder)
         outcome.done.append(node)
 
