@@ -21,6 +21,7 @@ from msgspec import Struct, field
 
 from syncline.client.assemble import Identity
 from syncline.model.entries import Access
+from syncline.model.errors import AlreadyExists
 from syncline.model.ids import DeviceId, NamespaceId, UserId, ulid
 from syncline.model.paths import FOLDED_KEYS, NAME_KEY_VERSION
 from syncline.ports.account_store import User
@@ -327,11 +328,21 @@ class World:
             if access is None:
                 head = await stores.unmount(user.namespace, SHARED, time_us=self.server.clock.now_us())
             elif was is None:
-                head = await stores.mount(user.namespace, SHARED, "shared", time_us=self.server.clock.now_us())
+                head = await self._mount_again(user.namespace)
             else:
                 return
         if self.server.rooms is not None:
             self.server.rooms.hub.publish(user.namespace, head)
+
+    async def _mount_again(self, root: NamespaceId) -> int:
+        """Under another name where a device that had lost its memory made a folder of the user's own of what was left here."""
+        for name in ("shared", "shared again", "shared once more"):
+            with suppress(AlreadyExists):
+                head = await self.server.stores.mount(root, SHARED, name, time_us=self.server.clock.now_us())
+                for person in self.people:
+                    person.left_alone.add(name)
+                return head
+        raise AlreadyExists(what="shared")
 
     # -- peace ---------------------------------------------------------------------------------------------------------------------
 
