@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from syncline.client.assemble import Identity
 from syncline.model.entries import Access
-from syncline.model.errors import AlreadyExists
+from syncline.model.errors import AlreadyExists, Unavailable
 from syncline.model.ids import DeviceId, NamespaceId, UserId, ulid
 from syncline.model.paths import FOLDED_KEYS, NAME_KEY_VERSION
 from syncline.ports.account_store import User
@@ -89,6 +89,7 @@ class World:
         self._backups: dict[int, Any] = {}
         self._server_backup: object = None
         self._shared_access: Access | None = None
+        self._giving = asyncio.Lock()
         self._done = 0
 
     def say(self, what: str) -> None:
@@ -321,18 +322,27 @@ class World:
             self.loop.create_task(self._give(new, was=now), context=self.context)
 
     async def _give(self, access: Access | None, *, was: Access | None) -> None:
+        head = None
+        async with self._giving:
+            for _ in range(20):
+                # A server that dies over it is asked again.
+                try:
+                    head = await self._changed_membership(access, was=was)
+                    break
+                except Unavailable:
+                    await asyncio.sleep(0.5)
+        if head is not None and self.server.rooms is not None:
+            self.server.rooms.hub.publish(self.devices[0].who.namespace, head)
+
+    async def _changed_membership(self, access: Access | None, *, was: Access | None) -> int | None:
+        """The head of the user's own journal where the mount came or went."""
         stores, user = self.server.stores, self.devices[0].who
         with self.server.uninterrupted():
             # Membership and mount are one transaction: no crash comes between them.
             stores.set_access(SHARED, user.user, access)
             if access is None:
-                head = await stores.unmount(user.namespace, SHARED, time_us=self.server.clock.now_us())
-            elif was is None:
-                head = await self._mount_again(user.namespace)
-            else:
-                return
-        if self.server.rooms is not None:
-            self.server.rooms.hub.publish(user.namespace, head)
+                return await stores.unmount(user.namespace, SHARED, time_us=self.server.clock.now_us())
+            return await self._mount_again(user.namespace) if was is None else None
 
     async def _mount_again(self, root: NamespaceId) -> int:
         """Under another name where a device that had lost its memory made a folder of the user's own of what was left here."""
