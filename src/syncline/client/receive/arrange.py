@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage, Step
 from syncline.client.receive.claims import Claims
-from syncline.client.receive.inflight import Discarding, Dressing, Making, mark_of, row_of
+from syncline.client.receive.inflight import Discarding, Dressing, Making, Removing, mark_of, row_of
 from syncline.client.receive.moves import Hop, Mover, is_same, refuse_place, stands
 from syncline.client.receive.outcome import Outcome
 from syncline.client.receive.root import TRASH
@@ -70,7 +70,7 @@ class Arranger:
         """Rows, deeds, claims."""
         hops: dict[int, Hop | None] = {}
         discards: dict[int, _Discarding] = {}
-        makings: dict[int, tuple[str, Making]] = {}
+        shapings: list[tuple[str, Making | Removing]] = []
         dressings: dict[int, tuple[str, Dressing]] = {}
         earlier: dict[NodeId, Hop] = {}
         for index, step in enumerate(run):
@@ -86,13 +86,17 @@ class Arranger:
             elif isinstance(step, MakeFolder):
                 making = self._row_of_making(step)
                 if making is not None:
-                    makings[index] = making
+                    shapings.append(making)
+            elif isinstance(step, RemoveFolder):
+                path = self._claims.path(step.node, self._mover.staged)
+                if path is not None:
+                    shapings.append((self._ids.fresh(), Removing(node=step.node, origin=path)))
             elif isinstance(step, SetExecutable):
                 dressing = self._row_of_dressing(step)
                 if dressing is not None:
                     dressings[index] = dressing
         rows = [row_of(hop.row_id, hop.effect) for hop in hops.values() if hop is not None and hop.opens]
-        rows += [row_of(*row) for row in discards.values()] + [row_of(*row) for row in makings.values()]
+        rows += [row_of(*row) for row in discards.values()] + [row_of(*row) for row in shapings]
         rows += [row_of(*row) for row in dressings.values()]
         self._claims.begin(rows)
         for index, step in enumerate(run):
@@ -106,19 +110,13 @@ class Arranger:
                 self._make_folder(step, outcome)
             elif isinstance(step, SetExecutable):
                 self._set_executable(step, dressings.get(index), outcome)
+            elif isinstance(step, RemoveFolder):
+                self._remove_folder(step, outcome)
             else:
-                self._shape(step, outcome)
-        for row_id, _ in makings.values():
+                raise TypeError(f"{type(step).__name__} is no step of the disk")
+        for row_id, _ in shapings:
             self._claims.over(row_id)
         self._claims.commit()
-
-    def _shape(self, step: Step, outcome: Outcome) -> None:
-        """A step that a crash leaves nothing behind of: what it did is seen by the next scan, and agrees with the server, or, where
-        the server has the folder again, gives way to it."""
-        if isinstance(step, RemoveFolder):
-            self._remove_folder(step, outcome)
-        else:
-            raise TypeError(f"{type(step).__name__} is no step of the disk")
 
     def _row_of_making(self, step: MakeFolder) -> tuple[str, Making] | None:
         remote = self._trees.remote.get(step.node)

@@ -103,6 +103,13 @@ class Dressing(Mark, frozen=True, kw_only=True):
     executable: bool
 
 
+class Removing(Struct, frozen=True, kw_only=True):
+    """The empty folder at `origin` goes, as the server's word has it. Gone after a crash, nobody here deleted it."""
+
+    node: NodeId
+    origin: str
+
+
 class Trashed(Mark, frozen=True, kw_only=True):
     """A file in the trash, and what it was when it came: a writer that held it open may still have written since."""
 
@@ -111,13 +118,14 @@ class Trashed(Mark, frozen=True, kw_only=True):
     content_hash: Digest | None = None
 
 
-Effect = Moving | Discarding | Making | Arriving | Replacing | Setting | Dressing | Trashed
+Effect = Moving | Discarding | Making | Removing | Arriving | Replacing | Setting | Dressing | Trashed
 _KINDS: Final[dict[str, type[Effect]]] = {
     "move": Moving,
     "arrive": Arriving,
     "discard": Discarding,
     "dress": Dressing,
     "make": Making,
+    "remove": Removing,
     "replace": Replacing,
     "aside": Setting,
     "trash": Trashed,

@@ -25,6 +25,7 @@ from syncline.client.receive.inflight import (
     Making,
     Mark,
     Moving,
+    Removing,
     Replacing,
     Setting,
     Trashed,
@@ -90,6 +91,9 @@ class Recovery:
             self._claims.over(row_id)
         elif isinstance(effect, Discarding):
             self._finish_discard(row_id, effect)
+        elif isinstance(effect, Removing):
+            self._finish_removing(effect)
+            self._claims.over(row_id)
         elif isinstance(effect, Making):
             self._finish_making(effect)
             self._claims.over(row_id)
@@ -162,6 +166,12 @@ class Recovery:
         if local is not None and same_thing(local.signature, effect.signature):
             self._claims.gone(effect.node)
         self._tell(f"finished discarding {effect.origin}")
+
+    def _finish_removing(self, effect: Removing) -> None:
+        if self._trees.local_path(effect.node) == effect.origin and self._look(effect.origin) is None:
+            self._claims.touch(parent_of(effect.origin))
+            self._claims.gone(effect.node)
+            self._tell(f"finished removing {effect.origin}")
 
     def _finish_making(self, effect: Making) -> None:
         folder, local = self._claims.folder_path(effect.parent, {}), self._trees.local
