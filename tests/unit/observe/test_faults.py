@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tests.unit.observe.world import World
 
 from syncline.adapters.disk.files import LinuxFiles
-from syncline.client.observe.racy import TICK_MAX_NS, is_racy
+from syncline.client.observe.racy import TICK_MAX_NS, is_racy, is_racy_though_set
 from syncline.model.entries import Kind, Signature
 from syncline.model.ids import Digest
 from syncline.ports.local_files import Stat
@@ -260,6 +260,28 @@ def test_a_change_hidden_in_the_tick_is_found(world: World, files: BentFiles) ->
     assert world.node("a.txt").content_hash != before
 
 
+def test_a_mode_that_changed_within_the_tick_is_seen_and_nothing_is_read(world: World, files: BentFiles) -> None:
+    world.write("run.sh")
+    world.full()
+    world.agree()
+    before = world.node("run.sh")
+    os.chmod(world.at / "run.sh", 0o755)
+    files.bend = lambda path, stat: replace(stat, signature=before.signature) if path == "run.sh" else stat
+    assert world.full().changed == 1
+    assert world.node("run.sh") == replace(before, executable=True)
+    assert world.hashed == []
+
+
+def test_a_mode_that_changed_within_the_tick_is_seen_where_the_file_is_read_again(world: World, files: BentFiles) -> None:
+    _agreed_while_racy(world, files)
+    signature, content = world.node("a.txt").signature, world.node("a.txt").content_hash
+    os.chmod(world.at / "a.txt", 0o755)
+    files.bend = lambda path, stat: replace(stat, signature=signature) if path == "a.txt" else stat
+    world.full()
+    found = world.node("a.txt")
+    assert (found.executable, found.racy, found.content_hash) == (True, False, content)
+
+
 def test_without_a_reader_the_planner_is_asked(world: World, files: BentFiles) -> None:
     _agreed_while_racy(world, files)
     world.hash_file = None  # type: ignore[assignment,method-assign]
@@ -297,6 +319,13 @@ def test_a_racy_file_whose_hash_fails_is_left_to_the_planner(world: World, files
 def test_a_signature_is_racy_for_as_long_as_its_clock_is_coarse(age_ns: int, ctime_tail: int, racy: bool) -> None:
     then = 1_700_000_000_000_000_000 + ctime_tail
     assert is_racy(Signature(1, 2, 3, then, then), then + age_ns) is racy
+
+
+@pytest.mark.parametrize(("mtime_age_ns", "racy"), [(0, True), (39_000_000, True), (50_000_000, False), (10**18, False)])
+def test_a_time_that_was_set_hides_a_write_only_in_the_tick_that_it_names(mtime_age_ns: int, racy: bool) -> None:
+    """Whatever the change time: a later write gives the file the time of that write."""
+    now = 1_700_000_000_000_000_001
+    assert is_racy_though_set(Signature(1, 2, 3, now - mtime_age_ns, now), now) is racy
 
 
 def test_a_folder_that_can_be_read_again_is_read_at_the_next_hint(world: World, files: BentFiles) -> None:

@@ -72,6 +72,44 @@ def test_a_ring_is_not_broken_by_what_becomes_a_new_node() -> None:
     assert [each for each in sides.told() if " d " in each] == ["move d → m/d as new1"]
 
 
+def test_all_that_leaves_a_shared_folder_gets_an_id_of_its_own_also_what_nobody_knows_here() -> None:
+    """A server that lost its memory may get it back from another device, under the id it had in the shared folder."""
+    sides = Sides(m=Access.WRITE).mount("m", "team").both("d", "m", "d", namespace="m").both("f", "d", "f", "1", namespace="m")
+    sides.here("u", "d", "u", "2").here("d", "root", "d")
+    first = sides.plan().steps[0]
+    assert isinstance(first, Relocate)
+    assert (first.node, {old for old, _ in first.fresh}) == ("d", {"f", "u"})
+
+
+def test_what_is_kept_aside_gets_an_id_of_its_own_with_all_in_it_also_what_nobody_knows_here() -> None:
+    sides = Sides(m=Access.READ).mount("m", "team").both("k", "root", "Kept from team")
+    sides.here("d", "m", "d").here("u", "d", "u", "2")
+    first = sides.plan().steps[0]
+    assert isinstance(first, Relocate)
+    assert first.new_id not in (None, "d")
+    assert [old for old, _ in first.fresh] == ["u"]
+
+
+# -- Two under one name --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_took_the_very_name_of_one_that_is_moving_away_is_not_renamed() -> None:
+    """No disk holds both: where the first one went is still being found out, and then the name is free."""
+    sides = Sides().both("f", "root", "a", "1").here("n", "root", "a", "2")
+    assert [each for each in sides.told() if "→" in each] == []
+    assert sides.plan().waiting
+    assert [each for each in sides.told(busy=("f",)) if "→" in each] == []
+    sides.here("f", "root", "b", "1")
+    assert sides.told() == ["up move f → root/b", "up create n → root/a +bytes"]
+
+
+def test_nor_one_that_rests_there() -> None:
+    sides = Sides().both("f", "root", "a", "1").here("n", "root", "a", "2")
+    sides.trees.open.discard(NodeId("f"))
+    assert sides.told() == []
+    assert sides.plan().waiting
+
+
 # -- Leftovers -----------------------------------------------------------------------------------------------------------------
 
 

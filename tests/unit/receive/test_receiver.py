@@ -26,6 +26,7 @@ from syncline.model.ids import Digest
 from syncline.model.limits import BATCH_MAX, MIB
 from syncline.ports.tree_store import Changes
 from syncline.testing.content_remote import ContentRemote
+from syncline.testing.faulty import Faulty
 
 random_bytes = random.Random(11).randbytes
 
@@ -343,6 +344,47 @@ async def test_a_server_out_of_reach_is_told_and_the_receiver_goes_on(
     remote.fault = lambda name, after: None
     results = await other.receive(wanted, receiver)
     assert all(isinstance(result, Fetched) for result in results.values())
+
+
+@pytest.mark.parametrize(
+    "error", [Forbidden(what="This namespace"), NotFound(what="This namespace"), CorruptManifest(reason="odd")]
+)
+async def test_a_question_that_is_refused_as_a_whole_ends_every_wait_for_its_answer(
+    device: Device, other: Device, remote: ContentRemote, error: SynclineError
+) -> None:
+    wanted = await published(device, remote, {"film": random_bytes(2 * MIB), "note": b"note", "other": b"other"})
+
+    def fault(name: str, after: bool) -> None:
+        if name == "manifests":
+            raise error
+
+    remote.fault = fault
+    results = await other.receive(wanted)
+    assert {node: isinstance(got, FetchFailed) and got.error is error for node, got in results.items()} == {
+        want.node: True for want in wanted
+    }
+    assert remote.calls.count("manifests") <= 2, "one question for each lane"
+
+
+async def test_a_disk_that_goes_away_between_two_looks_ends_the_wait_and_not_the_receiver(
+    device: Device, other: Device, remote: ContentRemote
+) -> None:
+    wanted = await published(device, remote, {"film": random_bytes(2 * MIB), "note": b"note"})
+    real = other.files
+    other.files = Faulty(real)
+
+    def gone() -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    other.files.before["free_bytes"] = gone
+    receiver = other.receiver()
+    results = await other.receive(wanted, receiver)
+    assert {got.error.code for got in results.values() if isinstance(got, FetchFailed)} == {"file.io"}
+    assert len(results) == 2
+    other.files.before.clear()
+    results = await other.receive(wanted, receiver)
+    assert all(isinstance(got, Fetched) for got in results.values())
+    other.files = real
 
 
 async def test_a_kill_costs_only_what_was_not_written(device: Device, other: Device, remote: ContentRemote) -> None:

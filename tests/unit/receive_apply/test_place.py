@@ -257,6 +257,20 @@ def test_a_link_planted_in_an_ancestor_leads_nowhere(desk: Any, tmp_path: Any) -
     assert (desk.root / "moved/a.txt").read_bytes() == b"one"
 
 
+def test_a_file_whose_time_cannot_tell_a_later_write_is_read_once_more(desk: Any) -> None:
+    """Saved on one device and fetched on the other within one tick: what is saved here in that tick leaves no other sign."""
+    young, old = desk.fresh_id(), desk.fresh_id()
+    for node, name in ((young, "young"), (old, "old")):
+        desk.remote_has(node, ROOT, name, b"")
+    steps = [desk.fetched(young, b"two"), desk.fetched(old, b"two")]
+    ahead_ns = time.time_ns() + 10_000_000
+    os.utime(desk.root / steps[0][1].temp_path, ns=(ahead_ns, ahead_ns))
+    assert desk.applier.place(steps).done == [young, old]
+    assert desk.trees.local[young].racy
+    assert not desk.trees.local[old].racy, "its time tells: it costs nothing"
+    assert desk.is_agreed(young)
+
+
 # -- setting aside ---------------------------------------------------------------------------------------------------------------
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from syncline.client.plan.steps import MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
 from syncline.content.digest import digest
+from syncline.model.entries import Access
 from syncline.model.errors import LocalIo
-from syncline.model.ids import NodeId
+from syncline.model.ids import Digest, NamespaceId, NodeId
+from syncline.ports.tree_store import CursorRow
 from syncline.testing.faulty import Crash
 
 ROOT = NodeId("0" * 26)
@@ -269,6 +271,24 @@ def test_nothing_is_written_down_of_what_could_not_be_made_durable_until_it_is(d
     writes = desk.store.writes
     desk.applier.settle()
     assert desk.store.writes == writes, "where there is nothing it costs nothing"
+
+
+def test_a_cursor_of_the_server_alone_is_written_too(desk: Any) -> None:
+    """Else a tree that was written before it would look damaged at the next start."""
+    row = CursorRow(
+        namespace=NamespaceId(ROOT),
+        name="",
+        access=Access.OWNER,
+        is_root=True,
+        cursor="c",
+        epoch="e",
+        sequence=1,
+        chain=Digest("0" * 64),
+        root="0",
+    )
+    desk.trees.put_cursor(row)
+    desk.applier.settle()
+    assert desk.store.cursors == {row.namespace: row}
 
 
 # -- modes -------------------------------------------------------------------------------------------------------------------------
