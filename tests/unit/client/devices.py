@@ -15,6 +15,7 @@ from syncline.client.engine import Engine
 from syncline.client.inbox import Conflicted, inbox
 from syncline.client.resolve import Keep, Resolved, resolve
 from syncline.model.ids import DeviceId, UserId, ulid
+from syncline.testing.faulty import Faulty
 from syncline.testing.journal_remote import HOME, JournalRemote
 from syncline.testing.memory import MemoryTreeStore
 
@@ -48,7 +49,8 @@ class Device:
 
     def start(self) -> Engine:
         server: Any = self.remote
-        files = LinuxFiles(self.root)
+        files: Any = Faulty(LinuxFiles(self.root))
+        self.files = files
         clock, chance = AheadClock(), MachineChance()
         on = Grounds(files=files, watcher=None, store=self.store, remote=server, spool=self._spool, clock=clock, chance=chance)
         if self._root_id is None:
