@@ -9,10 +9,12 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.client.kit import ONE, TWO, HandClock, Steady, Watching, local_of, node_id, push
 
+from syncline.client.commits import Committer
 from syncline.client.intents import OPEN_AT_LEAST_S, OPEN_MAX, Intents
 from syncline.client.observe.pull import Puller
 from syncline.client.plan.steps import Push
 from syncline.model.entries import Kind
+from syncline.model.errors import Unavailable
 from syncline.model.ids import DeviceId, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
 from syncline.ports.clock import Ids
@@ -254,6 +256,26 @@ async def test_a_commit_whose_answer_was_lost_is_the_base_before_what_came_after
     assert (base.revision, base.content_hash) == (1, ONE), "theirs is an edit on top of it, and no conflict"
     assert (theirs.revision, theirs.content_hash) == (2, TWO)
     assert teller.is_proven()
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_what_is_sent_is_written_down_before_and_stays_so_only_where_the_answer_was_lost(teller: Teller, lost: bool) -> None:
+    await teller.pull()
+    server: Any = teller.remote
+    told = push(Op.CREATE, 1, kind=Kind.DIR, parent=NodeId(HOME), name="d")
+    seen: list[int] = []
+
+    def fault(call: str, is_after: bool) -> None:
+        if call == "commit":
+            seen.append(len(teller.store.inflight))
+            if lost and is_after:
+                raise Unavailable(what="The server")
+
+    teller.remote.fault = fault
+    outcome = await Committer(server, teller.trees, teller.ids, teller.intents).commit([(told,)], {}, {HOME: 0})
+    assert (set(seen), outcome.lost is not None) == ({1}, lost)
+    assert len(teller.remote.journal) == 1
+    assert len(teller.intents.drain()) == (0 if lost else 1)
 
 
 async def test_without_a_record_a_row_of_this_device_is_nothing_that_it_holds(teller: Teller) -> None:

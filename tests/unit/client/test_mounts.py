@@ -161,6 +161,18 @@ async def test_what_lay_in_a_lost_namespace_is_forgotten_and_not_deleted(remote:
     device.store_is_the_tree()
 
 
+async def test_what_was_deleted_in_a_namespace_before_it_was_lost_is_looked_at_as_lost(remote: Shared, device: Watching) -> None:
+    theirs = remote.team.put("theirs")
+    remote.mount()
+    await looked(device)
+    device.agree()
+    device.trees.remove_remote(theirs)
+    device.trees.open.clear()
+    remote.unmount()
+    await device.puller.refresh_namespaces()
+    assert theirs in device.trees.open
+
+
 async def test_a_lost_namespace_is_neither_read_nor_polled(remote: Shared, device: Watching) -> None:
     await left(remote, device)
     assert not device.puller.follows(TEAM)

@@ -103,6 +103,12 @@ def test_a_file_that_took_the_very_name_of_one_that_is_moving_away_is_not_rename
     assert sides.told() == ["up move f → root/b", "up create n → root/a +bytes"]
 
 
+def test_nor_is_it_where_the_first_one_was_edited_on_the_server() -> None:
+    sides = Sides().both("f", "root", "a", "1").there("f", "root", "a", "3", revision=2).here("n", "root", "a", "2")
+    assert [each for each in sides.told() if " n " in each] == []
+    assert sides.plan().waiting
+
+
 def test_nor_one_that_rests_there() -> None:
     sides = Sides().both("f", "root", "a", "1").here("n", "root", "a", "2")
     sides.trees.open.discard(NodeId("f"))
