@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from syncline.client.plan.steps import MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
+from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
 from syncline.content.digest import digest
 from syncline.model.entries import Access
 from syncline.model.errors import LocalIo
@@ -91,6 +91,73 @@ def test_a_file_written_to_on_the_stage_is_read_again_when_it_is_brought_back(de
     assert (found.name, found.content_hash) == ("a", None)
     assert found.signature == desk.disk.stat("a").signature
     assert desk.tree() == {"a": b"TWO", "b": b"somebody's"}
+
+
+def test_what_finds_its_own_place_taken_keeps_the_name_it_was_given_and_that_is_no_move(desk: Any) -> None:
+    node = desk.known("a", b"one")
+    desk.remote_has(node, ROOT, "b", b"one")
+    desk.save()
+    desk.files.after["rename"] = crash
+    with pytest.raises(Crash):
+        desk.applier.disk([Stage(node=node, why=""), Relocate(node=node, why="", parent=ROOT, name="b")])
+    for taken in ("a", "b"):
+        desk.user_writes(taken, b"somebody's")
+    desk.recover()
+    (path,) = set(desk.tree()) - {"a", "b"}
+    assert desk.node_at(path) == node
+    assert desk.trees.synced[node].name == path, "the engine named it: nobody moved it"
+    assert left_open(desk) == []
+
+
+# -- made durable before it is claimed ---------------------------------------------------------------------------------------------
+
+
+def moving(desk: Any) -> tuple[str, Callable[[], Any]]:
+    node, folder = desk.known("d/a", b"one"), desk.known("e")
+    desk.remote_has(node, folder, "a", b"one")
+    return "rename", lambda: desk.applier.disk([Relocate(node=node, why="", parent=folder, name="a")])
+
+
+def arriving(desk: Any) -> tuple[str, Callable[[], Any]]:
+    node, folder = desk.fresh_id(), desk.known("d")
+    desk.remote_has(node, folder, "a", b"")
+    step = desk.fetched(node, b"came")
+    return "rename", lambda: desk.applier.place([step])
+
+
+def making(desk: Any) -> tuple[str, Callable[[], Any]]:
+    node, folder = desk.fresh_id(), desk.known("d")
+    desk.remote_has(node, folder, "made", None)
+    return "make_folder", lambda: desk.applier.disk([MakeFolder(node=node, why="", parent=folder, name="made")])
+
+
+def discarding(desk: Any) -> tuple[str, Callable[[], Any]]:
+    node = desk.known("d/a", b"one")
+    desk.trees.remove_remote(node)
+    return "rename", lambda: desk.applier.disk([Discard(node=node, why="")])
+
+
+@pytest.mark.parametrize(
+    ("scene", "folders"), [(moving, {"d", "e"}), (arriving, {"d"}), (making, {"d"}), (discarding, {"d", ".syncline/trash"})]
+)
+def test_what_a_recovery_finds_done_is_made_durable_before_it_is_claimed(desk: Any, scene: Any, folders: set[str]) -> None:
+    call, deed = scene(desk)
+    desk.save()
+    desk.files.after[call] = crash
+    with pytest.raises(Crash):
+        deed()
+    held = dict(desk.store.local)
+    desk.restart()
+    synced: set[str] = set()
+
+    def syncing(paths: Sequence[str]) -> None:
+        assert desk.store.local == held
+        synced.update(paths)
+
+    desk.files.before["sync_folders"] = syncing
+    desk.applier.recover()
+    assert folders <= synced
+    assert desk.store.local != held
 
 
 # -- what arrives ------------------------------------------------------------------------------------------------------------------
@@ -289,6 +356,22 @@ def test_a_cursor_of_the_server_alone_is_written_too(desk: Any) -> None:
     desk.trees.put_cursor(row)
     desk.applier.settle()
     assert desk.store.cursors == {row.namespace: row}
+
+
+def test_a_disk_that_cannot_read_what_it_discards_is_no_sign_that_somebody_wrote(desk: Any) -> None:
+    desk.user_writes("a", b"one", mtime_us=None)  # Young: what its signature says is doubted, and its bytes are read.
+    node = desk.fresh_id()
+    desk.observe(node, ROOT, "a")
+    desk.save()
+    desk.files.before["open_read"] = fail
+    assert desk.applier.disk([Discard(node=node, why="")]).done == [node]
+    assert desk.tree() == {}, "no conflict copy"
+    desk.clock.ahead_s = 30 * 24 * 3600
+    desk.applier.purge_trash()
+    assert list(desk.hidden().values()) == [b"one"], "it stays until it was read"
+    desk.files.before.clear()
+    desk.applier.purge_trash()
+    assert desk.hidden() == desk.tree() == {}
 
 
 # -- modes -------------------------------------------------------------------------------------------------------------------------
