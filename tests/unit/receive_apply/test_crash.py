@@ -11,9 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
+from syncline.client.receive.inflight import Making, Moving, mark_of, row_of
 from syncline.client.trees.trees import Trees
 from syncline.content.digest import digest
-from syncline.model.ids import NodeId
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.ports.tree_store import Changes
 from syncline.testing.faulty import Countdown, Crash, Faulty
 
 ROOT = NodeId("0" * 26)
@@ -247,6 +249,55 @@ def test_a_crash_in_recovery(make_desk: Any, scene: Callable[[Any], Deed]) -> No
             if not crashed:
                 break
         at += 4
+
+
+def taking_a_name_over(desk: Any) -> Deed:
+    """A file moves into a new folder of its own name."""
+    node, folder = desk.known("d/a", b"1"), desk.fresh_id()
+    desk.remote_has(folder, desk.node_at("d"), "a", None)
+    desk.remote_has(node, folder, "b", b"1")
+    steps = [
+        Stage(node=node, why=""),
+        MakeFolder(node=folder, why="", parent=desk.node_at("d"), name="a"),
+        Relocate(node=node, why="", parent=folder, name="b"),
+    ]
+    return lambda: desk.applier.disk(steps)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_folder_made_where_a_file_has_left_is_no_new_one(make_desk: Any, after: bool) -> None:
+    """The file waits on the stage, and by the trees still has the name."""
+    found: list[dict[str, bytes | None]] = []
+    while True:
+        desk = make_desk()
+        deed = taking_a_name_over(desk)
+        desk.save()
+        crashed = run_and_crash(desk, deed, len(found), after=after)
+        desk.recover()
+        found.append(desk.tree())
+        assert {path: desk.node_at(path) is not None for path in desk.tree()} == dict.fromkeys(desk.tree(), True)
+        desk.check_no_echo()
+        if not crashed:
+            break
+    assert next(tree for tree in found if "d/a" in tree and tree["d/a"] is None) == {"d": None, "d/a": None, "d/a/b": b"1"}
+    assert not [path for tree in found for path in tree if "conflicted" in path]
+
+
+def test_a_folder_that_is_still_to_leave_is_not_the_one_to_be_made_in_its_place(desk: Any) -> None:
+    old, new = desk.known("a"), desk.fresh_id()
+    mark = mark_of(desk.disk.stat("a"))
+    desk.store.write(
+        Changes(
+            inflight_put=[
+                row_of("1", Moving(node=old, source="a", stage=".syncline/stage/1~a", parent=ROOT, name="b", **mark)),
+                row_of("2", Making(node=new, namespace=NamespaceId(ROOT), parent=ROOT, name="a")),
+            ]
+        )
+    )
+    desk.recover()
+    assert desk.node_at("a") == old
+    assert new not in desk.trees.local
+    desk.check_no_echo()
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

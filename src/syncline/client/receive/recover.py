@@ -39,6 +39,7 @@ from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
 from syncline.model.conflicts import Reason
 from syncline.model.entries import Kind, SyncedNode
+from syncline.model.ids import NodeId
 from syncline.model.paths import STATE_FOLDER, join, name_of, parent_of
 from syncline.ports.clock import Clock
 from syncline.ports.local_files import LocalFiles, Stat
@@ -59,10 +60,13 @@ class Recovery:
         self._mover = mover
         self._clock = clock
         self._told: list[str] = []
+        self._leaving: set[NodeId] = set()
+        """What was leaving its place, which by the trees it still has."""
 
     def run(self, rows: Sequence[InflightRow]) -> list[str]:
         """Raises `LocalIo` when the disk fails meanwhile; the rows not yet seen to stay."""
         known: set[str] = set()
+        self._leaving = _leaving(rows)
         for row, effect in _in_order(rows):
             known.add(getattr(effect, "stage", None) or "")
             try:
@@ -79,6 +83,7 @@ class Recovery:
 
     def finish(self, rows: Sequence[InflightRow]) -> None:
         """While the engine runs: the same for rows whose deeds the disk failed in the midst of. Those it still fails stay open."""
+        self._leaving = _leaving(rows)
         for row, effect in _in_order(rows):
             with suppress(OSError):
                 self._see_to(row.id, effect)
@@ -175,10 +180,13 @@ class Recovery:
 
     def _finish_making(self, effect: Making) -> None:
         folder, local = self._claims.folder_path(effect.parent, {}), self._trees.local
-        if folder is None or effect.node in local or local.child(effect.parent, effect.name) is not None:
+        if folder is None or effect.node in local:
+            return
+        known = local.child(effect.parent, effect.name)
+        if known is not None and known.id not in self._leaving:
             return
         now = self._look(join(folder, effect.name))
-        if now is None or now.kind is not Kind.DIR:
+        if now is None or now.kind is not Kind.DIR or (known is not None and same_thing(known.signature, now.signature)):
             return
         self._claims.touch(folder)
         self._claims.here(effect.node, effect.parent, now, name=effect.name)
@@ -323,6 +331,11 @@ def _in_order(rows: Sequence[InflightRow]) -> list[tuple[InflightRow, Effect]]:
     """What waits on the stage may need a place that another row frees, so it comes last. Rows of other kinds are not ours."""
     ordered = sorted(rows, key=lambda row: (row.fields.get("stage") is not None, row.id))
     return [(row, effect) for row in ordered if (effect := effect_of(row)) is not None]
+
+
+def _leaving(rows: Sequence[InflightRow]) -> set[NodeId]:
+    effects = (effect_of(row) for row in rows)
+    return {effect.node for effect in effects if isinstance(effect, Moving | Discarding)}
 
 
 def _is_it(now: Stat, mark: Mark) -> bool:
