@@ -7,6 +7,7 @@ after, and goes back if something else was caught. Nothing stays on the stage wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from unicodedata import normalize
 
 import msgspec
 from msgspec import Struct
@@ -57,7 +58,7 @@ class Mover:
         if known is not None:
             return replace(known, opens=False)
         row_id = self._ids.fresh()
-        staged = isinstance(step, Stage) or self._changes_case_only(step, local)
+        staged = isinstance(step, Stage) or self._changes_spelling_only(step, local)
         return Hop(
             row_id,
             Moving(
@@ -74,9 +75,14 @@ class Mover:
             ),
         )
 
-    def _changes_case_only(self, step: Relocate, local: LocalNode) -> bool:
-        """On a disk that folds case such a rename would find its own target taken."""
-        return self._fold_case and step.parent == local.parent and name_key(step.name) == name_key(local.name)
+    def _changes_spelling_only(self, step: Relocate, local: LocalNode) -> bool:
+        """On a disk that folds case or decomposes names such a rename would find its own target taken. Which of them decompose
+        is not asked: by way of the stage it works on any."""
+        if step.parent != local.parent or step.name == local.name:
+            return False
+        if self._fold_case:
+            return name_key(step.name) == name_key(local.name)
+        return normalize("NFC", step.name) == normalize("NFC", local.name)
 
     def relocate(self, step: Relocate, hop: Hop | None, outcome: Outcome) -> None:
         local = self._trees.local.get(step.node)
