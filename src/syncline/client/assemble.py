@@ -67,7 +67,7 @@ def assemble(on: Grounds, who: Identity) -> Parts:
     trees = Trees(who.namespace, access or None, key=rule)
     trees.load(remembered.remote, remembered.local, remembered.synced, remembered.conflicts)
     whereabouts = _Whereabouts(trees)
-    applier = Applier(files, store, trees, ids, clock, who.device_name, fold_case=who.fold_case)
+    applier = Applier(files, store, trees, ids, clock, who.device_name)
     applier.prepare_root(who.root_id)
     activity = Activity(clock)
     for line in applier.recover(remembered.inflight):

@@ -61,9 +61,8 @@ def digest(data: bytes) -> Digest:
 class Desk:
     """One device: its root, trees and applier, and short words for what tests set up and look at."""
 
-    def __init__(self, root: Path, *, fold_case: bool = False) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.fold_case = fold_case
         self.disk = LinuxFiles(root)
         self.store = MemoryTreeStore()
         self.clock = TestClock()
@@ -79,9 +78,7 @@ class Desk:
         self.trees = Trees(ROOT)
         remembered = self.store.load()
         self.trees.load(remembered.remote, remembered.local, remembered.synced, remembered.conflicts)
-        self.applier = Applier(
-            self.files, self.doubtful_store, self.trees, self.ids, self.clock, "laptop", fold_case=self.fold_case
-        )
+        self.applier = Applier(self.files, self.doubtful_store, self.trees, self.ids, self.clock, "laptop")
 
     def recover(self) -> list[str]:
         self.restart()
@@ -240,15 +237,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     root = tmp_path / "root"
     root.mkdir()
     made = Desk(root)
-    yield made
-    made.disk.close()
-
-
-@pytest.fixture
-def folding_desk(tmp_path: Path) -> Iterator[Desk]:
-    root = tmp_path / "root"
-    root.mkdir()
-    made = Desk(root, fold_case=True)
     yield made
     made.disk.close()
 

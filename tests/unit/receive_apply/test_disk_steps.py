@@ -209,15 +209,15 @@ def test_a_stage_without_a_move_changes_nothing(desk: Any) -> None:
     desk.check_no_echo()
 
 
-def test_a_change_of_case_hops_where_the_disk_folds_case(folding_desk: Any) -> None:
-    desk = folding_desk
-    node = desk.known("readme", b"1")
-    desk.remote_has(node, ROOT, "README", b"1")
+@pytest.mark.parametrize(("old", "new"), [("readme", "README"), ("\u00e9", "e\u0301")])
+def test_a_change_of_spelling_alone_goes_by_way_of_the_stage(desk: Any, old: str, new: str) -> None:
+    node = desk.known(old, b"1")
+    desk.remote_has(node, ROOT, new, b"1")
     hops = []
     desk.files.before["rename"] = lambda source, target: hops.append(target)
-    assert desk.applier.disk([relocate(node, ROOT, "README")]).done == [node]
+    assert desk.applier.disk([relocate(node, ROOT, new)]).done == [node]
     assert len(hops) == 2
-    assert desk.tree() == {"README": b"1"}
+    assert desk.tree() == {new: b"1"}
     desk.check_no_echo()
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from syncline.model.entries import Kind, Signature
 from syncline.model.limits import CLOSED_QUIET_S, DIRTY_FOLDERS_MAX, DIRTY_NAMES_MAX, QUIET_CAP_S, QUIET_WINDOW_S
-from syncline.model.paths import STATE_FOLDER, join, parent_of
+from syncline.model.paths import STATE_FOLDER, exact_key, join, parent_of
 from syncline.ports.watcher import Hint, Hints
 
 _NS: int = 1_000_000_000
@@ -46,6 +46,7 @@ class Dirt:
         self._marks: dict[str, Mark] = {}
         self._revisits: dict[str, Mark] = {}
         self._writing: dict[str, dict[str, Writing]] = {}
+        """By folder and name, composed: the watcher spells it as the disk does, the scan as the tree does."""
 
     @property
     def is_clean(self) -> bool:
@@ -108,6 +109,7 @@ class Dirt:
     ) -> float | None:
         """None when nothing writes to the entry any more, else when to look again. `just_moved` says that it is new here and
         changed its name or inode this instant, so that the hint about where it came from may still be on its way."""
+        name = exact_key(name)
         within = self._writing.get(folder)
         writing = None if within is None else within.get(name)
         first_s = now_s if writing is None else writing.first_s
@@ -153,9 +155,10 @@ class Dirt:
         if not (hint.written or hint.closed or hint.moved_in):
             return now_s + CLOSED_QUIET_S
         within = self._writing.setdefault(hint.folder, {})
-        writing = within.get(hint.name)
+        name = exact_key(hint.name)
+        writing = within.get(name)
         if writing is None:
-            writing = within[hint.name] = Writing(now_s, now_s, told=True)
+            writing = within[name] = Writing(now_s, now_s, told=True)
         writing.told = True
         due_s = now_s + (QUIET_WINDOW_S if hint.written else CLOSED_QUIET_S)
         writing.due_s = min(due_s, max(now_s, writing.first_s + QUIET_CAP_S))

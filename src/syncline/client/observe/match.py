@@ -6,7 +6,7 @@ is not proven is a delete and a create, which costs history but never bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from syncline.model.entries import Kind, LocalNode, Signature
 from syncline.model.errors import SynclineError
 from syncline.model.ids import Digest, NodeId
 from syncline.model.limits import SCAN_HASH_BYTES
-from syncline.model.paths import join
+from syncline.model.paths import exact_key, join
 from syncline.ports.local_files import Stat
 
 HashFile: TypeAlias = Callable[[str, Signature], Digest]
@@ -113,8 +113,8 @@ class FolderMatcher:
                 children = self._trees.local.children(known.id)
                 if not children and _unchanged(known, stat):
                     return node
-                here = {entry.name: entry for entry in entries}
-                both = [(child, here[child.name]) for child in children if child.name in here]
+                here = {exact_key(entry.name): entry for entry in entries} | {entry.name: entry for entry in entries}
+                both = [(child, entry) for child in children if (entry := _under(here, child.name)) is not None]
                 if any(child.kind is Kind.FILE and _unchanged(child, entry) for child, entry in both):
                     return node
                 for child, entry in both:
@@ -129,6 +129,11 @@ class FolderMatcher:
             return self._list_folder(path)
         except OSError:
             return ()
+
+
+def _under(here: Mapping[str, Stat], name: str) -> Stat | None:
+    """The entry of this name, in whatever spelling the disk gives it."""
+    return here.get(name) or here.get(exact_key(name))
 
 
 def _unchanged(node: LocalNode, stat: Stat) -> bool:

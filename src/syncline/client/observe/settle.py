@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from syncline.client.observe.ignore import Level
 from syncline.client.observe.match import Arrival, FileMatcher, FolderMatcher, InodeKey, Known, inode_key
 from syncline.client.observe.scene import Scene, Visit, file_node, folder_node
+from syncline.client.observe.spelling import is_found_under
 from syncline.model.entries import Kind, LocalNode
 from syncline.model.ids import NodeId
 from syncline.model.limits import LIMBO_S
-from syncline.model.paths import STATE_FOLDER, join, name_of
+from syncline.model.paths import STATE_FOLDER, join, name_of, parent_of
 from syncline.ports.local_files import Stat
 
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
@@ -31,6 +34,7 @@ class Settler:
         went away again, cannot be read, or is not ours."""
         node = self._recognised(arrival)
         if node is not None:
+            arrival = self._spelled(node, arrival)
             self._move_folder(node, arrival)
             return Visit(node.id, arrival.path, above, True, stat=arrival.stat), None
         self._scene.watch(arrival.path, arrival.stat.signature)
@@ -151,9 +155,19 @@ class Settler:
             self._senses.watcher.unwatch(path)
         self._scene.memory.watched.pop(path, None)
 
+    def _spelled(self, node: LocalNode, arrival: Arrival) -> Arrival:
+        """What moved keeps the spelling of its name, where the disk does not tell one from the other."""
+        folder, stat = parent_of(arrival.path), arrival.stat
+        try:
+            is_same = node.name != stat.name and is_found_under(self._senses.files, folder, node.name, stat)
+        except OSError:
+            is_same = False
+        return Arrival(arrival.parent, join(folder, node.name), replace(stat, name=node.name)) if is_same else arrival
+
     # -- files -------------------------------------------------------------------------------------------------------------------
 
     def _move_file(self, known: Known, arrival: Arrival) -> None:
+        arrival = self._spelled(known.node, arrival)
         self._found(known.node)
         now_ns = self._senses.clock.now_us() * 1000
         content_hash = known.content_hash

@@ -20,6 +20,7 @@ from syncline.client.observe.memory import Memory, Senses
 from syncline.client.observe.patterns import IGNORE_FILE
 from syncline.client.observe.scene import Scene, Visit
 from syncline.client.observe.settle import Settler
+from syncline.client.observe.spelling import respelled
 from syncline.model.entries import Kind, LocalNode, Signature
 from syncline.model.ids import NodeId
 from syncline.model.limits import CLOSED_QUIET_S
@@ -128,17 +129,21 @@ class Walk:
         names = visit.names or set()
         if IGNORE_FILE in names or len(names) * NAMED_SHARE > len(self._trees.local.children(visit.id)):
             return None
+        local = self._trees.local
         stats: list[Stat] = []
         for name in sorted(names):
+            twins = local.keyed(visit.id, self._trees.key(name))
+            if any(local[node_id].name != name for node_id in twins):
+                return None  # The disk may find one under the other's name: only a listing tells what is there.
             try:
                 stat = self._senses.files.stat(join(visit.path, name))
             except FileNotFoundError:
-                if self._trees.local.child(visit.id, name) is not None:
+                if local.child(visit.id, name) is not None:
                     return None
                 continue
             except OSError:
                 return None
-            known = self._trees.local.child(visit.id, name)
+            known = local.child(visit.id, name)
             if stat.kind is None or (known is not None and known.kind is not stat.kind):
                 return None
             stats.append(stat)
@@ -190,6 +195,12 @@ class Walk:
         memory = self._memory
         whole = visit.names is None
         children, lost = self._children(visit, stats)
+        if whole:
+            try:
+                stats = respelled(self._senses.files, visit.path, stats, children)
+            except OSError as error:
+                self._unreadable(visit.id, visit.path, error)
+                return
         level, deep = self._level(visit, stats, now_ns) if whole else (memory.ignore.own(visit.above), False)
         limbo, seen_marker = memory.limbo, False
         newcomers: list[Stat] = []

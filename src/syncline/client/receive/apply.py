@@ -41,8 +41,6 @@ class Applier:
         ids: Ids,
         clock: Clock,
         device: str = "this device",
-        *,
-        fold_case: bool = False,
     ) -> None:
         self._files = files
         self._store = store
@@ -51,7 +49,7 @@ class Applier:
         self._clock = clock
         self._claims = Claims(files, store, trees, ConflictBook(trees, clock, device))
         self._trash = Trash(files, self._claims, clock, device)
-        self._mover = Mover(files, trees, self._claims, self._trash, ids, fold_case=fold_case)
+        self._mover = Mover(files, trees, self._claims, self._trash, ids)
         self._arranger = Arranger(files, trees, self._claims, self._trash, ids, self._mover)
         self._placer = Placer(files, trees, self._claims, self._trash, ids, clock)
         self.resolver = Resolver(files, trees, self._claims, self._trash, ids)

@@ -7,7 +7,6 @@ after, and goes back if something else was caught. Nothing stays on the stage wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from unicodedata import normalize
 
 import msgspec
 from msgspec import Struct
@@ -39,13 +38,12 @@ class Hop(Struct, frozen=True):
 class Mover:
     """Carries out `Relocate` and `Stage`. `staged` tells where nodes are that left their place and have not come to another."""
 
-    def __init__(self, files: LocalFiles, trees: Trees, claims: Claims, trash: Trash, ids: Ids, *, fold_case: bool) -> None:
+    def __init__(self, files: LocalFiles, trees: Trees, claims: Claims, trash: Trash, ids: Ids) -> None:
         self._files = files
         self._trees = trees
         self._claims = claims
         self._trash = trash
         self._ids = ids
-        self._fold_case = fold_case
         self._hops: dict[NodeId, Hop] = {}
         self.staged: dict[NodeId, str] = {}
 
@@ -58,7 +56,7 @@ class Mover:
         if known is not None:
             return replace(known, opens=False)
         row_id = self._ids.fresh()
-        staged = isinstance(step, Stage) or self._changes_spelling_only(step, local)
+        staged = isinstance(step, Stage) or _changes_spelling_only(step, local)
         return Hop(
             row_id,
             Moving(
@@ -74,15 +72,6 @@ class Mover:
                 **mark_of(local.signature),
             ),
         )
-
-    def _changes_spelling_only(self, step: Relocate, local: LocalNode) -> bool:
-        """On a disk that folds case or decomposes names such a rename would find its own target taken. Which of them decompose
-        is not asked: by way of the stage it works on any."""
-        if step.parent != local.parent or step.name == local.name:
-            return False
-        if self._fold_case:
-            return name_key(step.name) == name_key(local.name)
-        return normalize("NFC", step.name) == normalize("NFC", local.name)
 
     def relocate(self, step: Relocate, hop: Hop | None, outcome: Outcome) -> None:
         local = self._trees.local.get(step.node)
@@ -252,6 +241,12 @@ class Mover:
         base = trees.synced.get(local.id)
         if base is not None and (base.parent, base.name) == (local.parent, local.name):
             trees.put_synced(replace(base, **here))
+
+
+def _changes_spelling_only(step: Relocate, local: LocalNode) -> bool:
+    """Whether only case or normalisation changes: on a disk that does not tell them apart, which may hold for some of its folders
+    alone, such a rename would find its own target taken."""
+    return step.parent == local.parent and name_key(step.name) == name_key(local.name)
 
 
 def stands(files: LocalFiles, path: str, local: LocalNode) -> bool:

@@ -18,6 +18,7 @@ from syncline.client.observe.ignore import ROOT_LEVEL, Ignore, Level
 from syncline.client.observe.memory import reader
 from syncline.client.observe.notes import shown
 from syncline.client.observe.patterns import IGNORE_FILE
+from syncline.client.observe.spelling import respelled
 from syncline.client.verify.held import Held, leads_to, within
 from syncline.client.verify.report import Notebook
 from syncline.model.entries import Kind, LocalNode, Signature, SyncedNode
@@ -70,7 +71,8 @@ class DiskCheck:
 
     def _folder(self, visit: _Visit) -> Iterator[_Visit]:
         try:
-            stats = self._files.list_folder(visit.path)
+            listing = self._files.list_folder(visit.path)
+            stats = respelled(self._files, visit.path, listing, {node.name for node in self._local.children(visit.id)})
         except OSError as error:
             if error.errno not in _GONE and not isinstance(error, FileNotFoundError | NotADirectoryError):
                 self._unreadable(visit.path, error)
