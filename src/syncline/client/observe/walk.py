@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from syncline.client.observe.entries import Entries
 from syncline.client.observe.ignore import ROOT_LEVEL, Level
-from syncline.client.observe.match import Arrival
+from syncline.client.observe.match import Arrival, inode_key
 from syncline.client.observe.memory import Memory, Senses
 from syncline.client.observe.patterns import IGNORE_FILE
 from syncline.client.observe.scene import Scene, Visit
@@ -147,7 +147,9 @@ class Walk:
             if stat.kind is None or (known is not None and known.kind is not stat.kind):
                 return None
             stats.append(stat)
-        return stats
+        single = [inode_key(stat.signature, stat.kind or Kind.FILE) for stat in stats if stat.kind is Kind.DIR or stat.links == 1]
+        # One entry found under two names, on a disk that folds case: which of them it has, only a listing tells.
+        return stats if len(set(single)) == len(single) else None
 
     def _list(self, visit: Visit) -> list[Stat] | None:
         """The folder's listing, or None and a note of why."""
