@@ -423,12 +423,3 @@ def test_a_change_of_spelling_alone_goes_by_way_of_the_stage(desk: Any) -> None:
     assert desk.tree() == {decomposed: b"one"}
     assert desk.is_agreed(node)
     desk.check_no_echo()
-
-
-def test_a_change_of_case_alone_needs_no_stage_where_the_disk_tells_case_apart(desk: Any) -> None:
-    node = desk.known("a", b"one")
-    desk.remote_has(node, ROOT, "A", b"one")
-    renames: list[tuple[str, str]] = []
-    desk.files.before["rename"] = lambda source, target: renames.append((source, target))
-    desk.applier.disk([relocate(node, ROOT, "A")])
-    assert renames == [("a", "A")]
