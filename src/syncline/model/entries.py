@@ -6,6 +6,7 @@ Structs are frozen and untracked by the garbage collector, since a device holds 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -17,6 +18,11 @@ class Kind(StrEnum):
 
     FILE = "file"
     DIR = "dir"
+
+
+FILE: Final = Kind.FILE
+DIR: Final = Kind.DIR
+"""By a name of their own, for rules that are asked of every node: an enum's member is looked up at the price of making a node."""
 
 
 class Access(StrEnum):

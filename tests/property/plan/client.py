@@ -16,7 +16,7 @@ from syncline.client.plan import steps as S
 from syncline.client.plan.books import book_fetch, book_push, keep_books
 from syncline.client.plan.planner import PlanContext, plan
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import Access, Kind, LocalNode, Signature
+from syncline.model.entries import DIR, FILE, Access, LocalNode, Signature
 from syncline.model.ids import NamespaceId, NodeId
 
 SIGNATURE = Signature(1, 1, 1, 1, 1)
@@ -164,7 +164,7 @@ class Client:
 
     def _folder(self, parent: NodeId) -> bool:
         node = self.trees.local.get(parent)
-        return parent == ROOT or (node is not None and node.kind is Kind.DIR and node.parent != STAGE)
+        return parent == ROOT or (node is not None and node.kind is DIR and node.parent != STAGE)
 
     def _free(self, parent: NodeId, name: str, me: NodeId | None) -> bool:
         local = self.trees.local
@@ -258,7 +258,7 @@ class Client:
             return
         if isinstance(step, S.MakeFolder):
             if self.demand(step.node not in local and self._folder(step.parent) and self._free(step.parent, step.name, None), step):
-                trees.put_local(LocalNode(id=step.node, parent=step.parent, name=step.name, kind=Kind.DIR, signature=SIGNATURE))
+                trees.put_local(LocalNode(id=step.node, parent=step.parent, name=step.name, kind=DIR, signature=SIGNATURE))
                 self.agree(step.node)
             return
         node = local.get(step.node)
@@ -276,7 +276,7 @@ class Client:
             assert self.has_bit, step
             trees.put_local(replace(node, executable=step.executable))
         elif isinstance(step, S.Discard):
-            assert node.kind is Kind.FILE
+            assert node.kind is FILE
             self.trash.append(self.bytes.pop(node.id))
             trees.remove_local(node.id)
             trees.remove_synced(node.id)
@@ -284,7 +284,7 @@ class Client:
             if node.id in self.untidy or self.leftovers & {child.id for child in local.children(node.id)}:
                 self.leftovers.add(node.id)
                 self.strict = False  # What wanted its place finds it taken, and is planned anew.
-            elif self.demand(node.kind is Kind.DIR and not local.has_children(node.id), step):
+            elif self.demand(node.kind is DIR and not local.has_children(node.id), step):
                 trees.remove_local(node.id)
                 trees.remove_synced(node.id)
         else:
@@ -295,7 +295,7 @@ class Client:
         if isinstance(step, S.Adopt):
             r, l = trees.remote[step.node], trees.local[step.node]  # noqa: E741
             assert (r.parent, r.name, r.kind) == (l.parent, l.name, l.kind), step
-            assert r.kind is Kind.DIR or r.content_hash == self.bytes[step.node], step
+            assert r.kind is DIR or r.content_hash == self.bytes[step.node], step
         elif isinstance(step, S.Link):
             assert step.to in trees.remote, step
             assert step.to not in trees.local, step
@@ -343,7 +343,7 @@ class Client:
         r, l = self.trees.remote.get(node_id), self.trees.local.get(node_id)  # noqa: E741
         if r is None or l is None or (r.parent, r.name, r.kind) != (l.parent, l.name, l.kind):
             return
-        if r.kind is Kind.DIR or (l.content_hash == r.content_hash and l.executable in (None, r.executable)):
+        if r.kind is DIR or (l.content_hash == r.content_hash and l.executable in (None, r.executable)):
             keep_books(self.trees, S.Adopt(node=node_id, why=""))
 
     def fetch(self, step: S.Fetch) -> None:
@@ -379,7 +379,7 @@ class Client:
                 id=step.node,
                 parent=step.parent,
                 name=step.name,
-                kind=Kind.FILE,
+                kind=FILE,
                 signature=SIGNATURE,
                 content_hash=content,
                 executable=self.bit(remote.executable),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tests.property.plan.chance import Chance
 from tests.property.plan.server import MOUNT, ROOT
 
-from syncline.model.entries import Kind, LocalNode, RemoteNode
+from syncline.model.entries import DIR, FILE, Kind, LocalNode, RemoteNode
 from syncline.model.ids import NodeId
 from syncline.model.paths import conflict_name
 
@@ -118,11 +118,11 @@ class Draw(Chance):
             script.excluded = self.some_of([row[0] for row in script.base], 1)
             script.absent = self.random() < 0.5
         elif mode == "leftovers":
-            script.untidy = [row[0] for row in script.base if row[3] is Kind.DIR and self.random() < 0.6]
+            script.untidy = [row[0] for row in script.base if row[3] is DIR and self.random() < 0.6]
 
     def _copy_of_one(self, base: list[Row]) -> None:
         """A conflict copy from before lies beside a file, with its bytes."""
-        files = [row for row in base if row[3] is Kind.FILE]
+        files = [row for row in base if row[3] is FILE]
         if files:
             _, parent, name, kind, content = self.one_of(files)
             base.append((self.id(), parent, conflict_name(name, "A", "2026-01-01"), kind, content))
@@ -151,16 +151,16 @@ class Draw(Chance):
             spots.add((parent, name))
             node_id = self.id()
             if self.random() < 0.5 and depth < 3:
-                nodes.append((node_id, parent, name, Kind.DIR, None))
+                nodes.append((node_id, parent, name, DIR, None))
                 folders.append((node_id, depth + 1))
             else:
-                nodes.append((node_id, parent, name, Kind.FILE, self.content()))
+                nodes.append((node_id, parent, name, FILE, self.content()))
         return nodes
 
     def op(self, nodes: Collection[RemoteNode | LocalNode]) -> Op:
         kind = self.one_of(self.kinds)
         if kind in FOR_FILES:
-            files = [node.id for node in nodes if node.kind is Kind.FILE]
+            files = [node.id for node in nodes if node.kind is FILE]
             if files:
                 file = self.one_of(files)
                 return (kind, file, self.content()) if kind == "edit" else (kind, file)
@@ -168,11 +168,11 @@ class Draw(Chance):
             return ("delete", self.one_of([node.id for node in nodes]))
         parent = ROOT
         if self.random() < 0.6:
-            folders = [node.id for node in nodes if node.kind is Kind.DIR]
+            folders = [node.id for node in nodes if node.kind is DIR]
             if folders:
                 parent = self.one_of(folders)
         if kind == "move" and nodes:
             return ("move", self.one_of([node.id for node in nodes]), parent, self.one_of(self.names))
         if kind == "mkdir":
-            return ("create", self.id(), parent, self.one_of(self.names), Kind.DIR, None)
-        return ("create", self.id(), parent, self.one_of(self.names), Kind.FILE, self.content())
+            return ("create", self.id(), parent, self.one_of(self.names), DIR, None)
+        return ("create", self.id(), parent, self.one_of(self.names), FILE, self.content())

@@ -8,7 +8,7 @@ from functools import cache
 from msgspec.structs import replace
 
 from syncline.client.plan.steps import Push
-from syncline.model.entries import Kind, RemoteNode
+from syncline.model.entries import DIR, FILE, RemoteNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.paths import name_key
 from syncline.protocol.commits import Op
@@ -147,7 +147,7 @@ class _Overlay:
                 name=push.name,
                 kind=push.kind,
                 revision=self.next_revision(),
-                content_hash=content if push.kind is Kind.FILE else None,
+                content_hash=content if push.kind is FILE else None,
                 executable=bool(push.executable),
             )
         )
@@ -242,7 +242,7 @@ class _Overlay:
         for node in nodes.values():
             if node.parent != ROOT:
                 above = nodes.get(node.parent)
-                if above is None or above.kind is not Kind.DIR:
+                if above is None or above.kind is not DIR:
                     raise Refused("parent.gone")
         if len({(node.parent, key_of(node.name)) for node in nodes.values()}) < len(nodes):
             raise Refused("name.taken")

@@ -9,7 +9,7 @@ from tests.property.plan.client import SIGNATURE, Client
 from tests.property.plan.script import MOUNTED, Op, Row, Script
 from tests.property.plan.server import MOUNT, ROOT, Server
 
-from syncline.model.entries import Access, Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import DIR, FILE, Access, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 
 ROUNDS_MAX = 200
@@ -29,7 +29,7 @@ class World:
         access = {HOME: Access.OWNER}
         if mode in MOUNTED:
             access[NamespaceId(MOUNT)] = Access.READ if mode == "read mount" else Access.WRITE
-            nodes[MOUNT] = RemoteNode(id=MOUNT, namespace=HOME, parent=ROOT, name="m", kind=Kind.DIR, mount=True, revision=1)
+            nodes[MOUNT] = RemoteNode(id=MOUNT, namespace=HOME, parent=ROOT, name="m", kind=DIR, mount=True, revision=1)
         for row in script.base:
             nodes[row[0]] = _remote(row, nodes)
         self.base = nodes
@@ -86,7 +86,7 @@ class World:
                     kind=node.kind,
                     signature=SIGNATURE,
                     content_hash=node.content_hash,
-                    executable=False if node.kind is Kind.FILE and client.has_bit else None,
+                    executable=False if node.kind is FILE and client.has_bit else None,
                 )
             )
             if node.content_hash is not None:

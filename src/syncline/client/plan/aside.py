@@ -14,7 +14,7 @@ from syncline.client.plan.decision import CELLS, EXCLUDED, FOLDER_CELLS, Content
 from syncline.client.plan.steps import Adopt, Forget, Hash, MakeFolder, Relocate
 from syncline.client.plan.view import View
 from syncline.model.conflicts import Reason
-from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import DIR, FILE, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.paths import name_problem
 
@@ -71,10 +71,10 @@ def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: L
         if not view.may_write(namespace_here):  # The folder above goes back, and what changed in it is a change where it was.
             decide(view, node_id, there, here, base)
         return
-    if not view.may_write(namespace_here) or (here.kind is Kind.DIR and _holds_mount(view, node_id)):
+    if not view.may_write(namespace_here) or (here.kind is DIR and _holds_mount(view, node_id)):
         _move_back(view, node_id, there, here, base)
         return
-    below = view.local.descendants(node_id) if here.kind is Kind.DIR else []
+    below = view.local.descendants(node_id) if here.kind is DIR else []
     if any(node.id in view.busy for node in below):
         view.waiting += 1
         return
@@ -151,7 +151,7 @@ def _trash_or_keep(view: View, decision: Decision, kept: str) -> None:
     """What is gone from the server for good: unchanged bytes need no keeping."""
     here, base = decision.here, decision.base
     assert here is not None
-    if here.kind is Kind.DIR:
+    if here.kind is DIR:
         if base is None:
             decision.why = kept
             _keep(view, decision)
@@ -168,7 +168,7 @@ def _trash_or_keep(view: View, decision: Decision, kept: str) -> None:
 
 def _read_only(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
     kind = (here or there or base).kind  # type: ignore[union-attr]
-    cell = (CELLS if kind is Kind.FILE else FOLDER_CELLS)[local_change(here, base)][remote_change(there, base)]
+    cell = (CELLS if kind is FILE else FOLDER_CELLS)[local_change(here, base)][remote_change(there, base)]
     if there is None:
         if here is None:
             view.books.append(Forget(node=node_id, why=f"read-only: {cell}"))
@@ -190,14 +190,14 @@ def _read_only(view: View, node_id: NodeId, there: RemoteNode | None, here: Loca
         decision.held, decision.exists = True, False
         view.report(node_id, "name.unsafe", f"It cannot be on this disk: {problem}.", decision.why)
     elif here is None:
-        decision.content = Content.FETCH if there.kind is Kind.FILE else Content.KEEP
+        decision.content = Content.FETCH if there.kind is FILE else Content.KEEP
     else:
         _restore(view, decision, there, here, base)
 
 
 def _restore(view: View, decision: Decision, there: RemoteNode, here: LocalNode, base: SyncedNode | None) -> None:
     """On both sides: the server's place and bytes; local bytes that differ are kept aside first."""
-    if here.kind is Kind.FILE:
+    if here.kind is FILE:
         same = there.content_hash is not None and here.content_hash == there.content_hash
         based = base is not None and here.content_hash == base.content_hash and here.content_hash is not None
         if here.content_hash is None:
@@ -230,7 +230,7 @@ def keep_aside(view: View) -> None:
         decision = view.decisions[node_id]
         if here.parent in kept:
             continue
-        below = view.local.descendants(node_id) if here.kind is Kind.DIR else []
+        below = view.local.descendants(node_id) if here.kind is DIR else []
         if any(node.id not in kept for node in below):
             _make_way(view, decision, here)
             continue
@@ -273,11 +273,11 @@ def _kept_folder(view: View, namespace: NamespaceId, decision: Decision) -> Node
     wanted = f"Kept from {name}"
     key = view.trees.key(wanted)
     for node_id in view.local.keyed(view.root, key):
-        if view.local[node_id].kind is Kind.DIR and not view.is_absent(node_id):
+        if view.local[node_id].kind is DIR and not view.is_absent(node_id):
             view.kept_folders[namespace] = node_id
             return node_id
     for node_id in view.remote.keyed(view.root, key):
-        if view.remote[node_id].kind is Kind.DIR and node_id not in view.local and node_id not in view.synced:
+        if view.remote[node_id].kind is DIR and node_id not in view.local and node_id not in view.synced:
             return None
     folder = view.context.fresh_id()
     view.kept_folders[namespace] = folder

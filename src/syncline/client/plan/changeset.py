@@ -16,7 +16,7 @@ from syncline.client.plan.removals import Removals
 from syncline.client.plan.revival import Revival
 from syncline.client.plan.steps import Push, Step
 from syncline.client.plan.view import CLIMB_MAX, View
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR, FILE
 from syncline.model.ids import NodeId
 from syncline.protocol.commits import Op
 
@@ -119,7 +119,7 @@ class Changeset:
         placed = self._placed.get((parent, op.key))
         if placed is not None and placed != op.id:
             return placed
-        if op.kind is Kind.DIR and op.there is not None and op.there.parent != parent:
+        if op.kind is DIR and op.there is not None and op.there.parent != parent:
             return self._ring(op)
         return None
 
@@ -151,7 +151,7 @@ class Changeset:
                 why=decision.why,
                 op=Op.EDIT,
                 namespace=there.namespace,
-                kind=Kind.FILE,
+                kind=FILE,
                 base_revision=there.revision,
                 content=content,
                 content_hash=here.content_hash if content else None,

@@ -12,7 +12,7 @@ from syncline.client.plan.decision import Content, Decision, Place
 from syncline.client.plan.steps import Hash, Link
 from syncline.client.plan.view import View
 from syncline.model.conflicts import Reason
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR, FILE
 from syncline.model.ids import NodeId
 
 _REASONS: Final = {"case": Reason.CASE_TWIN, "selective": Reason.SELECTIVE_SYNC, "conflict": Reason.NAME_TAKEN}
@@ -49,12 +49,12 @@ def settle_names(view: View) -> None:
 
 def _lingers(decision: Decision) -> bool:
     """Gone from the server, but its folder stays on disk: it still has a name there."""
-    return decision.held and decision.here is not None and decision.kind is Kind.DIR and decision.why.endswith("/delete")
+    return decision.held and decision.here is not None and decision.kind is DIR and decision.why.endswith("/delete")
 
 
 def _lingers_there(view: View, decision: Decision) -> bool:
     """Deleted here, but the server keeps the folder for what was never on this disk: it still has its name there."""
-    return decision.here is None and decision.kind is Kind.DIR and not decision.held and view.holds_excluded(decision.id)
+    return decision.here is None and decision.kind is DIR and not decision.held and view.holds_excluded(decision.id)
 
 
 def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> None:
@@ -126,7 +126,7 @@ def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
     if keeper.held or (rival.held and not _lingers(rival)):
         rival.held = True
         return True
-    if rival.kind is Kind.FILE:
+    if rival.kind is FILE:
         if rival.here.content_hash is None or keeper.there.content_hash is None:
             if rival.here.content_hash is None:
                 view.reads.append(Hash(node=rival.id, why="new/new"))
@@ -136,7 +136,7 @@ def _is_same(view: View, rival: Decision, keeper: Decision) -> bool:
             return True
         if rival.here.content_hash != keeper.there.content_hash:
             return False
-    view.links.append(Link(node=rival.id, to=keeper.id, why="same place" if rival.kind is Kind.FILE else "merge folders"))
+    view.links.append(Link(node=rival.id, to=keeper.id, why="same place" if rival.kind is FILE else "merge folders"))
     view.detached.add(rival.id)
     rival.held = keeper.held = True
     return True
@@ -147,7 +147,7 @@ def _rename(view: View, rival: Decision, keeper: NodeId) -> None:
     if rival.held and not _lingers(rival):
         return
     twin = _is_twin(view, rival, keeper)
-    new_file = here is not None and rival.base is None and rival.there is None and rival.kind is Kind.FILE
+    new_file = here is not None and rival.base is None and rival.there is None and rival.kind is FILE
     if here is not None and new_file and not twin:
         if here.content_hash is None and view.holds_copies(rival.parent):
             view.reads.append(Hash(node=rival.id, why=rival.why))

@@ -23,7 +23,7 @@ from syncline.client.plan.decision import (
 )
 from syncline.client.plan.steps import Adopt, Forget, Hash, Rebase
 from syncline.client.plan.view import View
-from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import DIR, FILE, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NodeId
 from syncline.model.limits import DEPTH_MAX, MERGE_MAX_BYTES
 from syncline.model.paths import name_problem
@@ -39,7 +39,7 @@ def decide(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNod
         return
     changed_here = local_change(here, base)
     changed_there = remote_change(there, base)
-    cells = CELLS if here.kind is Kind.FILE else FOLDER_CELLS
+    cells = CELLS if here.kind is FILE else FOLDER_CELLS
     decision = Decision(node_id, there, here, base, cells[changed_here][changed_there])
     view.decisions[node_id] = decision
     if there is None:
@@ -59,7 +59,7 @@ def _not_here(view: View, decision: Decision) -> None:
     there, base = decision.there, decision.base
     assert there is not None
     changed_there = remote_change(there, base)
-    cells = CELLS if there.kind is Kind.FILE else FOLDER_CELLS
+    cells = CELLS if there.kind is FILE else FOLDER_CELLS
     decision.why = cells[DELETE if base is not None else ABSENT][changed_there]
     decision.place = Place.REMOTE
     view.decisions[decision.id] = decision
@@ -81,10 +81,10 @@ def _not_here(view: View, decision: Decision) -> None:
             else:
                 decision.exists = False
                 return
-        elif there.kind is Kind.DIR and not changed_there & MOVE:
+        elif there.kind is DIR and not changed_there & MOVE:
             decision.exists = False
             return
-    if there.kind is Kind.FILE:
+    if there.kind is FILE:
         decision.content = Content.FETCH
 
 
@@ -99,7 +99,7 @@ def _new_here(view: View, decision: Decision) -> None:
     if not _can_be_told(view, decision, here):
         decision.held, decision.exists = True, False
         return
-    if here.kind is Kind.FILE:
+    if here.kind is FILE:
         decision.content = Content.PUSH
         decision.executable = bool(here.executable)
 
@@ -129,7 +129,7 @@ def _gone_there(view: View, decision: Decision, changed_here: int) -> None:
     if changed_here & MOVE and not _can_be_told(view, decision, here):
         decision.held, decision.exists = True, False
         return
-    if here.kind is Kind.DIR:
+    if here.kind is DIR:
         if not changed_here & MOVE:
             _brought_back_or_gone(view, decision)
         return
@@ -166,7 +166,7 @@ def _on_both_sides(view: View, decision: Decision, changed_here: int, changed_th
     assert here is not None
     _merge_place(view, decision)
     agreed = decision.place is Place.SAME
-    if here.kind is Kind.FILE:
+    if here.kind is FILE:
         if base is None:
             _compare_content(view, decision)
         else:
@@ -278,7 +278,7 @@ def _local_has_all(there: RemoteNode, here: LocalNode, base: SyncedNode) -> bool
     if place_changed and (there.parent != here.parent or there.name != here.name):
         return False
     bit_changed = there.executable != base.executable
-    if there.kind is Kind.DIR:
+    if there.kind is DIR:
         return place_changed
     content_changed = remote_content_changed(there, base)
     if content_changed and (there.content_hash is None or here.content_hash != there.content_hash):

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Final
 
 from syncline.model.conflicts import Reason
-from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import FILE, Kind, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NodeId
 
 
@@ -123,7 +123,7 @@ def local_change(here: LocalNode | None, base: SyncedNode | None) -> int:
     if base is None:
         return NEW
     change = MOVE if here.parent != base.parent or here.name != base.name else NONE
-    if here.kind is Kind.FILE:
+    if here.kind is FILE:
         bit = here.executable is not None and here.executable != base.executable
         if bit or here.content_hash is None or here.content_hash != base.content_hash:
             change |= EDIT
@@ -137,7 +137,7 @@ def remote_change(there: RemoteNode | None, base: SyncedNode | None) -> int:
     if base is None:
         return NEW
     change = MOVE if there.parent != base.parent or there.name != base.name else NONE
-    if there.kind is Kind.FILE and (remote_content_changed(there, base) or there.executable != base.executable):
+    if there.kind is FILE and (remote_content_changed(there, base) or there.executable != base.executable):
         change |= EDIT
     return change
 

@@ -8,7 +8,7 @@ from syncline.client.plan.words import in_words
 from syncline.client.status import PlannedStep, Side
 from syncline.client.trees.trees import Trees
 from syncline.model.conflicts import Reason
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR
 from syncline.model.ids import NodeId
 from syncline.model.paths import join
 from syncline.protocol.commits import Op
@@ -122,7 +122,7 @@ def _relocate(step: steps.Relocate, trees: Trees) -> str:
 
 
 def _push(step: steps.Push) -> str:
-    what = "folder" if step.kind is Kind.DIR else "file"
+    what = "folder" if step.kind is DIR else "file"
     if step.op is Op.DELETE:
         below = " with all that is in it" if step.recursive else ""
         return f"delete the {what}{below} on the server; it goes to the trash there"

@@ -13,7 +13,7 @@ from typing import Final
 from syncline.client.plan.decision import Content, Decision, Place
 from syncline.client.plan.steps import Discard, Fetch, MakeFolder, Merge, Relocate, RemoveFolder, SetExecutable, Stage, Step
 from syncline.client.plan.view import CLIMB_MAX, View
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR, FILE
 from syncline.model.ids import NodeId
 from syncline.model.paths import name_key
 
@@ -84,7 +84,7 @@ class Disk:
             else:
                 if here.parent != decision.parent or here.name != decision.name:
                     (first if decision.place is Place.CONFLICT else rest).append(decision)
-                if decision.kind is Kind.FILE and (decision.set_executable or decision.content in REPLACED):
+                if decision.kind is FILE and (decision.set_executable or decision.content in REPLACED):
                     self._changing.append(decision)
         self._ops = {decision.id: decision for decision in (*first, *rest)}
         return doomed
@@ -148,7 +148,7 @@ class Disk:
         parent = op.parent
         if parent != self.view.root and not self._can_take(parent):
             return parent
-        if op.here is not None and op.kind is Kind.DIR:
+        if op.here is not None and op.kind is DIR:
             inside = self._way_out(op)
             if inside is not None:
                 return inside
@@ -165,7 +165,7 @@ class Disk:
 
     def _do(self, op: Decision, parent: NodeId, key: str) -> None:
         if op.here is None:
-            if op.kind is Kind.DIR:
+            if op.kind is DIR:
                 self.structure.append(MakeFolder(node=op.id, parent=parent, name=op.name, why=op.why))
             else:
                 self.fetches.append(Fetch(node=op.id, parent=parent, name=op.name, why=op.why))
@@ -223,7 +223,7 @@ class Disk:
         if node_id in self.view.busy:
             return node_id
         decision = self.view.decisions[node_id]
-        if decision.kind is Kind.FILE:
+        if decision.kind is FILE:
             self.structure.append(Discard(node=node_id, why=decision.why))
             self._gone.add(node_id)
             self.files_deleted += decision.there is None  # What is only kept off this disk is no delete.

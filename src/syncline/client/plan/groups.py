@@ -14,7 +14,7 @@ from syncline.client.plan.removals import Removals
 from syncline.client.plan.revival import Revival
 from syncline.client.plan.steps import Step
 from syncline.client.plan.view import CLIMB_MAX, View
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR, FILE
 from syncline.model.ids import NodeId
 
 
@@ -93,7 +93,7 @@ class Groups:
         placed = self._placed.get((op.parent, op.key))
         if placed is not None and placed != op.id:
             return False
-        return op.kind is Kind.FILE or self._climbs_to_root(op, needs)
+        return op.kind is FILE or self._climbs_to_root(op, needs)
 
     def _holds(self, folder: NodeId) -> bool:
         """Whether a folder outside the set will be on the server."""
@@ -201,7 +201,7 @@ class Groups:
         below = removals.clean_below(node_id)
         if below is not None:
             removals.take(decision, below)
-            return [removals.push(decision, recursive=decision.kind is Kind.DIR, group=group)]
+            return [removals.push(decision, recursive=decision.kind is DIR, group=group)]
         gone = [
             node.id
             for node in reversed(view.remote.descendants(node_id))

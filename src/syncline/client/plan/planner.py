@@ -20,7 +20,7 @@ from syncline.client.plan.steps import Plan, Step
 from syncline.client.plan.target import complete
 from syncline.client.plan.view import View
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import DIR, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 
 MANY: Final = 1000
@@ -107,7 +107,7 @@ def _with_excluded(trees: Trees, excluded: Callable[[NodeId], bool]) -> set[Node
     found = set(trees.open)
     for node_id in trees.open:
         there = trees.remote.get(node_id)
-        if there is not None and there.kind is Kind.DIR and node_id in trees.local and excluded(node_id):
+        if there is not None and there.kind is DIR and node_id in trees.local and excluded(node_id):
             found.update(below.id for below in trees.local.descendants(node_id))
     return found
 

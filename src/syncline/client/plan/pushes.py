@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncline.client.plan.decision import Content, Decision
 from syncline.client.plan.steps import Push
 from syncline.client.plan.view import View
-from syncline.model.entries import Kind
+from syncline.model.entries import FILE
 from syncline.protocol.commits import Op
 
 
@@ -13,7 +13,7 @@ def pushed(view: View, op: Decision, *, group: int | None = None, recursive: boo
     """A create, an undelete or a move. `recursive` brings a whole deleted folder back as it was."""
     there, here, base = op.there, op.here, op.base
     assert here is not None
-    is_file = op.kind is Kind.FILE
+    is_file = op.kind is FILE
     if there is not None:
         return Push(
             node=op.id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from syncline.client.plan.decision import Decision
 from syncline.client.plan.steps import Push, Step
 from syncline.client.plan.view import View
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR, FILE
 from syncline.model.ids import NodeId
 from syncline.protocol.commits import Op
 
@@ -46,7 +46,7 @@ class Removals:
             return
         below = self.clean_below(node_id)
         if below is not None:
-            self.pushes.append(self.push(decision, recursive=decision.kind is Kind.DIR and not self.view.is_mount(node_id)))
+            self.pushes.append(self.push(decision, recursive=decision.kind is DIR and not self.view.is_mount(node_id)))
             self.take(decision, below)
             return
         told = False
@@ -72,7 +72,7 @@ class Removals:
                 if not self.is_removal(child.id):
                     return None
                 found.append(child.id)
-                if child.kind is Kind.DIR and not child.mount:
+                if child.kind is DIR and not child.mount:
                     frontier.append(child.id)
             if len(found) > len(self.view.remote):
                 return None  # A ring: nothing of the kind is deleted.
@@ -83,7 +83,7 @@ class Removals:
         for node_id in (decision.id, *below):
             if node_id not in self._taken:
                 self._taken.add(node_id)
-                self.files += self.view.decisions[node_id].kind is Kind.FILE
+                self.files += self.view.decisions[node_id].kind is FILE
 
     def push(self, decision: Decision, *, recursive: bool, group: int | None = None) -> Push:
         there = decision.there
@@ -94,7 +94,7 @@ class Removals:
             op=Op.DELETE,
             namespace=there.namespace,
             kind=decision.kind,
-            base_revision=there.revision if decision.kind is Kind.FILE else None,
+            base_revision=there.revision if decision.kind is FILE else None,
             recursive=recursive,
             group=group,
         )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from syncline.client.plan.books import below_in_base
 from syncline.client.plan.decision import Content, Decision
 from syncline.client.plan.view import View
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR
 from syncline.model.ids import NodeId
 from syncline.model.limits import BATCH_MAX
 
@@ -73,7 +73,7 @@ class Revival:
     def _is_top(self, op: Decision) -> bool:
         base = op.base
         return (
-            op.kind is Kind.DIR
+            op.kind is DIR
             and op.there is None
             and base is not None
             and op.here is not None

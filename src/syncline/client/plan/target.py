@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from syncline.client.plan.decision import EXCLUDED, Decision, Place
 from syncline.client.plan.view import View
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR
 from syncline.model.ids import NodeId
 
 
@@ -18,7 +18,7 @@ def complete(view: View) -> None:
     movers = [
         decision
         for decision in view.decisions.values()
-        if decision.kind is Kind.DIR and decision.here is not None and decision.exists and _changes_folder(decision)
+        if decision.kind is DIR and decision.here is not None and decision.exists and _changes_folder(decision)
     ]
     while movers:
         broken = False

@@ -12,7 +12,7 @@ from syncline.client.plan.context import PlanContext
 from syncline.client.plan.decision import Content, Decision
 from syncline.client.plan.steps import Report, Step
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import Kind
+from syncline.model.entries import DIR
 from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.model.paths import COPY_MARK, case_conflict_name, conflict_name, name_problem
 
@@ -293,7 +293,7 @@ class View:
 
     def is_folder_here(self, node_id: NodeId) -> bool:
         node = self.local.get(node_id)
-        return node is not None and node.kind is Kind.DIR
+        return node is not None and node.kind is DIR
 
 
 def _selective_name(name: str, number: int) -> str:

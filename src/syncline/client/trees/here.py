@@ -15,7 +15,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from syncline.client.trees.tree import Tree
-from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import FILE, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import MODULUS, node_term, root_text
 
@@ -127,5 +127,5 @@ def _local_term(node: LocalNode, base: SyncedNode | None) -> int:
     """A disk that cannot say whether a file is executable agrees with whatever the base says."""
     executable = node.executable
     if executable is None:
-        executable = base is not None and base.executable and node.kind is Kind.FILE
+        executable = base is not None and base.executable and node.kind is FILE
     return node_term(node.id, node.parent, node.name, node.kind, executable, node.content_hash)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
-from syncline.model.entries import Kind, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import DIR, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import Digest, NodeId
 from syncline.model.limits import DEPTH_MAX
 from syncline.model.paths import name_key
@@ -134,7 +134,7 @@ class Tree(Generic[N]):
         for _ in range(DEPTH_MAX + 1):
             below = [child for above in frontier for child in self.children(above)]
             found += below
-            frontier = [child.id for child in below if child.kind is Kind.DIR]
+            frontier = [child.id for child in below if child.kind is DIR]
             if not frontier:
                 return found
         return list({node.id: node for node in found if node.id != node_id}.values())
