@@ -16,7 +16,7 @@ from tests.property.plan import client
 from tests.property.plan.drive import run_seed
 
 from syncline.client.plan import aside, changeset, collide, decide, disk, groups, planner, removals, revival, target, view
-from syncline.client.plan.decision import Content
+from syncline.client.plan.decision import Content, Place
 
 Mutate = Callable[[Any], Any]
 
@@ -129,7 +129,7 @@ def _local_place_wins(right: Any) -> Any:
     def merge(plan_view: Any, decision: Any) -> None:
         right(plan_view, decision)
         if decision.place.name == "REMOTE" and decision.base is not None:
-            decision.place = decide.Place.LOCAL
+            decision.place = Place.LOCAL
             decision.parent, decision.name = decision.here.parent, decision.here.name
 
     return merge

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from syncline.client.plan.decide import decide
-from syncline.client.plan.decision import CELLS, EXCLUDED, FOLDER_CELLS, Content, Decision, Place, local_change, remote_change
+from syncline.client.plan.decision import (
+    CELLS,
+    EXCLUDED,
+    FETCH,
+    FOLDER_CELLS,
+    FROZEN,
+    HASH,
+    KEEP,
+    REMOTE,
+    Decision,
+    local_change,
+    remote_change,
+)
 from syncline.client.plan.steps import Adopt, Forget, Hash, MakeFolder, Relocate
 from syncline.client.plan.view import View
 from syncline.model.conflicts import Reason
@@ -53,7 +65,7 @@ def _new_in_closed(view: View, node_id: NodeId, there: RemoteNode | None, here: 
 
 def _keep(view: View, decision: Decision) -> None:
     """Marks a local node to be moved to `Kept from NAME`."""
-    decision.held, decision.exists, decision.place = True, False, Place.FROZEN
+    decision.held, decision.exists, decision.place = True, False, FROZEN
     view.detached.add(decision.id)
     view.decisions[decision.id] = decision
     view.kept.append(decision.id)
@@ -80,7 +92,7 @@ def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: L
         return
     known_below = [node.id for node in below if _is_foreign(view, node.id, namespace_here)]
     decision = Decision(node_id, there, here, base, "across namespaces")
-    decision.held, decision.exists, decision.place = True, False, Place.FROZEN
+    decision.held, decision.exists, decision.place = True, False, FROZEN
     view.detached.update((node_id, *(node.id for node in below)))
     view.decisions[node_id] = decision
     view.aside.append(
@@ -129,7 +141,7 @@ def _move_back(view: View, node_id: NodeId, there: RemoteNode | None, here: Loca
     decide(view, node_id, there, here, base)
     decision = view.decisions.get(node_id)
     if decision is not None and (here.parent != there.parent or here.name != there.name):
-        decision.parent, decision.name, decision.place = there.parent, there.name, Place.REMOTE
+        decision.parent, decision.name, decision.place = there.parent, there.name, REMOTE
         decision.why = f"moved where it cannot be, {decision.why}"
 
 
@@ -183,14 +195,14 @@ def _read_only(view: View, node_id: NodeId, there: RemoteNode | None, here: Loca
             view.books.append(Forget(node=node_id, why=EXCLUDED))
         return
     decision = Decision(node_id, there, here, base, f"read-only: {cell}")
-    decision.parent, decision.name, decision.place = there.parent, there.name, Place.REMOTE
+    decision.parent, decision.name, decision.place = there.parent, there.name, REMOTE
     view.decisions[node_id] = decision
     problem = name_problem(there.name) if here is None else None
     if problem is not None:
         decision.held, decision.exists = True, False
         view.report(node_id, "name.unsafe", f"It cannot be on this disk: {problem}.", decision.why)
     elif here is None:
-        decision.content = Content.FETCH if there.kind is FILE else Content.KEEP
+        decision.content = FETCH if there.kind is FILE else KEEP
     else:
         _restore(view, decision, there, here, base)
 
@@ -201,12 +213,12 @@ def _restore(view: View, decision: Decision, there: RemoteNode, here: LocalNode,
         same = there.content_hash is not None and here.content_hash == there.content_hash
         based = base is not None and here.content_hash == base.content_hash and here.content_hash is not None
         if here.content_hash is None:
-            decision.content = Content.HASH
+            decision.content = HASH
             view.reads.append(Hash(node=decision.id, why=decision.why))
         elif based and base is not None and there.content_hash is None and there.revision == base.revision:
             same = True
         elif based and not same:
-            decision.content = Content.FETCH
+            decision.content = FETCH
         elif not same:
             decision.why += " kept"
             _keep(view, decision)

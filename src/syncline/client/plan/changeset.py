@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from syncline.client.plan.decision import Content, Decision, Place
+from syncline.client.plan.decision import ASIDE, CONFLICT, FROZEN, HASH, MERGE, PUSH, WAIT, Decision
 from syncline.client.plan.groups import Groups
 from syncline.client.plan.pushes import pushed
 from syncline.client.plan.removals import Removals
@@ -20,7 +20,7 @@ from syncline.model.entries import DIR, FILE
 from syncline.model.ids import NodeId
 from syncline.protocol.commits import Op
 
-_UNDECIDED: Final = (Content.ASIDE, Content.MERGE, Content.HASH, Content.WAIT)
+_UNDECIDED: Final = (ASIDE, MERGE, HASH, WAIT)
 
 
 class Changeset:
@@ -49,7 +49,7 @@ class Changeset:
             elif decision.exists and not decision.held:
                 if self._has_place_to_push(decision):
                     wanted[decision.id] = decision
-                if decision.there is not None and (decision.content is Content.PUSH or decision.push_executable):
+                if decision.there is not None and (decision.content is PUSH or decision.push_executable):
                     edits.append(decision)
         if wanted:
             self._places(wanted)
@@ -76,12 +76,12 @@ class Changeset:
 
     def _has_place_to_push(self, decision: Decision) -> bool:
         """Whether something here that exists has a place the server must be told of."""
-        if decision.place is Place.CONFLICT or decision.parent in self.view.detached:
+        if decision.place is CONFLICT or decision.parent in self.view.detached:
             return False
         there = decision.there
         if there is None:
             return True
-        return decision.place is not Place.FROZEN and (there.parent != decision.parent or there.name != decision.name)
+        return decision.place is not FROZEN and (there.parent != decision.parent or there.name != decision.name)
 
     def _solve(self) -> dict[NodeId, Decision]:
         """Pushes what can be pushed one after the other; what is left."""
@@ -142,9 +142,9 @@ class Changeset:
         there, here = decision.there, decision.here
         assert there is not None
         assert here is not None
-        if decision.place is Place.CONFLICT or decision.content in _UNDECIDED:
+        if decision.place is CONFLICT or decision.content in _UNDECIDED:
             return
-        content = decision.content is Content.PUSH
+        content = decision.content is PUSH
         self.pushes.append(
             Push(
                 node=decision.id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from syncline.client.plan.decision import Content, Decision, Place
+from syncline.client.plan.decision import CONFLICT, KEEP, Decision
 from syncline.client.plan.steps import Hash, Link
 from syncline.client.plan.view import View
 from syncline.model.conflicts import Reason
@@ -155,13 +155,13 @@ def _rename(view: View, rival: Decision, keeper: NodeId) -> None:
             return
         if view.holds_already(rival.parent, here.content_hash, copies_only=True):
             rival.exists = False
-            rival.content = Content.KEEP
+            rival.content = KEEP
             rival.why = "already held"
             return
     mark = "case" if twin else "selective" if _meets_excluded(view, rival) else "conflict"
     rival.name = view.take_name(rival.parent, rival.name, mark)
     rival.key = view.trees.key(rival.name)
-    rival.place = Place.CONFLICT
+    rival.place = CONFLICT
     rival.conflict, rival.beside = _REASONS[mark], keeper
     rival.why = {"case": "case conflict", "selective": "selective sync conflict", "conflict": f"name taken, {rival.why}"}[mark]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from syncline.model.ids import Digest, NamespaceId, NodeId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanContext:
+class PlanContext(Struct, frozen=True, kw_only=True):
     """`today` is an ISO date. `fresh_id` gives a new node id at each call; nothing else here may differ between two equal plans."""
 
     device: str

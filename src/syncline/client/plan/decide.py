@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from syncline.client.plan.decision import (
     ABSENT,
+    ASIDE,
     CELLS,
     DELETE,
     EXCLUDED,
+    FETCH,
     FOLDER_CELLS,
+    FROZEN,
+    HASH,
+    KEEP,
+    LOCAL,
+    MERGE,
     MOVE,
     NEW,
-    Content,
+    PUSH,
+    REMOTE,
+    SAME,
+    WAIT,
     Decision,
-    Place,
     local_change,
     remote_change,
     remote_content_changed,
@@ -61,7 +70,7 @@ def _not_here(view: View, decision: Decision) -> None:
     changed_there = remote_change(there, base)
     cells = CELLS if there.kind is FILE else FOLDER_CELLS
     decision.why = cells[DELETE if base is not None else ABSENT][changed_there]
-    decision.place = Place.REMOTE
+    decision.place = REMOTE
     view.decisions[decision.id] = decision
     if view.is_excluded(decision.id):
         del view.decisions[decision.id]
@@ -85,7 +94,7 @@ def _not_here(view: View, decision: Decision) -> None:
             decision.exists = False
             return
     if there.kind is FILE:
-        decision.content = Content.FETCH
+        decision.content = FETCH
 
 
 # -- only on this disk ---------------------------------------------------------------------------------------------------
@@ -95,12 +104,12 @@ def _new_here(view: View, decision: Decision) -> None:
     """Made here: the server gets it, unless it refuses such a name."""
     here = decision.here
     assert here is not None
-    decision.place = Place.LOCAL
+    decision.place = LOCAL
     if not _can_be_told(view, decision, here):
         decision.held, decision.exists = True, False
         return
     if here.kind is FILE:
-        decision.content = Content.PUSH
+        decision.content = PUSH
         decision.executable = bool(here.executable)
 
 
@@ -125,7 +134,7 @@ def _gone_there(view: View, decision: Decision, changed_here: int) -> None:
     here, base = decision.here, decision.base
     assert here is not None
     assert base is not None
-    decision.place = Place.LOCAL
+    decision.place = LOCAL
     if changed_here & MOVE and not _can_be_told(view, decision, here):
         decision.held, decision.exists = True, False
         return
@@ -144,7 +153,7 @@ def _gone_there(view: View, decision: Decision, changed_here: int) -> None:
         decision.why = f"whole {decision.why}"
     decision.executable = base.executable if here.executable is None else here.executable
     if here.content_hash != base.content_hash:
-        decision.content = Content.PUSH
+        decision.content = PUSH
 
 
 def _brought_back_or_gone(view: View, decision: Decision) -> None:
@@ -165,17 +174,17 @@ def _on_both_sides(view: View, decision: Decision, changed_here: int, changed_th
     assert there is not None
     assert here is not None
     _merge_place(view, decision)
-    agreed = decision.place is Place.SAME
+    agreed = decision.place is SAME
     if here.kind is FILE:
         if base is None:
             _compare_content(view, decision)
         else:
             _merge_content(view, decision)
             _merge_executable(decision)
-        agreed = agreed and decision.content is Content.KEEP and not decision.set_executable and not decision.push_executable
+        agreed = agreed and decision.content is KEEP and not decision.set_executable and not decision.push_executable
     if _is_to_leave(decision) and view.is_excluded(decision.id):
         decision.exists, decision.why = False, EXCLUDED
-        decision.content, decision.set_executable = Content.KEEP, False
+        decision.content, decision.set_executable = KEEP, False
     elif agreed:
         view.books.append(Adopt(node=decision.id, why=decision.why))
     elif base is not None and changed_here != NEW and _local_has_all(there, here, base):
@@ -184,8 +193,8 @@ def _on_both_sides(view: View, decision: Decision, changed_here: int, changed_th
 
 def _is_to_leave(decision: Decision) -> bool:
     """Whether the server has all that is here, so that it can go from this disk if it is not wanted there."""
-    told = decision.content in (Content.KEEP, Content.FETCH) and not decision.push_executable
-    return told and decision.place in (Place.SAME, Place.REMOTE)
+    told = decision.content in (KEEP, FETCH) and not decision.push_executable
+    return told and decision.place in (SAME, REMOTE)
 
 
 def _merge_place(view: View, decision: Decision) -> None:
@@ -196,9 +205,9 @@ def _merge_place(view: View, decision: Decision) -> None:
     if here.parent == there.parent and here.name == there.name:
         return
     if base is not None and there.parent == base.parent and there.name == base.name and decision.id not in view.reverted:
-        decision.place = Place.LOCAL if _can_be_told(view, decision, here) else Place.FROZEN
+        decision.place = LOCAL if _can_be_told(view, decision, here) else FROZEN
         return
-    decision.place = Place.REMOTE
+    decision.place = REMOTE
     decision.parent, decision.name = there.parent, there.name
 
 
@@ -208,14 +217,14 @@ def _compare_content(view: View, decision: Decision) -> None:
     assert there is not None
     assert here is not None
     if there.content_hash is None:
-        decision.content = Content.WAIT
+        decision.content = WAIT
         view.waiting += 1
     elif here.content_hash is None:
-        decision.content = Content.HASH
+        decision.content = HASH
         view.reads.append(Hash(node=decision.id, why=decision.why))
     elif here.content_hash != there.content_hash:
         held = view.holds_already(decision.parent, here.content_hash, copies_only=False)
-        decision.content = Content.FETCH if held else Content.ASIDE
+        decision.content = FETCH if held else ASIDE
     elif here.executable is not None and here.executable != there.executable:
         decision.set_executable = True
         decision.executable = there.executable
@@ -229,20 +238,20 @@ def _merge_content(view: View, decision: Decision) -> None:
     changed_there = remote_content_changed(there, base)
     if here.content_hash is None:
         if changed_there:
-            decision.content = Content.HASH
+            decision.content = HASH
             view.reads.append(Hash(node=decision.id, why=decision.why))
         else:
-            decision.content = Content.PUSH
+            decision.content = PUSH
     elif here.content_hash == base.content_hash:
         if changed_there:
-            decision.content = Content.FETCH
+            decision.content = FETCH
     elif not changed_there:
-        decision.content = Content.PUSH
+        decision.content = PUSH
     elif there.content_hash is None:
-        decision.content = Content.WAIT
+        decision.content = WAIT
         view.waiting += 1
     elif here.content_hash != there.content_hash:
-        decision.content = Content.MERGE if _may_merge(view, there, here, base) else Content.ASIDE
+        decision.content = MERGE if _may_merge(view, there, here, base) else ASIDE
 
 
 def _may_merge(view: View, there: RemoteNode, here: LocalNode, base: SyncedNode) -> bool:
@@ -263,12 +272,12 @@ def _merge_executable(decision: Decision) -> None:
     assert here is not None
     assert base is not None
     decision.executable = there.executable
-    if here.executable is None or here.executable == there.executable or decision.content in (Content.ASIDE, Content.MERGE):
+    if here.executable is None or here.executable == there.executable or decision.content in (ASIDE, MERGE):
         return
     if here.executable != base.executable:
         decision.executable = here.executable
         decision.push_executable = True
-    elif decision.content is not Content.FETCH:
+    elif decision.content is not FETCH:
         decision.set_executable = True
 
 

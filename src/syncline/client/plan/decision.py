@@ -40,6 +40,20 @@ class Content(IntEnum):
     """Both edited a text: try to merge them."""
 
 
+SAME: Final = Place.SAME
+LOCAL: Final = Place.LOCAL
+REMOTE: Final = Place.REMOTE
+FROZEN: Final = Place.FROZEN
+CONFLICT: Final = Place.CONFLICT
+KEEP: Final = Content.KEEP
+PUSH: Final = Content.PUSH
+FETCH: Final = Content.FETCH
+ASIDE: Final = Content.ASIDE
+HASH: Final = Content.HASH
+WAIT: Final = Content.WAIT
+MERGE: Final = Content.MERGE
+
+
 class Decision:
     """Mutable while a plan is made, and never outlives it. `there`, `here` and `base` are the node in the remote, local and
     synced tree; `parent` and `name` its place in the target tree."""
@@ -84,8 +98,8 @@ class Decision:
         self.parent: NodeId = node.parent
         self.name: str = node.name
         self.key: str = ""
-        self.place = Place.SAME
-        self.content = Content.KEEP
+        self.place = SAME
+        self.content = KEEP
         self.executable: bool | None = None
         self.push_executable = False
         self.set_executable = False

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from syncline.client.plan.decision import Content, Decision, Place
+from syncline.client.plan.decision import ASIDE, CONFLICT, FETCH, MERGE, Decision
 from syncline.client.plan.steps import Discard, Fetch, MakeFolder, Merge, Relocate, RemoveFolder, SetExecutable, Stage, Step
 from syncline.client.plan.view import CLIMB_MAX, View
 from syncline.model.entries import DIR, FILE
 from syncline.model.ids import NodeId
 from syncline.model.paths import name_key
 
-REPLACED: Final = (Content.FETCH, Content.ASIDE, Content.MERGE)
+REPLACED: Final = (FETCH, ASIDE, MERGE)
 
 
 class Disk:
@@ -74,7 +74,7 @@ class Disk:
         for decision in self.view.decisions.values():
             here = decision.here
             if decision.held:
-                if decision.place is Place.CONFLICT and here is not None:
+                if decision.place is CONFLICT and here is not None:
                     first.append(decision)
             elif not decision.exists:
                 if here is not None:
@@ -83,7 +83,7 @@ class Disk:
                 rest.append(decision)
             else:
                 if here.parent != decision.parent or here.name != decision.name:
-                    (first if decision.place is Place.CONFLICT else rest).append(decision)
+                    (first if decision.place is CONFLICT else rest).append(decision)
                 if decision.kind is FILE and (decision.set_executable or decision.content in REPLACED):
                     self._changing.append(decision)
         self._ops = {decision.id: decision for decision in (*first, *rest)}
@@ -269,11 +269,11 @@ class Disk:
         parent, name = (decision.parent, decision.name) if moved else (here.parent, here.name)
         if parent in self.view.detached:
             return
-        if decision.content is Content.MERGE:
+        if decision.content is MERGE:
             self.fetches.append(_merge(decision, parent, name))
             return
         aside_id = aside_name = None
-        if decision.content is Content.ASIDE:
+        if decision.content is ASIDE:
             aside_id, aside_name = self.view.context.fresh_id(), self.view.take_name(parent, name, "conflict")
         self.fetches.append(
             Fetch(node=decision.id, parent=parent, name=name, aside_id=aside_id, aside_name=aside_name, why=decision.why)

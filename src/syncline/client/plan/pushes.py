@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncline.client.plan.decision import Content, Decision
+from syncline.client.plan.decision import PUSH, Decision
 from syncline.client.plan.steps import Push
 from syncline.client.plan.view import View
 from syncline.model.entries import FILE
@@ -26,7 +26,7 @@ def pushed(view: View, op: Decision, *, group: int | None = None, recursive: boo
             base_revision=there.revision if is_file else None,
             group=group,
         )
-    content = op.content is Content.PUSH
+    content = op.content is PUSH
     return Push(
         node=op.id,
         why=op.why,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from syncline.client.plan.books import below_in_base
-from syncline.client.plan.decision import Content, Decision
+from syncline.client.plan.decision import KEEP, Decision
 from syncline.client.plan.view import View
 from syncline.model.entries import DIR
 from syncline.model.ids import NodeId
@@ -86,4 +86,4 @@ def _may_be_unchanged(op: Decision) -> bool:
     """Whether a node of a folder that comes back would look deleted, and nothing else, once the folder is back."""
     if op.there is not None:
         return False
-    return op.content is Content.KEEP or (op.here is not None and op.here.content_hash is None)
+    return op.content is KEEP or (op.here is not None and op.here.content_hash is None)

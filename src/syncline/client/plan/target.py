@@ -5,7 +5,7 @@ Run after every open node was decided, before names are compared.
 
 from __future__ import annotations
 
-from syncline.client.plan.decision import EXCLUDED, Decision, Place
+from syncline.client.plan.decision import EXCLUDED, FROZEN, LOCAL, REMOTE, Decision
 from syncline.client.plan.view import View
 from syncline.model.entries import DIR
 from syncline.model.ids import NodeId
@@ -69,16 +69,16 @@ def _bring_back_folders(view: View) -> None:
 
 def _is_settled_without(above: Decision) -> bool:
     """Kept local only, or kept off this disk: what is below cannot change that."""
-    return above.held and (above.here is None or (above.there is None and above.base is None) or above.place is Place.FROZEN)
+    return above.held and (above.here is None or (above.there is None and above.base is None) or above.place is FROZEN)
 
 
 def _place_forced(above: Decision) -> None:
     if above.here is not None:
-        above.place = Place.LOCAL
+        above.place = LOCAL
         above.parent, above.name = above.here.parent, above.here.name
         above.why = "folder below/delete"
     elif above.there is not None:
-        above.place = Place.REMOTE
+        above.place = REMOTE
         above.parent, above.name = above.there.parent, above.there.name
         above.why = "folder delete/below"
 
@@ -113,7 +113,7 @@ def _break(view: View, ring: list[Decision]) -> None:
         loser = min(losers, key=lambda decision: decision.id)
         assert loser.there is not None
         loser.parent, loser.name = loser.there.parent, loser.there.name
-        loser.place, loser.why = Place.REMOTE, "cycle"
+        loser.place, loser.why = REMOTE, "cycle"
         return
     for decision in ring:
         if decision.here is not None and not decision.held:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Set
 from typing import Final, NamedTuple, TypeVar
 
 from syncline.client.plan.context import PlanContext
-from syncline.client.plan.decision import Content, Decision
+from syncline.client.plan.decision import PUSH, Decision
 from syncline.client.plan.steps import Report, Step
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import DIR
@@ -106,6 +106,8 @@ class View:
 
     def namespace_at(self, folder: NodeId) -> NamespaceId:
         """The namespace of what lies in a local folder; one that is not in `access` was lost."""
+        if folder == self.root:
+            return NamespaceId(folder)
         found = self._namespaces.get(folder)
         return self._climb(self._namespaces, folder, self._namespace_step, NamespaceId(self.root)) if found is None else found
 
@@ -148,6 +150,8 @@ class View:
 
     def depth(self, folder: NodeId) -> int:
         """How many folders deep a local folder lies; the root is 0."""
+        if folder == self.root:
+            return 0
         trail: list[NodeId] = []
         at = folder
         while at not in self._depths and len(trail) < CLIMB_MAX:
@@ -192,7 +196,7 @@ class View:
 
     def revived(self, folder: NodeId) -> bool:
         """Whether a folder was deleted remotely, but it or one above it was moved here: then all of it comes back."""
-        return self._climb(self._revived, folder, self._revived_step, False)
+        return folder != self.root and self._climb(self._revived, folder, self._revived_step, False)
 
     def _revived_step(self, folder: NodeId) -> bool | Above:
         here, base = self.local.get(folder), self.synced.get(folder)
@@ -203,7 +207,7 @@ class View:
     def restored(self, folder: NodeId) -> bool:
         """Whether a folder was deleted here, but it or one above it was moved remotely: then all of it comes back. A folder with
         no base has lost it to just that."""
-        return self._climb(self._restored, folder, self._restored_step, False)
+        return folder != self.root and self._climb(self._restored, folder, self._restored_step, False)
 
     def _restored_step(self, folder: NodeId) -> bool | Above:
         there, base = self.remote.get(folder), self.synced.get(folder)
@@ -274,7 +278,7 @@ class View:
         decision = self.decisions.get(node_id)
         if decision is None:
             return node_id not in self.busy
-        return decision.exists and decision.content is not Content.PUSH
+        return decision.exists and decision.content is not PUSH
 
     def report(self, node_id: NodeId, code: str, message: str, why: str) -> None:
         self.reports.append(Report(node=node_id, why=why, code=code, message=message))

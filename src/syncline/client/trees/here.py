@@ -12,12 +12,15 @@ everything; whoever never asks (a plan alone) pays for nothing.
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from syncline.client.trees.tree import Tree
 from syncline.model.entries import FILE, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import MODULUS, node_term, root_text
+
+_UNCOUNTED: Final[Counter[NamespaceId]] = Counter()
+"""Before the first `fold`: replaced by it, and never written to."""
 
 
 class _Sides(NamedTuple):
@@ -37,9 +40,7 @@ class Here:
         """Grows with every `touch`."""
         self._is_counted = False
         self._before: dict[NodeId, _Sides] = {}
-        self._bases: Counter[NamespaceId] = Counter()
-        self._lacking: Counter[NamespaceId] = Counter()
-        self._not_here: Counter[NamespaceId] = Counter()
+        self._bases = self._lacking = self._not_here = _UNCOUNTED
         self._disk = 0
 
     def touch(self, node_id: NodeId) -> None:

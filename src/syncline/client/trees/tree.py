@@ -7,7 +7,7 @@ page may bring a child and its parent in one breath (`problems` checks a tree wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, ValuesView
 from typing import Final, Generic, TypeVar
 
 from syncline.model.entries import DIR, LocalNode, RemoteNode, SyncedNode
@@ -41,6 +41,9 @@ class Tree(Generic[N]):
     def ids(self) -> Iterator[NodeId]:
         return iter(self._nodes)
 
+    def nodes(self) -> ValuesView[N]:
+        return self._nodes.values()
+
     def __getitem__(self, node_id: NodeId) -> N:
         return self._nodes[node_id]
 
@@ -64,11 +67,12 @@ class Tree(Generic[N]):
 
     def fill(self, nodes: Iterable[N]) -> None:
         """Puts nodes of which none is in the tree yet, and none twice: what a device does three times at each start."""
+        put, place, by_content = self._nodes.__setitem__, self._place, self._by_content
         for node in nodes:
-            self._nodes[node.id] = node
-            self._place(node)
+            put(node.id, node)
+            place(node)
             if node.content_hash is not None:
-                _add(self._by_content, node.content_hash, node.id)
+                _add(by_content, node.content_hash, node.id)
 
     def remove(self, node_id: NodeId) -> N | None:
         """Removes one node (not its children); what it was."""
@@ -94,7 +98,10 @@ class Tree(Generic[N]):
     def keyed(self, parent: NodeId, key: str) -> tuple[NodeId, ...]:
         """Children of `parent` whose name key is `key`: none, one, or local twins."""
         siblings = self._children.get(parent)
-        return () if siblings is None else _some(siblings.get(key))
+        entry = None if siblings is None else siblings.get(key)
+        if entry is None:
+            return ()
+        return entry if isinstance(entry, tuple) else (entry,)
 
     def child(self, parent: NodeId, name: str) -> N | None:
         """The child with exactly this name."""
@@ -105,8 +112,17 @@ class Tree(Generic[N]):
         return None
 
     def children(self, parent: NodeId) -> list[N]:
+        siblings = self._children.get(parent)
+        if siblings is None:
+            return []
         nodes = self._nodes
-        return [nodes[node_id] for entry in self._children.get(parent, _NONE).values() for node_id in _some(entry)]
+        found: list[N] = []
+        for entry in siblings.values():
+            if isinstance(entry, tuple):
+                found += [nodes[node_id] for node_id in entry]
+            else:
+                found.append(nodes[entry])
+        return found
 
     def has_children(self, parent: NodeId) -> bool:
         return bool(self._children.get(parent))
@@ -166,8 +182,10 @@ class Tree(Generic[N]):
         siblings = self._children.get(node.parent)
         if siblings is None:
             self._children[node.parent] = {key: node.id}
-        else:
+        elif key in siblings:
             _add(siblings, key, node.id)
+        else:
+            siblings[key] = node.id
 
     def _displace(self, old: N) -> None:
         siblings = self._children[old.parent]
@@ -176,7 +194,6 @@ class Tree(Generic[N]):
             del self._children[old.parent]
 
 
-_NONE: dict[str, NodeId | tuple[NodeId, ...]] = {}
 _Key = TypeVar("_Key")
 
 
@@ -188,7 +205,10 @@ def _some(entry: NodeId | tuple[NodeId, ...] | None) -> tuple[NodeId, ...]:
 
 def _add(index: dict[_Key, NodeId | tuple[NodeId, ...]], key: _Key, node_id: NodeId) -> None:
     entry = index.get(key)
-    index[key] = node_id if entry is None else (*_some(entry), node_id)
+    if entry is None:
+        index[key] = node_id
+    else:
+        index[key] = (*_some(entry), node_id)
 
 
 def _drop(index: dict[_Key, NodeId | tuple[NodeId, ...]], key: _Key, node_id: NodeId) -> None:
