@@ -9,15 +9,13 @@ from syncline.client.plan import steps as S
 Cell = tuple[str, str]
 """(why, what is done)."""
 
-_DONE: dict[type[S.Step], str] = {
+_DONE: dict[type, str] = {
     S.Adopt: "adopt",
     S.Forget: "forget",
     S.Link: "link",
     S.Rebase: "rebase",
     S.Hash: "read",
     S.MakeFolder: "make",
-    S.Fetch: "fetch",
-    S.Relocate: "move",
     S.Stage: "stage",
     S.SetExecutable: "set bit",
     S.Discard: "discard",
@@ -38,12 +36,12 @@ def cell_of(step: S.Step) -> Cell:
     kind = step.__class__
     if kind is S.Push:
         return (step.why, _PUSHED[step.op, step.content])
-    if kind is S.Fetch and step.aside_id is not None:
-        return (step.why, "fetch, copy")
+    if kind is S.Fetch:
+        return (step.why, "fetch" if step.aside_id is None else "fetch, copy")
+    if kind is S.Relocate:
+        return (step.why, "move" if step.new_id is None else "move as new")
     if kind is S.Report:
         return (step.why, f"report {step.code}")
-    if kind is S.Relocate and step.new_id is not None:
-        return (step.why, "move as new")
     return (step.why, _DONE[kind])
 
 

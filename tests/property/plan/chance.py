@@ -8,29 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-MASK = 2**64 - 1
 T = TypeVar("T")
 
 
 class Chance:
     def __init__(self, seed: int, stream: int) -> None:
         """`stream` tells apart the streams of one seed."""
-        state = (seed * 2 + stream) * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03 & MASK
-        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & MASK
-        self.state = (state ^ state >> 27) * 0x94D049BB133111EB & MASK
+        state = (seed * 2 + stream) * 0x9E3779B97F4A7C15 + 0xD1B54A32D192ED03 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        self.state = (state ^ state >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
 
     def random(self) -> float:
         """From 0 to under 1."""
-        self.state = state = self.state * 6364136223846793005 + 1442695040888963407 & MASK
+        self.state = state = self.state * 6364136223846793005 + 1442695040888963407 & 0xFFFFFFFFFFFFFFFF
         return (state >> 11) * 2**-53
 
     def upto(self, most: int) -> int:
         """A number from 0 to `most`."""
-        self.state = state = self.state * 6364136223846793005 + 1442695040888963407 & MASK
+        self.state = state = self.state * 6364136223846793005 + 1442695040888963407 & 0xFFFFFFFFFFFFFFFF
         return (state >> 33) * (most + 1) >> 31
 
     def one_of(self, things: Sequence[T]) -> T:
-        self.state = state = self.state * 6364136223846793005 + 1442695040888963407 & MASK
+        self.state = state = self.state * 6364136223846793005 + 1442695040888963407 & 0xFFFFFFFFFFFFFFFF
         return things[(state >> 33) * len(things) >> 31]
 
     def some_of(self, things: Sequence[T], count: int) -> list[T]:

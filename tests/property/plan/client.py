@@ -21,6 +21,10 @@ from syncline.model.ids import NamespaceId, NodeId
 
 SIGNATURE = Signature(1, 1, 1, 1, 1)
 STAGE = NodeId(".stage")
+BOOKS = frozenset((S.Adopt, S.Forget, S.Link, S.Rebase))
+IDS_MADE = 100
+IDS = {name: [NodeId(f"{name}{number:03d}") for number in range(IDS_MADE)] for name in "AB"}
+"""The fresh ids of most cases, made once."""
 
 
 class FreshIds:
@@ -32,7 +36,7 @@ class FreshIds:
 
     def __call__(self) -> NodeId:
         self.given += 1
-        return NodeId(f"{self.name}{self.given:03d}")
+        return IDS[self.name][self.given] if self.given < IDS_MADE else NodeId(f"{self.name}{self.given:03d}")
 
 
 class Client:
@@ -163,13 +167,17 @@ class Client:
         return executable if self.has_bit else None
 
     def _folder(self, parent: NodeId) -> bool:
+        if parent == ROOT:
+            return True
         node = self.trees.local.get(parent)
-        return parent == ROOT or (node is not None and node.kind is DIR and node.parent != STAGE)
+        return node is not None and node.kind is DIR and node.parent != STAGE
 
     def _free(self, parent: NodeId, name: str, me: NodeId | None) -> bool:
         local = self.trees.local
-        taken = local.keyed(parent, key_of(name))
-        return not any(other != me and (not self.case_sensitive or local[other].name == name) for other in taken)
+        for other in local.keyed(parent, key_of(name)):
+            if other != me and (not self.case_sensitive or local[other].name == name):
+                return False
+        return True
 
     # -- planning and doing ----------------------------------------------------------------------------------------------------
 
@@ -193,13 +201,14 @@ class Client:
         later: list[S.Step] = []
         for index, step in enumerate(made.steps):
             self.seen.append(cell_of(step))
-            if isinstance(step, S.Push):
+            kind = step.__class__
+            if kind is S.Push:
                 units.setdefault(-1 - index if step.group is None else step.group, []).append(step)
-            elif isinstance(step, S.Fetch):
+            elif kind is S.Fetch:
                 later.append(step)
-            elif not isinstance(step, S.Report):
+            elif kind is not S.Report:
                 self.step(step)
-        for node in self.trees.local.children(STAGE):
+        for node in self.trees.local.children(STAGE) if self.homes else ():
             assert not self.strict, "something was left on the stage"
             parent, name = self.homes[node.id]
             self.trees.put_local(replace(node, parent=parent, name=name))
@@ -253,10 +262,11 @@ class Client:
 
     def step(self, step: S.Step) -> None:
         trees, local = self.trees, self.trees.local
-        if isinstance(step, S.Adopt | S.Forget | S.Link | S.Rebase):
+        kind = step.__class__
+        if kind in BOOKS:
             self._book(step)
             return
-        if isinstance(step, S.MakeFolder):
+        if kind is S.MakeFolder:
             if self.demand(step.node not in local and self._folder(step.parent) and self._free(step.parent, step.name, None), step):
                 trees.put_local(LocalNode(id=step.node, parent=step.parent, name=step.name, kind=DIR, signature=SIGNATURE))
                 self.agree(step.node)
@@ -265,22 +275,22 @@ class Client:
         if not self.demand(node is not None, step):
             return
         assert node is not None
-        if isinstance(step, S.Hash):
+        if kind is S.Hash:
             trees.put_local(replace(node, content_hash=self.bytes[node.id]))
-        elif isinstance(step, S.Relocate):
+        elif kind is S.Relocate:
             self._relocate(step, node)
-        elif isinstance(step, S.Stage):
+        elif kind is S.Stage:
             self.homes[node.id] = (node.parent, node.name)
             trees.put_local(replace(node, parent=STAGE, name=node.id))
-        elif isinstance(step, S.SetExecutable):
+        elif kind is S.SetExecutable:
             assert self.has_bit, step
             trees.put_local(replace(node, executable=step.executable))
-        elif isinstance(step, S.Discard):
+        elif kind is S.Discard:
             assert node.kind is FILE
             self.trash.append(self.bytes.pop(node.id))
             trees.remove_local(node.id)
             trees.remove_synced(node.id)
-        elif isinstance(step, S.RemoveFolder):
+        elif kind is S.RemoveFolder:
             if node.id in self.untidy or self.leftovers & {child.id for child in local.children(node.id)}:
                 self.leftovers.add(node.id)
                 self.strict = False  # What wanted its place finds it taken, and is planned anew.

@@ -132,7 +132,7 @@ class Failure(Spoiled):
 
 def run_many(seeds: Iterable[int], mode: str | None = None) -> Counter[Cell]:
     """Runs every seed; counters of all steps planned. Raises a `Failure` at the first that fails."""
-    seen: Counter[Cell] = Counter()
+    seen: list[Cell] = []
     for seed in seeds:
         script = Script("")
         try:
@@ -141,5 +141,5 @@ def run_many(seeds: Iterable[int], mode: str | None = None) -> Counter[Cell]:
             short = shrink(script)
             raise Failure(seed, short, fails(short) or traceback.format_exc(limit=-4)) from error
         for client in world.clients:
-            seen.update(client.seen)
-    return seen
+            seen += client.seen
+    return Counter(seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.property.plan.client import Client
@@ -11,6 +11,7 @@ from tests.property.plan.server import MOUNT, key_of
 from tests.property.plan.world import Spoiled, World
 
 from syncline.client.plan.steps import Report
+from syncline.model.entries import RemoteNode, SyncedNode
 from syncline.model.ids import NodeId
 
 State = dict[NodeId, tuple[NodeId, str, str | None, bool]]
@@ -28,7 +29,11 @@ class Before:
 
 
 def state_of_server(world: World) -> State:
-    return {node.id: (node.parent, node.name, node.content_hash, node.executable) for node in world.server.nodes.values()}
+    return _state(world.server.nodes.values())
+
+
+def _state(nodes: Iterable[RemoteNode | SyncedNode]) -> State:
+    return {node.id: (node.parent, node.name, node.content_hash, node.executable) for node in nodes}
 
 
 def state_of(world: World, name: str) -> State:
@@ -36,13 +41,13 @@ def state_of(world: World, name: str) -> State:
     client = world.named[name]
     bytes_of, trees = client.bytes.get, client.trees
     if client.has_bit:
-        return {node.id: (node.parent, node.name, bytes_of(node.id), node.executable is True) for node in trees.local}
+        return {node.id: (node.parent, node.name, bytes_of(node.id), node.executable is True) for node in trees.local.nodes()}
     bits = {node.id: node.executable for node in trees.remote}
     return {node.id: (node.parent, node.name, bytes_of(node.id), bits.get(node.id, False)) for node in trees.local}
 
 
 def before(world: World) -> Before:
-    base = {node.id: (node.parent, node.name, node.content_hash, node.executable) for node in world.base.values()}
+    base = _state(world.base.values())
     sides = {client.name: state_of(world, client.name) for client in world.clients}
     if world.script.absent:
         away = world.excluded_from(world.base)
@@ -81,21 +86,23 @@ def _converged(world: World) -> None:
     """P2: the same tree everywhere, and every base equal to it. P1: nothing left to do."""
     server = state_of_server(world)
     away = world.excluded_from(world.server.nodes)
-    around = {above for node_id in away for above in _above(server, node_id)}
+    around = {above for node_id in away for above in _above(server, node_id)} if away else away
     for client in world.clients:
         trees = client.trees
         if set(trees.remote.ids()) != server.keys():
             raise Spoiled("the remote tree is not the server's")
         have = state_of(world, client.name)
-        base = {node.id: (node.parent, node.name, node.content_hash, node.executable) for node in trees.synced}
-        left = {above for node_id in client.leftovers for above in (node_id, *trees.local.ancestors(node_id))} - server.keys()
+        base = _state(trees.synced.nodes())
+        left: set[NodeId] = set()
+        if client.leftovers:
+            left = {above for node_id in client.leftovers for above in (node_id, *trees.local.ancestors(node_id))} - server.keys()
         for node_id in left:
             _only_leftovers(client, node_id, have.pop(node_id, None))
             base.pop(node_id, None)
         kept = {node_id for node_id in around if node_id not in trees.local}  # Deleted here, but for what was never here.
         for node_id in kept:
             base.pop(node_id, None)
-        want = {node_id: server[node_id] for node_id in server.keys() - away - kept}
+        want = {node_id: server[node_id] for node_id in server.keys() - away - kept} if away else server
         if have != want:
             raise Spoiled(f"disk of {client.name} is not the server:\n  disk {have}\n  server {want}")
         if base != want:
@@ -116,11 +123,9 @@ def _only_leftovers(client: Client, folder: NodeId, state: object) -> None:
 
 def _nothing_lost(world: World, live: set[str | None]) -> None:
     """P3: what a person wrote and left is alive, in the server's history, or in a local trash."""
-    kept = live | world.server.history
+    trashes = [client.trash for client in world.clients]
     for client in world.clients:
-        kept.update(client.trash)
-    for client in world.clients:
-        lost = client.written - kept - world.destroyed
+        lost = client.written.difference(live, world.server.history, world.destroyed, *trashes)
         if lost:
             raise Spoiled(f"lost: {sorted(lost)}")
 
@@ -130,16 +135,17 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
     base = start.base if world.mode != "reset" else {}
     required: set[str] = set()
     sides = list(start.sides.values())
+    overwritten = world.server.overwritten
     for node_id in set().union(*sides):
         states = [side.get(node_id) for side in sides]
         was = base.get(node_id)
         if was is not None and states.count(was) == len(states):  # Nobody touched it.
-            if was[2] is not None and node_id not in world.server.overwritten:
+            if was[2] is not None and node_id not in overwritten:
                 required.add(was[2])
             continue
         edited = [state for state in states if state is not None and (was is None or state[2] != was[2])]
         required.update(state[2] for state in edited if state[2] is not None)
-        if was is None or was[2] is None or edited or node_id in world.server.overwritten:
+        if was is None or was[2] is None or edited or node_id in overwritten:
             continue
         moved = any(state is not None and state != was for state in states)
         fixed = world.mode == "read mount" and (_in_mount(base, node_id) or _in_mount(start.sides["A"], node_id))

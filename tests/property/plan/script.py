@@ -5,7 +5,7 @@ A case comes from a seed, but its script alone is enough to play it again, so th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.property.plan.chance import Chance
@@ -45,6 +45,8 @@ NAMES = ("a", "b", "c", "A", "\u00e9", "e\u0301")
 KINDS = ("create", "edit", "delete", "move", "move", "mkdir", "chmod", "touch")
 MOSTLY_MOVES = ("move", "move", "move", "delete", "delete", "mkdir", "create", "edit")
 FOR_FILES = ("edit", "chmod", "touch")
+IDS = tuple(NodeId(f"n{number:03d}") for number in range(200))
+"""The ids of most cases, made once."""
 Op = tuple
 Row = tuple[NodeId, NodeId, str, Kind, str | None]
 """id, parent, name, kind, content."""
@@ -137,7 +139,7 @@ class Draw(Chance):
 
     def id(self) -> NodeId:
         self.count += 1
-        return NodeId(f"n{self.count:03d}")
+        return IDS[self.count] if self.count < len(IDS) else NodeId(f"n{self.count:03d}")
 
     def base(self, mounted: bool) -> list[Row]:
         nodes: list[Row] = []
@@ -157,7 +159,7 @@ class Draw(Chance):
                 nodes.append((node_id, parent, name, FILE, self.content()))
         return nodes
 
-    def op(self, nodes: Collection[RemoteNode | LocalNode]) -> Op:
+    def op(self, nodes: Sequence[RemoteNode | LocalNode]) -> Op:
         kind = self.one_of(self.kinds)
         if kind in FOR_FILES:
             files = [node.id for node in nodes if node.kind is FILE]
@@ -165,14 +167,14 @@ class Draw(Chance):
                 file = self.one_of(files)
                 return (kind, file, self.content()) if kind == "edit" else (kind, file)
         elif kind == "delete" and nodes:
-            return ("delete", self.one_of([node.id for node in nodes]))
+            return ("delete", self.one_of(nodes).id)
         parent = ROOT
         if self.random() < 0.6:
             folders = [node.id for node in nodes if node.kind is DIR]
             if folders:
                 parent = self.one_of(folders)
         if kind == "move" and nodes:
-            return ("move", self.one_of([node.id for node in nodes]), parent, self.one_of(self.names))
+            return ("move", self.one_of(nodes).id, parent, self.one_of(self.names))
         if kind == "mkdir":
             return ("create", self.id(), parent, self.one_of(self.names), DIR, None)
         return ("create", self.id(), parent, self.one_of(self.names), FILE, self.content())

@@ -30,15 +30,13 @@ class Server:
         self.tombs: dict[NodeId, tuple[RemoteNode, int]] = {}
         self.changed: dict[NodeId, int] = {}
         self.journal: list[list[Entry]] = []
+        self.head = 0
+        """How long the journal is."""
         self.history: set[str] = {node.content_hash for node in nodes.values() if node.content_hash is not None}
         self.read_only = read_only
         self.revision = 1
         self.overwritten: set[NodeId] = set()
         """Nodes whose bytes another device's user replaced."""
-
-    @property
-    def head(self) -> int:
-        return len(self.journal)
 
     def commit(self, unit: list[Push], contents: dict[NodeId, str], as_of: int) -> None:
         """Applies one changeset or raises `Refused`."""
@@ -63,7 +61,7 @@ class Server:
 
     def _take(self, work: _Overlay) -> None:
         entries: list[Entry] = []
-        sequence = self.head + 1
+        self.head = sequence = self.head + 1
         for node_id in work.touched:
             node = work.nodes.get(node_id)
             if node is None and node_id in self.nodes:
@@ -85,17 +83,19 @@ class _Overlay:
         self.touched: dict[NodeId, None] = {}
         self.shaped = False
         """Whether a place changed, so that the tree may not be one any more."""
+        self.dropped = False
         self.as_of = as_of
 
     def put(self, node: RemoteNode) -> None:
         old = self.nodes.get(node.id)
-        self.shaped |= old is None or old.parent != node.parent or old.name != node.name
+        if old is None or old.parent != node.parent or old.name != node.name:
+            self.shaped = True
         self.nodes[node.id] = node
         self.touched[node.id] = None
 
     def drop(self, node_id: NodeId) -> None:
         del self.nodes[node_id]
-        self.shaped = True
+        self.shaped = self.dropped = True
         self.touched[node_id] = None
 
     def below(self, node_id: NodeId) -> list[NodeId]:
@@ -236,17 +236,26 @@ class _Overlay:
         return NamespaceId(node.id) if node.mount else node.namespace
 
     def validate(self) -> None:
+        """Raises `Refused` where the tree is none any more. It was one before: only what was touched can be amiss, and what lay in
+        a folder that was dropped."""
         if not self.shaped:
             return
         nodes = self.nodes
-        for node in nodes.values():
+        touched = [nodes[node_id] for node_id in self.touched if node_id in nodes]
+        for node in nodes.values() if self.dropped else touched:
             if node.parent != ROOT:
                 above = nodes.get(node.parent)
                 if above is None or above.kind is not DIR:
                     raise Refused("parent.gone")
-        if len({(node.parent, key_of(node.name)) for node in nodes.values()}) < len(nodes):
-            raise Refused("name.taken")
-        for node_id in self.touched:
+        for node in touched:
+            parent, key = node.parent, key_of(node.name)
+            for other in nodes.values():
+                if other.parent == parent and other is not node and key_of(other.name) == key:
+                    raise Refused("name.taken")
+        for node in touched:
+            if node.kind is FILE:
+                continue
+            node_id = node.id
             at = node_id
             for _ in range(len(nodes) + 1):
                 if at == ROOT or at not in nodes:

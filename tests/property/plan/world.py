@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from tests.property.plan.chance import Chance
 from tests.property.plan.client import SIGNATURE, Client
@@ -97,7 +97,9 @@ class World:
     def excluded_from(self, nodes: dict[NodeId, RemoteNode]) -> set[NodeId]:
         """What is excluded, or lies in what is."""
         away: set[NodeId] = set()
-        for node_id in nodes if self.script.excluded else ():
+        if not self.script.excluded:
+            return away
+        for node_id in nodes:
             at = node_id
             while at in nodes:
                 if at in self.script.excluded:
@@ -132,10 +134,10 @@ class World:
             for node_id in gone:
                 client.trees.remove_remote(node_id)
 
-    def nodes_of(self, who: str) -> Collection[RemoteNode | LocalNode]:
+    def nodes_of(self, who: str) -> Sequence[RemoteNode | LocalNode]:
         if who == "server":
-            return self.server.nodes.values()
-        return list(self.named[who].trees.local)
+            return list(self.server.nodes.values())
+        return list(self.named[who].trees.local.nodes())
 
     def actors(self) -> list[str]:
         if self.mode == "local only":
@@ -158,7 +160,11 @@ class World:
             if len(client.busy) > len(client.parked):
                 alive = True
                 client.deliver(everything=number > 40)
-        return alive or any(client.cursor < self.server.head for client in self.clients)
+        if not alive:
+            for client in self.clients:
+                if client.cursor < self.server.head:
+                    return True
+        return alive
 
 
 def _remote(row: Row, nodes: dict[NodeId, RemoteNode]) -> RemoteNode:
