@@ -137,15 +137,17 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
     sides = list(start.sides.values())
     overwritten = world.server.overwritten
     for node_id in set().union(*sides):
-        states = [side.get(node_id) for side in sides]
         was = base.get(node_id)
+        if was is not None and was[2] is None:  # A folder: its files speak for themselves.
+            continue
+        states = [side.get(node_id) for side in sides]
         if was is not None and states.count(was) == len(states):  # Nobody touched it.
             if was[2] is not None and node_id not in overwritten:
                 required.add(was[2])
             continue
         edited = [state for state in states if state is not None and (was is None or state[2] != was[2])]
         required.update(state[2] for state in edited if state[2] is not None)
-        if was is None or was[2] is None or edited or node_id in overwritten:
+        if was is None or edited or node_id in overwritten:
             continue
         moved = any(state is not None and state != was for state in states)
         fixed = world.mode == "read mount" and (_in_mount(base, node_id) or _in_mount(start.sides["A"], node_id))
@@ -199,14 +201,16 @@ def _no_needless_copies(world: World, start: Before) -> None:
     """P5, P15: a conflict copy for a file whose bytes both sides made theirs, and no more of them. Equal bytes make none, and after
     a reset none is made of bytes that another copy in the folder holds."""
     here, there = start.sides["A"], start.sides["server"]
-    base = start.base if world.mode != "reset" else {}
-    pairs = [
-        node_id
-        for node_id, (_, _, content, _) in here.items()
-        if content is not None and node_id in there and there[node_id][2] not in (content, base.get(node_id, (0, 0, None))[2])
-    ]
-    if world.named["A"].copies > len(pairs):
-        raise Spoiled(f"{world.named['A'].copies} conflict copies of {len(pairs)} files that both sides changed")
+    copies_made = world.named["A"].copies
+    if copies_made:
+        base = start.base if world.mode != "reset" else {}
+        pairs = [
+            node_id
+            for node_id, (_, _, content, _) in here.items()
+            if content is not None and node_id in there and there[node_id][2] not in (content, base.get(node_id, (0, 0, None))[2])
+        ]
+        if copies_made > len(pairs):
+            raise Spoiled(f"{copies_made} conflict copies of {len(pairs)} files that both sides changed")
     if world.mode != "reset":
         return
     mine = [content for _, name, content, _ in here.values() if "conflicted copy" in name]

@@ -61,6 +61,7 @@ class World:
         synced = []
         local = []
         based, known = self.mode != "reset", self.script.known
+        bit = client.bit(False)
         away = self.excluded_from(self.base) if self.script.absent else ()
         for node in self.base.values():
             if node.id in away:
@@ -86,7 +87,7 @@ class World:
                     kind=node.kind,
                     signature=SIGNATURE,
                     content_hash=node.content_hash,
-                    executable=False if node.kind is FILE and client.has_bit else None,
+                    executable=bit if node.kind is FILE else None,
                 )
             )
             if node.content_hash is not None:

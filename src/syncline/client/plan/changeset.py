@@ -35,7 +35,7 @@ class Changeset:
         self._placed: dict[tuple[NodeId, str], NodeId] = {}
         self._parents: dict[NodeId, NodeId] = {}
         self._blockers: dict[NodeId, NodeId] = {}
-        self._revival = Revival(view)
+        self._revival: Revival
 
     def order(self) -> None:
         """Fills `pushes` (deletes that nothing waits for are in `removals`)."""
@@ -60,6 +60,7 @@ class Changeset:
 
     def _places(self, wanted: dict[NodeId, Decision]) -> None:
         """Pushes the nodes that are to be made, to come back or to move."""
+        self._revival = Revival(self.view)
         covered, waiting = self._revival.cover(wanted)
         self._arrange({node_id: op for node_id, op in wanted.items() if node_id not in covered and node_id not in waiting})
         if waiting and not self.pushes:  # What waits is in the way of what it waits for.

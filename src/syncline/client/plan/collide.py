@@ -31,11 +31,12 @@ def settle_names(view: View) -> None:
                 continue
             decision.parent, decision.name = stays.parent, stays.name
         decision.key = key = key_of(decision.name)
-        spot = (decision.parent, key)
+        parent = decision.parent
+        spot = (parent, key)
         other = spots.get(spot)
         if other is None:
             spots[spot] = decision
-            for node_id in (*local.keyed(*spot), *remote.keyed(*spot)):
+            for node_id in (*local.keyed(parent, key), *remote.keyed(parent, key)):
                 if node_id not in decisions:
                     crowded.append(spot)
                     break

@@ -35,7 +35,7 @@ class Disk:
         self._hopeless: set[NodeId] = set()
         self._left: set[NodeId]
         self._placed: dict[tuple[NodeId, str], NodeId]
-        self._parents: dict[NodeId, NodeId]
+        self._parents: dict[NodeId, NodeId] = {}
         self._gone: set[NodeId]
         self._staged: set[NodeId]
         self._blockers: dict[NodeId, NodeId]
@@ -54,11 +54,13 @@ class Disk:
     def order(self) -> None:
         """Fills `structure`, `fetches` and `deletes`; what has to wait is in `blocked`."""
         doomed = self._sort_out()
-        while True:
+        if self._ops:
             self._reset()
-            if not self._ops or self._solve():
-                break
-        self.blocked = [self._ops[node_id] for node_id in sorted(self._hopeless)]
+            while not self._solve():
+                self._reset()
+            self.blocked = [self._ops[node_id] for node_id in sorted(self._hopeless)]
+        elif doomed:
+            self._reset()
         self._contents()
         if doomed:
             self._delete_rest(doomed)

@@ -27,7 +27,8 @@ class Tree(Generic[N]):
         self.get: Final[Callable[[NodeId], N | None]] = self._nodes.get
         """The node of an id, or None: asked more often than anything else."""
         self._children: dict[NodeId, dict[str, NodeId | tuple[NodeId, ...]]] = {}
-        self._by_content: dict[Digest, NodeId | tuple[NodeId, ...]] = {}
+        self._by_content: dict[Digest, NodeId | tuple[NodeId, ...]] | None = None
+        """Made when it is first asked for: of three trees one never is."""
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -53,13 +54,13 @@ class Tree(Generic[N]):
         self._nodes[node_id] = node
         if old is None:
             self._place(node)
-            if node.content_hash is not None:
+            if self._by_content is not None and node.content_hash is not None:
                 _add(self._by_content, node.content_hash, node_id)
             return
         if old.parent != node.parent or old.name != node.name:
             self._displace(old)
             self._place(node)
-        if old.content_hash != node.content_hash:
+        if self._by_content is not None and old.content_hash != node.content_hash:
             if old.content_hash is not None:
                 _drop(self._by_content, old.content_hash, node_id)
             if node.content_hash is not None:
@@ -67,19 +68,18 @@ class Tree(Generic[N]):
 
     def fill(self, nodes: Iterable[N]) -> None:
         """Puts nodes of which none is in the tree yet, and none twice: what a device does three times at each start."""
-        put, place, by_content = self._nodes.__setitem__, self._place, self._by_content
+        placed, place = self._nodes, self._place
         for node in nodes:
-            put(node.id, node)
+            placed[node.id] = node
             place(node)
-            if node.content_hash is not None:
-                _add(by_content, node.content_hash, node.id)
+        self._by_content = None
 
     def remove(self, node_id: NodeId) -> N | None:
         """Removes one node (not its children); what it was."""
         old = self._nodes.pop(node_id, None)
         if old is not None:
             self._displace(old)
-            if old.content_hash is not None:
+            if self._by_content is not None and old.content_hash is not None:
                 _drop(self._by_content, old.content_hash, node_id)
         return old
 
@@ -93,7 +93,7 @@ class Tree(Generic[N]):
     def clear(self) -> None:
         self._nodes.clear()
         self._children.clear()
-        self._by_content.clear()
+        self._by_content = None
 
     def keyed(self, parent: NodeId, key: str) -> tuple[NodeId, ...]:
         """Children of `parent` whose name key is `key`: none, one, or local twins."""
@@ -129,6 +129,11 @@ class Tree(Generic[N]):
 
     def with_content(self, content_hash: Digest) -> tuple[NodeId, ...]:
         """Files known to hold this content."""
+        if self._by_content is None:
+            self._by_content = {}
+            for node in self._nodes.values():
+                if node.content_hash is not None:
+                    _add(self._by_content, node.content_hash, node.id)
         return _some(self._by_content.get(content_hash))
 
     def ancestors(self, node_id: NodeId) -> Iterator[NodeId]:
