@@ -197,7 +197,8 @@ class Client:
         return second
 
     def do(self, made: S.Plan) -> None:
-        strict, units = self.strict, dict[int, list[S.Push]]()
+        strict = self.strict
+        units: dict[int, list[S.Push]] = {}
         later: list[S.Step] = []
         for index, step in enumerate(made.steps):
             self.seen.append(cell_of(step))

@@ -162,17 +162,17 @@ class Draw(Chance):
     def op(self, nodes: Sequence[RemoteNode | LocalNode]) -> Op:
         kind = self.one_of(self.kinds)
         if kind in FOR_FILES:
-            files = [node.id for node in nodes if node.kind is FILE]
+            files = [node for node in nodes if node.kind is FILE]
             if files:
-                file = self.one_of(files)
+                file = self.one_of(files).id
                 return (kind, file, self.content()) if kind == "edit" else (kind, file)
         elif kind == "delete" and nodes:
             return ("delete", self.one_of(nodes).id)
         parent = ROOT
         if self.random() < 0.6:
-            folders = [node.id for node in nodes if node.kind is DIR]
+            folders = [node for node in nodes if node.kind is DIR]
             if folders:
-                parent = self.one_of(folders)
+                parent = self.one_of(folders).id
         if kind == "move" and nodes:
             return ("move", self.one_of(nodes).id, parent, self.one_of(self.names))
         if kind == "mkdir":

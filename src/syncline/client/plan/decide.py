@@ -72,7 +72,7 @@ def _not_here(view: View, decision: Decision) -> None:
     decision.why = cells[DELETE if base is not None else ABSENT][changed_there]
     decision.place = REMOTE
     view.decisions[decision.id] = decision
-    if view.is_excluded(decision.id):
+    if view.context.excluded and view.is_excluded(decision.id):
         del view.decisions[decision.id]
         if base is not None:
             view.books.append(Forget(node=decision.id, why=EXCLUDED))
@@ -182,7 +182,7 @@ def _on_both_sides(view: View, decision: Decision, changed_here: int, changed_th
             _merge_content(view, decision)
             _merge_executable(decision)
         agreed = agreed and decision.content is KEEP and not decision.set_executable and not decision.push_executable
-    if _is_to_leave(decision) and view.is_excluded(decision.id):
+    if view.context.excluded and _is_to_leave(decision) and view.is_excluded(decision.id):
         decision.exists, decision.why = False, EXCLUDED
         decision.content, decision.set_executable = KEEP, False
     elif agreed:

@@ -68,10 +68,18 @@ class Tree(Generic[N]):
 
     def fill(self, nodes: Iterable[N]) -> None:
         """Puts nodes of which none is in the tree yet, and none twice: what a device does three times at each start."""
-        placed, place = self._nodes, self._place
+        placed, children, key_of = self._nodes, self._children, self._key
         for node in nodes:
-            placed[node.id] = node
-            place(node)
+            node_id = node.id
+            placed[node_id] = node
+            key = key_of(node.name)
+            siblings = children.get(node.parent)
+            if siblings is None:
+                children[node.parent] = {key: node_id}
+            elif key in siblings:
+                _add(siblings, key, node_id)
+            else:
+                siblings[key] = node_id
         self._by_content = None
 
     def remove(self, node_id: NodeId) -> N | None:
