@@ -25,7 +25,7 @@ class Before:
     base: State
     sides: dict[str, State]
     past: set[str]
-    """Contents that the server had, and that somebody had replaced or deleted there already."""
+    """Where views may be stale: contents that the server had, and that somebody had replaced or deleted there already."""
 
 
 def state_of_server(world: World) -> State:
@@ -53,8 +53,10 @@ def before(world: World) -> Before:
         away = world.excluded_from(world.base)
         sides["A"].update((node_id, base[node_id]) for node_id in away)  # Not on this disk on purpose: nobody deleted it.
     sides["server"] = state_of_server(world)
-    now = {node.content_hash for node in world.server.nodes.values()}
-    return Before(base, sides, world.server.history - now)
+    past: set[str] = set()
+    if world.mode == "stale view":
+        past = world.server.history - {node.content_hash for node in world.server.nodes.values()}
+    return Before(base, sides, past)
 
 
 def judge(world: World, start: Before, *, acted_since: bool) -> None:
@@ -278,12 +280,12 @@ def _places_of_the_server(world: World, start: Before) -> None:
 
 def _nothing_resurrected(world: World, start: Before) -> None:
     """P6: deleted on one side, it and the folders above untouched on the others: gone."""
-    now = world.server.nodes
+    now, sides = world.server.nodes, list(start.sides.values())
     for node_id, was in start.base.items():
-        if was[2] is None or node_id not in now or all(node_id in side for side in start.sides.values()):
+        if was[2] is None or node_id not in now:
             continue
-        others = [side for side in start.sides.values() if node_id in side]
-        if others and all(_chain_untouched(start.base, side, node_id) for side in others):
+        others = [side for side in sides if node_id in side]
+        if len(others) < len(sides) and others and all(_chain_untouched(start.base, side, node_id) for side in others):
             raise Spoiled(f"came back: {node_id}")
 
 
