@@ -21,14 +21,14 @@ N = TypeVar("N", RemoteNode, LocalNode, SyncedNode)
 class Tree(Generic[N]):
     """A mutable tree of frozen nodes. Iteration is in order of insertion unless said otherwise."""
 
-    def __init__(self, key: Callable[[str], str] = name_key) -> None:
+    def __init__(self, key: Callable[[str], str] = name_key, *, by_content: bool = True) -> None:
+        """`by_content`: whether `with_content` will be asked."""
         self._key = key
         self._nodes: dict[NodeId, N] = {}
         self.get: Final[Callable[[NodeId], N | None]] = self._nodes.get
         """The node of an id, or None: asked more often than anything else."""
         self._children: dict[NodeId, dict[str, NodeId | tuple[NodeId, ...]]] = {}
-        self._by_content: dict[Digest, NodeId | tuple[NodeId, ...]] | None = None
-        """Made when it is first asked for: of three trees one never is."""
+        self._by_content: dict[Digest, NodeId | tuple[NodeId, ...]] | None = {} if by_content else None
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -68,7 +68,7 @@ class Tree(Generic[N]):
 
     def fill(self, nodes: Iterable[N]) -> None:
         """Puts nodes of which none is in the tree yet, and none twice: what a device does three times at each start."""
-        placed, children, key_of = self._nodes, self._children, self._key
+        placed, children, by_content, key_of = self._nodes, self._children, self._by_content, self._key
         for node in nodes:
             node_id = node.id
             placed[node_id] = node
@@ -80,7 +80,8 @@ class Tree(Generic[N]):
                 _add(siblings, key, node_id)
             else:
                 siblings[key] = node_id
-        self._by_content = None
+            if by_content is not None and node.content_hash is not None:
+                _add(by_content, node.content_hash, node_id)
 
     def remove(self, node_id: NodeId) -> N | None:
         """Removes one node (not its children); what it was."""
@@ -101,7 +102,8 @@ class Tree(Generic[N]):
     def clear(self) -> None:
         self._nodes.clear()
         self._children.clear()
-        self._by_content = None
+        if self._by_content is not None:
+            self._by_content.clear()
 
     def keyed(self, parent: NodeId, key: str) -> tuple[NodeId, ...]:
         """Children of `parent` whose name key is `key`: none, one, or local twins."""
@@ -137,11 +139,7 @@ class Tree(Generic[N]):
 
     def with_content(self, content_hash: Digest) -> tuple[NodeId, ...]:
         """Files known to hold this content."""
-        if self._by_content is None:
-            self._by_content = {}
-            for node in self._nodes.values():
-                if node.content_hash is not None:
-                    _add(self._by_content, node.content_hash, node.id)
+        assert self._by_content is not None, "this tree is not asked for contents"
         return _some(self._by_content.get(content_hash))
 
     def ancestors(self, node_id: NodeId) -> Iterator[NodeId]:
@@ -218,10 +216,7 @@ def _some(entry: NodeId | tuple[NodeId, ...] | None) -> tuple[NodeId, ...]:
 
 def _add(index: dict[_Key, NodeId | tuple[NodeId, ...]], key: _Key, node_id: NodeId) -> None:
     entry = index.get(key)
-    if entry is None:
-        index[key] = node_id
-    else:
-        index[key] = (*_some(entry), node_id)
+    index[key] = node_id if entry is None else (*_some(entry), node_id)
 
 
 def _drop(index: dict[_Key, NodeId | tuple[NodeId, ...]], key: _Key, node_id: NodeId) -> None:

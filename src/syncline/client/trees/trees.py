@@ -31,7 +31,7 @@ class Trees:
         self.key = key
         self.remote: Tree[RemoteNode] = Tree(key)
         self.local: Tree[LocalNode] = Tree(key)
-        self.synced: Tree[SyncedNode] = Tree(key)
+        self.synced: Tree[SyncedNode] = Tree(key, by_content=False)
         self.access: dict[NamespaceId, Access] = dict(access or {root: Access.OWNER})
         """Namespaces this device may see. One that is missing here was lost: its absence is no delete."""
         self.open: set[NodeId] = set()
