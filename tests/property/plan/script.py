@@ -5,7 +5,7 @@ A case comes from a seed, but its script alone is enough to play it again, so th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from tests.property.plan.chance import Chance
@@ -159,7 +159,7 @@ class Draw(Chance):
                 nodes.append((node_id, parent, name, FILE, self.content()))
         return nodes
 
-    def op(self, nodes: Sequence[RemoteNode | LocalNode]) -> Op:
+    def op(self, nodes: Collection[RemoteNode | LocalNode]) -> Op:
         kind = self.one_of(self.kinds)
         if kind in FOR_FILES:
             files = [node for node in nodes if node.kind is FILE]
@@ -167,14 +167,14 @@ class Draw(Chance):
                 file = self.one_of(files).id
                 return (kind, file, self.content()) if kind == "edit" else (kind, file)
         elif kind == "delete" and nodes:
-            return ("delete", self.one_of(nodes).id)
+            return ("delete", self.one_of(list(nodes)).id)
         parent = ROOT
         if self.random() < 0.6:
             folders = [node for node in nodes if node.kind is DIR]
             if folders:
                 parent = self.one_of(folders).id
         if kind == "move" and nodes:
-            return ("move", self.one_of(nodes).id, parent, self.one_of(self.names))
+            return ("move", self.one_of(list(nodes)).id, parent, self.one_of(self.names))
         if kind == "mkdir":
             return ("create", self.id(), parent, self.one_of(self.names), DIR, None)
         return ("create", self.id(), parent, self.one_of(self.names), FILE, self.content())

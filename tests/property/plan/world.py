@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from tests.property.plan.chance import Chance
 from tests.property.plan.client import SIGNATURE, Client
@@ -135,10 +135,10 @@ class World:
             for node_id in gone:
                 client.trees.remove_remote(node_id)
 
-    def nodes_of(self, who: str) -> Sequence[RemoteNode | LocalNode]:
+    def nodes_of(self, who: str) -> Collection[RemoteNode | LocalNode]:
         if who == "server":
-            return list(self.server.nodes.values())
-        return list(self.named[who].trees.local.nodes())
+            return self.server.nodes.values()
+        return self.named[who].trees.local.nodes()
 
     def actors(self) -> list[str]:
         if self.mode == "local only":
