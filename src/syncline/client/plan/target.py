@@ -52,7 +52,7 @@ def _changes_folder(decision: Decision) -> bool:
 def _bring_back_folders(view: View) -> None:
     """A change beats a delete: a folder decided to go stays where something below it stays."""
     decisions = view.decisions
-    for decision in list(decisions.values()):
+    for decision in decisions.values():
         if not decision.exists:
             continue
         above = decisions.get(decision.parent)

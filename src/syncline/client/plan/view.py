@@ -218,9 +218,11 @@ class View:
     @staticmethod
     def _climb(memo: dict[NodeId, A], start: NodeId, step: Callable[[NodeId], A | Above], otherwise: A) -> A:
         """The answer of the nearest folder that has one, remembered for all on the way there."""
+        answer = memo.get(start)
+        if answer is not None:
+            return answer
         trail: list[NodeId] = []
         at = start
-        answer = memo.get(at)
         while answer is None and len(trail) < CLIMB_MAX:
             trail.append(at)
             found = step(at)

@@ -60,22 +60,25 @@ class Trees:
         self.open.update(self.remote.ids(), self.local.ids(), self.synced.ids())
 
     def put_remote(self, node: RemoteNode) -> None:
-        self.here.touch(node.id)
+        node_id = node.id
+        self.here.touch(node_id)
         self.remote.put(node)
-        self._touched[0].add(node.id)
-        self.open.add(node.id)
+        self._touched[0].add(node_id)
+        self.open.add(node_id)
 
     def put_local(self, node: LocalNode) -> None:
-        self.here.touch(node.id)
+        node_id = node.id
+        self.here.touch(node_id)
         self.local.put(node)
-        self._touched[1].add(node.id)
-        self.open.add(node.id)
+        self._touched[1].add(node_id)
+        self.open.add(node_id)
 
     def put_synced(self, node: SyncedNode) -> None:
-        self.here.touch(node.id)
+        node_id = node.id
+        self.here.touch(node_id)
         self.synced.put(node)
-        self._touched[2].add(node.id)
-        self.open.add(node.id)
+        self._touched[2].add(node_id)
+        self.open.add(node_id)
 
     def remove_remote(self, node_id: NodeId) -> None:
         self.here.touch(node_id)
