@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from typing import Any
-from unicodedata import normalize
 
 import pytest
 
@@ -403,23 +402,3 @@ def test_steps_of_other_rooms_are_refused(desk: Any) -> None:
 
     with pytest.raises(TypeError):
         desk.applier.disk([Adopt(node=ROOT, why="")])
-
-
-# -- disks that decompose names ----------------------------------------------------------------------------------------------------
-
-
-def test_a_change_of_spelling_alone_goes_by_way_of_the_stage(desk: Any) -> None:
-    """A disk that decomposes names takes both spellings for one entry, and would find the target taken."""
-    composed, decomposed = normalize("NFC", "é"), normalize("NFD", "é")
-    node = desk.known(composed, b"one")
-    desk.remote_has(node, ROOT, decomposed, b"one")
-
-    def decomposing(source: str, target: str) -> None:
-        if normalize("NFD", source) == normalize("NFD", target):
-            raise FileExistsError(errno.EEXIST, "File exists")
-
-    desk.files.before["rename"] = decomposing
-    assert desk.applier.disk([relocate(node, ROOT, decomposed)]).done == [node]
-    assert desk.tree() == {decomposed: b"one"}
-    assert desk.is_agreed(node)
-    desk.check_no_echo()
