@@ -21,7 +21,6 @@ from msgspec import Struct, field
 
 from syncline.client.assemble import Identity
 from syncline.model.entries import Access
-from syncline.model.errors import AlreadyExists, Unavailable
 from syncline.model.ids import DeviceId, NamespaceId, UserId, ulid
 from syncline.model.paths import FOLDED_KEYS, NAME_KEY_VERSION
 from syncline.ports.account_store import User
@@ -33,6 +32,7 @@ from syncline.testing.sim.ground import START_US, SimClock
 from syncline.testing.sim.ledger import Ledger
 from syncline.testing.sim.loop import SimLoop, Stuck
 from syncline.testing.sim.machine import Machine, SimMachine
+from syncline.testing.sim.misfortune import SHARED, Misfortune
 from syncline.testing.sim.oracle import Spoiled, honest, judge
 from syncline.testing.sim.person import Person
 from syncline.testing.sim.profile import DiskProfile
@@ -43,11 +43,9 @@ from syncline.testing.sim.trace import Trace
 SETTLE_PASSES_MAX: Final = 40
 SETTLE_TIMEOUT_S: Final = 900.0
 BACKUP_EVERY: Final = 6
-BURST_DEEDS: Final = 3
 HEARSAY_S: Final = 30.0
 """So long after everything rests, everybody has heard of all that happened."""
 MakeMachine = Callable[[Random, Clock, DiskProfile, Path], Machine]
-SHARED: Final = NamespaceId(ulid(START_US // 1000 - 5, b"shared-one"))
 
 
 class Outcome(Struct, kw_only=True):
@@ -86,10 +84,7 @@ class World:
         self.memory_lost = any(event.what in MEMORY_LOSS for event in script.events)
         self._spool = spool
         self._machine = machine
-        self._backups: dict[int, Any] = {}
-        self._server_backup: object = None
-        self._shared_access: Access | None = None
-        self._giving = asyncio.Lock()
+        self.misfortune = Misfortune(self)
         self._done = 0
 
     def say(self, what: str) -> None:
@@ -109,8 +104,9 @@ class World:
             user = users[0] if not mounted or index < len(script.disks) - 1 else users[1]
             self._add_device(index, profile, user)
         if mounted:
-            self._shared_access = Access.READ if script.mode == "mount read" else Access.WRITE
-            members = {users[1].id: Access.OWNER, users[0].id: self._shared_access}
+            access = Access.READ if script.mode == "mount read" else Access.WRITE
+            self.misfortune.shared_access = access
+            members = {users[1].id: Access.OWNER, users[0].id: access}
             self.server.stores.add_namespace(SHARED, owner=users[1].id, name="shared", members=members)
             for person in self.people:
                 person.left_alone.add("shared")
@@ -160,7 +156,7 @@ class World:
             clock=clock,
             page=self.script.page,
             watching=self.script.watching[index],
-            acts=self._act_now,
+            acts=self.act_now,
         )
         made.link()
         self.devices.append(made)
@@ -198,7 +194,7 @@ class World:
             if device.remote is not None:
                 device.remote.traffic.sent_bytes = 0
 
-    def _act_now(self, device: SimDevice) -> None:
+    def act_now(self, device: SimDevice) -> None:
         """A person does between two system calls of the engine's what the script has for later."""
         who = self.devices.index(device)
         for at, event in enumerate(self.pending):
@@ -210,149 +206,14 @@ class World:
     def _happen(self, event: Event) -> None:
         self._done += 1
         if self._done % BACKUP_EVERY == 0:
-            self._backups = {index: device.store.twin() for index, device in enumerate(self.devices)}
-            self._server_backup = self.server.stores.snapshot()
+            self.misfortune.back_up()
         if event.what in USER_OPS:
             # What is written where the disk should be is nobody's business once the disk is back over it.
             if not self.devices[event.who].disk.is_unmounted:
                 self.people[event.who].act(event)
             return
         self.say(f"{'world' if event.who < 0 else self.devices[event.who].name}: {event.what}")
-        getattr(self, f"_{event.what.replace(' ', '_')}")(event)
-
-    def _later(self, seconds: float, what: Any, *args: Any) -> None:
-        self.loop.call_later(seconds, what, *args, context=self.context)
-
-    def _kill(self, event: Event) -> None:
-        self.devices[event.who].kill()
-
-    def _power(self, event: Event) -> None:
-        self.devices[event.who].kill(power=True)
-
-    def _offline(self, event: Event) -> None:
-        device = self.devices[event.who]
-        device.set_online(False)
-        self._later(1.0 + 20.0 * event.picks[0] ** 2, device.set_online, True)
-
-    def _pause(self, event: Event) -> None:
-        device = self.devices[event.who]
-        device.paused = True
-        if device.engine is not None:
-            device.engine.pause()
-        self._later(1.0 + 10.0 * event.picks[0], self._resume, device)
-
-    def _resume(self, device: SimDevice) -> None:
-        device.paused = False
-        if device.engine is not None:
-            device.engine.resume()
-
-    def _server_crash(self, event: Event) -> None:
-        self.server.crash()
-
-    def _deaf(self, event: Event) -> None:
-        device = self.devices[event.who]
-        device.set_deaf(True)
-        self._later(5.0 + 30.0 * event.picks[0], device.set_deaf, False)
-
-    def _overflow(self, event: Event) -> None:
-        """A burst of a person's deeds, of which the watcher tells only that there were too many."""
-        device = self.devices[event.who]
-        for _ in range(BURST_DEEDS):
-            self._act_now(device)
-        device.overflow()
-
-    def _clock(self, event: Event) -> None:
-        hours = (-24.0, -1.0, 1.0, 24.0)[int(event.picks[0] * 4)]
-        self.devices[event.who].clock.step_us += int(hours * 3600e6)
-
-    def _refresh(self, event: Event) -> None:
-        engine = self.devices[event.who].engine
-        if engine is not None:
-            engine.refresh()
-
-    def _lost_database(self, event: Event) -> None:
-        device = self.devices[event.who]
-        device.kill()
-        device.store = device.disk.new_store()
-
-    def _old_database(self, event: Event) -> None:
-        device, backup = self.devices[event.who], self._backups.get(event.who)
-        if backup is not None:
-            device.kill()
-            device.store = backup.twin()
-
-    def _server_rolled_back(self, event: Event) -> None:
-        if self._server_backup is not None:
-            self.server.crash()
-            self.server.stores.restore(self._server_backup)
-
-    def _server_new_epoch(self, event: Event) -> None:
-        self.server.crash()
-        self.server.stores.new_epoch()
-
-    def _root_gone(self, event: Event) -> None:
-        disk = self.devices[event.who].disk
-        if not disk.is_unmounted:
-            disk.unmount(empty=event.picks[1] < 0.5)
-            self._later(1.0 + 15.0 * event.picks[0], self._mount, disk)
-
-    def _mount(self, disk: Machine) -> None:
-        if disk.is_unmounted:
-            disk.mount()
-
-    def _frozen(self, event: Event) -> None:
-        actor = self.devices[event.who].actor
-        if actor is not None and actor.alive:
-            actor.freeze()
-            self._later(1.0 + 60.0 * event.picks[0], self.loop.thaw, actor)
-
-    def _access(self, event: Event) -> None:
-        """The owner of the shared folder changes what the other user may do with it, or takes it away, or gives it back."""
-        lost = self.script.mode == "mount lost"
-        now = self._shared_access
-        if lost:
-            new = None if now is not None else Access.WRITE
-        elif now is Access.READ:
-            new = Access.WRITE
-        else:
-            new = Access.READ
-        if event.picks[0] < 0.5 or lost:
-            self._shared_access = new
-            self.say(f"world: the shared folder is {'taken away' if new is None else new.value}")
-            self.loop.create_task(self._give(new, was=now), context=self.context)
-
-    async def _give(self, access: Access | None, *, was: Access | None) -> None:
-        head = None
-        async with self._giving:
-            for _ in range(20):
-                # A server that dies over it is asked again.
-                try:
-                    head = await self._changed_membership(access, was=was)
-                    break
-                except Unavailable:
-                    await asyncio.sleep(0.5)
-        if head is not None and self.server.rooms is not None:
-            self.server.rooms.hub.publish(self.devices[0].who.namespace, head)
-
-    async def _changed_membership(self, access: Access | None, *, was: Access | None) -> int | None:
-        """The head of the user's own journal where the mount came or went."""
-        stores, user = self.server.stores, self.devices[0].who
-        with self.server.uninterrupted():
-            # Membership and mount are one transaction: no crash comes between them.
-            stores.set_access(SHARED, user.user, access)
-            if access is None:
-                return await stores.unmount(user.namespace, SHARED, time_us=self.server.clock.now_us())
-            return await self._mount_again(user.namespace) if was is None else None
-
-    async def _mount_again(self, root: NamespaceId) -> int:
-        """Under another name where a device that had lost its memory made a folder of the user's own of what was left here."""
-        for name in ("shared", "shared again", "shared once more"):
-            with suppress(AlreadyExists):
-                head = await self.server.stores.mount(root, SHARED, name, time_us=self.server.clock.now_us())
-                for person in self.people:
-                    person.left_alone.add(name)
-                return head
-        raise AlreadyExists(what="shared")
+        self.misfortune.befall(event)
 
     # -- peace ---------------------------------------------------------------------------------------------------------------------
 
@@ -363,7 +224,7 @@ class World:
         await asyncio.sleep(40.0)
         self.server.boot()
         for device in self.devices:
-            self._mount(device.disk)
+            self.misfortune.mount(device.disk)
             device.set_deaf(False)
             device.set_online(True)
             device.start()
