@@ -72,7 +72,9 @@ def _settle(view: View, spot: tuple[NodeId, str], rivals: list[Decision]) -> Non
     rivals.sort(key=lambda rival: _claim(view, rival, spot))
     keeper = rivals[0]
     for rival in rivals[1:]:
-        if _is_one_entry(view, rival, keeper.id):
+        if rival.id in view.detached:
+            rival.held = True  # It is about to become another node, with the folder it lies in: that one is compared afterwards.
+        elif _is_one_entry(view, rival, keeper.id):
             rival.held = True
             view.waiting += 1
         elif not _is_same(view, rival, keeper):
