@@ -189,6 +189,7 @@ class RealWatcher:
 
     def __init__(self, inotify: InotifyWatcher, faults: WatcherFaults, rng: Random) -> None:
         self.is_deaf = False
+        self._is_holding = False
         self._inotify = inotify
         self._faults = faults
         self._rng = rng
@@ -208,8 +209,16 @@ class RealWatcher:
             if self.is_deaf:
                 continue
             if self._faults.delay and self._rng.random() < self._faults.delay:
+                self._is_holding = True
                 await asyncio.sleep(self._rng.uniform(*self._faults.delay_s))
+                self._is_holding = False
             return hints
+
+    def is_unread(self) -> bool:
+        return not self.is_deaf and (self._is_holding or self._inotify.is_unread())
+
+    def deaf(self) -> str | None:
+        return self._inotify.deaf()
 
     def lose(self) -> None:
         """What is queued is lost, and that is told."""
