@@ -60,15 +60,17 @@ def honest(world: World) -> None:
         for device, hears in zip(world.devices, watching, strict=True)
         if hears and device.engine is not None and device.engine.state() is State.IN_SYNC
     ]
-    trees = {device.name: _bytes_of(device.disk.user.tree()) for device in said}
+    # Disks that find a name under every spelling show one of their own.
+    tells_spellings = all(disk.names == "sensitive" for disk in world.script.disks)
+    trees = {device.name: _bytes_of(device.disk.user.tree(), exact=tells_spellings) for device in said}
     for one, other in pairwise(said):
         if one.who.namespace == other.who.namespace and (left := trees[one.name]) != (right := trees[other.name]):
             paths = sorted(path for path in left.keys() | right.keys() if left.get(path) != right.get(path))
             raise Spoiled(f"P16: {one.name} and {other.name} both say that they are in sync, and differ in {paths[:5]}")
 
 
-def _bytes_of(tree: Tree) -> dict[str, object]:
-    return {path: (kind, content) for path, (kind, content, _) in tree.items()}
+def _bytes_of(tree: Tree, *, exact: bool) -> dict[str, object]:
+    return {path if exact else exact_key(path): (kind, content) for path, (kind, content, _) in tree.items()}
 
 
 def _equal(
