@@ -173,7 +173,9 @@ class Recovery:
         self._tell(f"finished discarding {effect.origin}")
 
     def _finish_removing(self, effect: Removing) -> None:
-        if self._trees.local_path(effect.node) == effect.origin and self._look(effect.origin) is None:
+        # The folder above it may have been seen to before, and have left it without a path.
+        is_there = self._trees.local_path(effect.node) in (effect.origin, None)
+        if effect.node in self._trees.local and is_there and self._look(effect.origin) is None:
             self._claims.touch(parent_of(effect.origin))
             self._claims.gone(effect.node)
             self._tell(f"finished removing {effect.origin}")
