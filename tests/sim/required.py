@@ -9,31 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from syncline.testing.sim.device import SITES, STORE
+from syncline.testing.sim.network import KINDS
 from tests.property.plan import cells
 
-_DEATHS: Final = ("crash before", "crash after", "power before", "power after", "act")
-_FILES: Final[dict[str, tuple[str, ...]]] = {
-    "create": ("ENOSPC", "EACCES", "EMFILE", "EIO"),
-    "write": ("ENOSPC", "EIO"),
-    "sync_files": ("EIO", "ENOSPC"),
-    "sync_folders": ("EIO",),
-    "set_attributes": ("EIO",),
-    "rename": ("EACCES", "EBUSY", "EIO"),
-    "exchange": ("EACCES", "EIO"),
-    "make_folder": ("ENOSPC", "EACCES"),
-    "remove_folder": ("EBUSY", "EACCES"),
-    "remove_file": ("EACCES", "EIO"),
-    "set_executable": ("EACCES",),
-    "list_folder": ("EACCES", "EIO", "EMFILE", "ESTALE"),
-    "stat": ("EIO",),
-    "open_read": ("EACCES", "EMFILE", "EIO"),
-    "read": ("EIO", "short"),
-    "root_stat": ("EIO",),
-    "fstat_signature": (),
-    "free_bytes": (),
-}
-_STORE: Final = (*_DEATHS, "store busy", "store full")
-_LINE: Final = ("refused", "request lost", "answer lost", "twice", "late", "busy", "broken", "crash before", "crash after")
 _CALLS: Final = (
     *("namespaces", "missing", "grant", "put_pack", "packs_done", "manifests", "read_object"),
     *("commit", "changes", "snapshot", "poll"),
@@ -42,9 +21,9 @@ _STEPS: Final = ("read", "lock", "locked", "commit.before", "commit.after")
 
 FAULTS: Final = frozenset(
     (
-        *(f"files.{op}:{kind}" for op, errors in _FILES.items() for kind in (*_DEATHS, *errors)),
-        *(f"store.write:{kind}" for kind in _STORE),
-        *(f"net.{call}:{kind}" for call in _CALLS for kind in _LINE),
+        *(f"files.{op}:{kind}" for op, kinds in SITES.items() for kind in kinds),
+        *(f"store.write:{kind}" for kind in STORE),
+        *(f"net.{call}:{kind}" for call in _CALLS for kind in KINDS),
         *(f"server.{step}:{kind}" for step in _STEPS for kind in ("crash", "delay")),
     )
 )

@@ -26,6 +26,7 @@ from syncline.server.caller import Caller
 from syncline.testing.faulty import Crash
 from syncline.testing.memory import MemoryTreeStore
 from syncline.testing.sim.faults import Faults
+from syncline.testing.sim.files import SimFiles
 from syncline.testing.sim.ground import SimChance, SimClock
 from syncline.testing.sim.loop import Actor, SimLoop
 from syncline.testing.sim.network import SimRemote
@@ -56,8 +57,10 @@ _ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "read_once": ("EIO",),
     "copy_range": ("ENOSPC", "EIO"),
 }
-_SITES: Final = {op: (*_DEATHS, *kinds) for op, kinds in _ERRORS.items()}
-_STORE: Final = ("crash before", "crash after", "power before", "power after", "act", "store busy", "store full")
+SITES: Final = {op: (*_DEATHS, *kinds) for op, kinds in _ERRORS.items()}
+"""What may befall each system call; any other one only deaths."""
+STORE: Final = (*_DEATHS, "store busy", "store full")
+"""What may befall each transaction of the device's database."""
 
 
 class DurableStore(MemoryTreeStore):
@@ -135,6 +138,7 @@ class SimDevice:
         self._page = page
         self._watching = watching
         self._acts = acts
+        self._is_short = False
         self._after: tuple[str, str] | None = None
         self._acting = False
 
@@ -173,6 +177,9 @@ class SimDevice:
             self.remote.up = self.online
             try:
                 files = self.disk.files(hook=self._hook)
+                self._is_short = False
+                if isinstance(files, SimFiles):
+                    files.short_read = self._shortened
                 watcher = self.disk.watcher(self._watching, self._rng)
             except OSError:
                 await asyncio.sleep(3.0)
@@ -240,7 +247,7 @@ class SimDevice:
                 late, self._after = self._after[1], None
                 self._death(late)
             return
-        kinds = _SITES.get(op, _DEATHS)
+        kinds = SITES.get(op, _DEATHS)
         kind = self._faults.at(self.name, f"files.{op}", kinds)
         if kind is None:
             return
@@ -251,9 +258,14 @@ class SimDevice:
         elif kind.endswith("before"):
             self._death(kind)
         elif kind == "short":
-            return
+            self._is_short = True
         else:
             raise OSError(getattr(errno, kind), f"simulated {kind}", path)
+
+    def _shortened(self, size: int) -> int:
+        """How much of a read the disk gives at once."""
+        short, self._is_short = self._is_short, False
+        return size // 2 if short else size
 
     def _act(self) -> None:
         self._acting = True
@@ -267,7 +279,7 @@ class SimDevice:
         raise Crash
 
     def _around_store(self, site: str, work: Callable[[], None]) -> None:
-        kind = self._faults.at(self.name, site, _STORE)
+        kind = self._faults.at(self.name, site, STORE)
         if kind == "store busy":
             raise LocalIo(path="state", reason="database is locked")
         if kind == "store full":
