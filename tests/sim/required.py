@@ -57,7 +57,7 @@ _ONLY_PLANNER: Final[dict[str, str]] = {
     "why:parked": "a count of the planner's world, no decision",
     "why:one changeset": "a count of the planner's world, no decision; L0 counts the groups",
     "why:name taken, folder none/delete": "a folder with ignored leftovers: no world has rules to ignore; L0 does",
-    "why:case conflict": "needs names that differ in case alone: worlds with odd names, which are not drawn yet; L0 does",
+    "why:case conflict": "needs names that differ in case alone, which few worlds have; L0 does",
 }
 _SELDOM: Final = _whys(cells.SELDOM) | _whys(cell for cell in cells.EXPECTED if cell.startswith(("read-only: ", "lost: ")))
 ELSEWHERE: Final[dict[str, str]] = {
@@ -65,7 +65,6 @@ ELSEWHERE: Final[dict[str, str]] = {
     **dict.fromkeys(
         sorted(_SELDOM - _ONLY_PLANNER.keys()), "rare: a few of a hundred thousand cases of L0, which requires it; counted here too"
     ),
-    "files.copy_range:EIO": "only copies of contents that lie on the device already; deaths strike there, errors in the unit tests",
     "store.spool_put:crash before": "only a pack whose grant is written down: four or five a world; the sender's tests fail it",
     "store.spool_remove:crash before": "only a pack that is done; the sender's tests fail it",
     "refused:auth.invalid": "no device is unlinked in a world; the gateway's tests unlink one in the middle of a poll",
