@@ -21,7 +21,7 @@ from syncline.adapters.sql.database import BUSY_TIMEOUT_S, create_private, trans
 from syncline.adapters.sql.schema import metadata, write_statistics
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration; a test compares it with the folder."""
 _VERSION_TABLE: Final = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

@@ -10,68 +10,46 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-)
+from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text
 
-metadata: Final = MetaData()
-
-
-def _text(name: str, **options: Any) -> Column[str]:
-    return Column(name, Text, nullable=options.pop("nullable", False), **options)
-
-
-def _number(name: str, **options: Any) -> Column[int]:
-    return Column(name, BigInteger, nullable=options.pop("nullable", False), **options)
-
-
-def _flag(name: str) -> Column[bool]:
-    return Column(name, Boolean, nullable=False)
-
-
-def _blob(name: str, **options: Any) -> Column[bytes]:
-    return Column(name, LargeBinary, nullable=options.pop("nullable", False), **options)
-
+from syncline.adapters.sql.tables.columns import blob, flag, namespace, number, per_namespace, text
+from syncline.adapters.sql.tables.columns import metadata as metadata
+from syncline.adapters.sql.tables.past import tombstones as tombstones
+from syncline.adapters.sql.tables.sharing import grants as grants
+from syncline.adapters.sql.tables.sharing import invitations as invitations
+from syncline.adapters.sql.tables.sharing import links as links
+from syncline.adapters.sql.tables.uploads import raw_contents as raw_contents
+from syncline.adapters.sql.tables.uploads import upload_parts as upload_parts
+from syncline.adapters.sql.tables.uploads import uploads as uploads
 
 # -- The server and its people ---------------------------------------------------------------------------------------------
 
-server = Table("server", metadata, _text("key", primary_key=True), _text("value"))
+server = Table("server", metadata, text("key", primary_key=True), text("value"))
 
 users = Table(
     "users",
     metadata,
-    _text("user_id", primary_key=True),
-    _text("email", unique=True),
-    _text("name"),
-    _text("password_hash"),
-    _text("root_namespace"),
-    _number("quota_bytes", nullable=True),
-    _flag("disabled"),
-    _number("created_us"),
+    text("user_id", primary_key=True),
+    text("email", unique=True),
+    text("name"),
+    text("password_hash"),
+    text("root_namespace"),
+    number("quota_bytes", nullable=True),
+    flag("disabled"),
+    number("created_us"),
 )
 
 devices = Table(
     "devices",
     metadata,
-    _text("device_id", primary_key=True),
+    text("device_id", primary_key=True),
     Column("user_id", Text, ForeignKey("users.user_id", ondelete="CASCADE"), nullable=False),
-    _text("name"),
-    _text("refresh_hash"),
-    _number("created_us"),
-    _number("last_seen_us", nullable=True),
-    _text("previous_refresh_hash", nullable=True),
-    _number("rotated_us", nullable=True),
+    text("name"),
+    text("refresh_hash"),
+    number("created_us"),
+    number("last_seen_us", nullable=True),
+    text("previous_refresh_hash", nullable=True),
+    number("rotated_us", nullable=True),
 )
 Index("devices_by_user", devices.c.user_id)
 
@@ -79,18 +57,18 @@ audit = Table(
     "audit",
     metadata,
     Column("audit_id", Integer, primary_key=True, autoincrement=True),
-    _number("time_us"),
-    _text("action"),
-    _text("user_id", nullable=True),
-    _text("device_id", nullable=True),
+    number("time_us"),
+    text("action"),
+    text("user_id", nullable=True),
+    text("device_id", nullable=True),
 )
 
 leases = Table(
     "leases",
     metadata,
-    _text("name", primary_key=True),
-    _text("holder"),
-    _number("expires_us"),
+    text("name", primary_key=True),
+    text("holder"),
+    number("expires_us"),
 )
 
 # -- Namespaces --------------------------------------------------------------------------------------------------------------
@@ -98,19 +76,19 @@ leases = Table(
 namespaces = Table(
     "namespaces",
     metadata,
-    _text("namespace_id", primary_key=True),
+    text("namespace_id", primary_key=True),
     Column("owner_id", Text, ForeignKey("users.user_id"), nullable=False),
-    _text("name"),
-    _flag("is_root"),
-    _text("epoch"),
-    _number("head_sequence"),
-    _number("published_sequence"),
-    _number("pruned_sequence"),
-    _blob("chain"),
-    _blob("root"),
-    _number("name_key_version"),
-    _number("used_bytes"),
-    _number("created_us"),
+    text("name"),
+    flag("is_root"),
+    text("epoch"),
+    number("head_sequence"),
+    number("published_sequence"),
+    number("pruned_sequence"),
+    blob("chain"),
+    blob("root"),
+    number("name_key_version"),
+    number("used_bytes"),
+    number("created_us"),
 )
 Index("namespaces_by_owner", namespaces.c.owner_id)
 Index(
@@ -119,25 +97,14 @@ Index(
     sqlite_where=namespaces.c.head_sequence > namespaces.c.published_sequence,
 )
 
-_NAMESPACE: Final = "namespaces.namespace_id"
 
-
-def _namespace() -> Column[str]:
-    return Column("namespace_id", Text, ForeignKey(_NAMESPACE), nullable=False)
-
-
-def _per_namespace(name: str, *parts: Any, key: tuple[str, ...]) -> Table:
-    """A table whose rows belong to one namespace: every statement on it names which."""
-    return Table(name, metadata, _namespace(), *parts, PrimaryKeyConstraint("namespace_id", *key), sqlite_with_rowid=False)
-
-
-members = _per_namespace(
+members = per_namespace(
     "members",
-    _text("user_id"),
-    _text("access"),
-    _text("mount_parent_id", nullable=True),
-    _text("mount_name", nullable=True),
-    _number("since_us"),
+    text("user_id"),
+    text("access"),
+    text("mount_parent_id", nullable=True),
+    text("mount_name", nullable=True),
+    number("since_us"),
     key=("user_id",),
 )
 Index("members_by_user", members.c.user_id)
@@ -146,34 +113,34 @@ Index("members_by_user", members.c.user_id)
 def _placed_state() -> list[Column[Any]]:
     """The columns of `model.journal.JournalEntry`, in its order."""
     return [
-        _number("sequence"),
-        _text("changeset"),
-        _text("op"),
-        _text("node_id"),
-        _text("parent_id"),
-        _text("name"),
-        _text("kind"),
-        _number("revision"),
-        _blob("content_hash", nullable=True),
-        _number("size"),
-        _flag("executable"),
-        _number("mtime_us"),
-        _flag("deleted"),
-        _flag("mount"),
-        _text("actor", nullable=True),
-        _text("device", nullable=True),
-        _number("time_us"),
+        number("sequence"),
+        text("changeset"),
+        text("op"),
+        text("node_id"),
+        text("parent_id"),
+        text("name"),
+        text("kind"),
+        number("revision"),
+        blob("content_hash", nullable=True),
+        number("size"),
+        flag("executable"),
+        number("mtime_us"),
+        flag("deleted"),
+        flag("mount"),
+        text("actor", nullable=True),
+        text("device", nullable=True),
+        number("time_us"),
     ]
 
 
 PLACED_STATE: Final = tuple(column.name for column in _placed_state())
 
-nodes = _per_namespace(
+nodes = per_namespace(
     "nodes",
     *_placed_state(),
-    _text("name_key", nullable=True),
-    _text("mime_type", nullable=True),
-    _text("description", nullable=True),
+    text("name_key", nullable=True),
+    text("mime_type", nullable=True),
+    text("description", nullable=True),
     key=("node_id",),
 )
 Index(
@@ -191,37 +158,37 @@ Index(
     sqlite_where=nodes.c.name_key.is_(None),
 )
 
-journal = _per_namespace("journal", *_placed_state(), _blob("chain"), _blob("root"), key=("sequence",))
+journal = per_namespace("journal", *_placed_state(), blob("chain"), blob("root"), key=("sequence",))
 
-revisions = _per_namespace("revisions", *_placed_state(), _text("cut"), key=("node_id", "revision"))
+revisions = per_namespace("revisions", *_placed_state(), text("cut"), key=("node_id", "revision"))
 
-revision_blocks = _per_namespace(
+revision_blocks = per_namespace(
     "revision_blocks",
-    _text("node_id"),
-    _number("revision"),
-    _number("block_index"),
-    _blob("hash"),
-    _number("size"),
+    text("node_id"),
+    number("revision"),
+    number("block_index"),
+    blob("hash"),
+    number("size"),
     key=("node_id", "revision", "block_index"),
 )
 Index("revision_blocks_by_hash", revision_blocks.c.namespace_id, revision_blocks.c.hash)
 
-namespace_blocks = _per_namespace(
+namespace_blocks = per_namespace(
     "namespace_blocks",
-    _blob("hash"),
-    _number("size"),
-    _text("state"),
-    _number("since_us"),
+    blob("hash"),
+    number("size"),
+    text("state"),
+    number("since_us"),
     key=("hash",),
 )
 
-idempotency = _per_namespace(
+idempotency = per_namespace(
     "idempotency",
-    _text("device_id"),
-    _text("key"),
-    _blob("body_hash"),
-    _blob("answer"),
-    _number("time_us"),
+    text("device_id"),
+    text("key"),
+    blob("body_hash"),
+    blob("answer"),
+    number("time_us"),
     key=("device_id", "key"),
 )
 Index("idempotency_by_time", idempotency.c.time_us)
@@ -231,17 +198,17 @@ Index("idempotency_by_time", idempotency.c.time_us)
 packs = Table(
     "packs",
     metadata,
-    _text("pack_id", primary_key=True),
-    _namespace(),
-    _text("user_id"),
-    _text("object_key", unique=True),
-    _number("size"),
-    _blob("sha256"),
-    _blob("wrapped_key"),
-    _text("state"),
-    _text("storage_class"),
-    _number("expires_us"),
-    _number("created_us"),
+    text("pack_id", primary_key=True),
+    namespace(),
+    text("user_id"),
+    text("object_key", unique=True),
+    number("size"),
+    blob("sha256"),
+    blob("wrapped_key"),
+    text("state"),
+    text("storage_class"),
+    number("expires_us"),
+    number("created_us"),
 )
 Index(
     "packs_granted",
@@ -252,13 +219,13 @@ Index(
 block_copies = Table(
     "block_copies",
     metadata,
-    _blob("hash"),
+    blob("hash"),
     Column("pack_id", Text, ForeignKey("packs.pack_id", ondelete="CASCADE"), nullable=False),
-    _number("block_offset"),
-    _number("length"),
-    _number("plain_size"),
-    _text("codec"),
-    _text("state"),
+    number("block_offset"),
+    number("length"),
+    number("plain_size"),
+    text("codec"),
+    text("state"),
     PrimaryKeyConstraint("hash", "pack_id"),
     sqlite_with_rowid=False,
 )

@@ -1,0 +1,154 @@
+"""Tables of the plain doors: uploads in parts, sharing, and what outlives purging."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: Final = "0003"
+down_revision: Final = "0002"
+branch_labels: Final = None
+depends_on: Final = None
+
+
+def upgrade() -> None:
+    _uploads()
+    _sharing()
+    _past()
+
+
+def downgrade() -> None:
+    for name in ("tombstones", "links", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
+        op.drop_table(name)
+
+
+def _text(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text(), nullable=nullable)
+
+
+def _number(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.BigInteger(), nullable=nullable)
+
+
+def _blob(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.LargeBinary(), nullable=nullable)
+
+
+def _per_namespace(name: str, *columns: sa.Column[Any], key: tuple[str, ...]) -> None:
+    op.create_table(
+        name,
+        _text("namespace_id"),
+        *columns,
+        sa.ForeignKeyConstraint(["namespace_id"], ["namespaces.namespace_id"]),
+        sa.PrimaryKeyConstraint("namespace_id", *key),
+        sqlite_with_rowid=False,
+    )
+
+
+def _uploads() -> None:
+    _per_namespace(
+        "uploads",
+        _text("upload_id"),
+        _text("user_id"),
+        _text("device_id"),
+        _text("link_id", nullable=True),
+        _text("node_id"),
+        _text("parent_id"),
+        _text("name"),
+        _number("size"),
+        _blob("sha256", nullable=True),
+        _text("mime_type", nullable=True),
+        _text("description", nullable=True),
+        _number("base_revision", nullable=True),
+        sa.Column("executable", sa.Boolean(), nullable=False),
+        _number("mtime_us", nullable=True),
+        _text("object_key"),
+        _text("store_upload_id"),
+        _number("part_bytes"),
+        _number("part_count"),
+        _text("state"),
+        _text("problem", nullable=True),
+        _number("revision", nullable=True),
+        _number("created_us"),
+        _number("signed_until_us"),
+        _number("expires_us"),
+        key=("upload_id",),
+    )
+    op.create_index("uploads_by_user", "uploads", ["namespace_id", "user_id", "sha256"], unique=False)
+    op.create_index("uploads_by_object", "uploads", ["object_key"], unique=True)
+    op.create_index("uploads_by_expiry", "uploads", ["state", "expires_us"], unique=False)
+    _per_namespace(
+        "upload_parts",
+        _text("upload_id"),
+        _number("part_number"),
+        _text("etag"),
+        _number("size"),
+        _blob("sha256", nullable=True),
+        _number("verified_us"),
+        key=("upload_id", "part_number"),
+    )
+    _per_namespace(
+        "raw_contents",
+        _text("node_id"),
+        _number("revision"),
+        _text("object_key"),
+        _number("size"),
+        _blob("sha256", nullable=True),
+        _text("state"),
+        _number("attempts"),
+        _number("due_us"),
+        _number("created_us"),
+        key=("node_id", "revision"),
+    )
+    op.create_index("raw_contents_due", "raw_contents", ["state", "due_us"], unique=False)
+
+
+def _sharing() -> None:
+    _per_namespace(
+        "invitations",
+        _text("user_id"),
+        _text("access"),
+        _text("invited_by"),
+        _number("created_us"),
+        key=("user_id",),
+    )
+    op.create_index("invitations_by_user", "invitations", ["user_id"], unique=False)
+    _per_namespace(
+        "grants",
+        _text("node_id"),
+        _text("user_id"),
+        _text("access"),
+        _text("granted_by"),
+        _number("created_us"),
+        key=("node_id", "user_id"),
+    )
+    op.create_index("grants_by_user", "grants", ["user_id"], unique=False)
+    _per_namespace(
+        "links",
+        _text("link_id"),
+        _blob("token_hash"),
+        _text("node_id"),
+        _text("kind"),
+        _text("password_hash", nullable=True),
+        _number("expires_us", nullable=True),
+        _number("downloads_max", nullable=True),
+        _number("downloads"),
+        _text("created_by"),
+        _number("created_us"),
+        key=("link_id",),
+    )
+    op.create_index("links_by_token", "links", ["namespace_id", "token_hash"], unique=True)
+    op.create_index("links_by_node", "links", ["namespace_id", "node_id"], unique=False)
+
+
+def _past() -> None:
+    _per_namespace(
+        "tombstones",
+        _text("node_id"),
+        _number("sequence"),
+        _number("revision"),
+        _number("purged_us"),
+        key=("node_id",),
+    )
