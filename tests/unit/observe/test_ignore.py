@@ -74,6 +74,14 @@ def test_only_some_kinds_of_files_as_in_git() -> None:
     assert inside.verdict("a.bin", is_folder=False) is not None
 
 
+def test_stars_and_a_slash_at_the_end_name_the_folders_below_as_in_git() -> None:
+    level = _level("a/**/ \n").into("a")
+    assert level.closed is None, "not the folder itself"
+    assert level.verdict("b", is_folder=True) is not None
+    assert level.verdict("b", is_folder=False) is None
+    assert level.into("b").closed is not None
+
+
 @pytest.mark.parametrize("line", ["[z-a]", "foo\\", "!", "[abc", "a/**/b/**/c/**/d", "x" * 2000])
 def test_a_bad_pattern_is_a_problem_and_nothing_else(line: str) -> None:
     parsed = parse(f"*.log\n{line}\n*.tmp", "")

@@ -108,6 +108,8 @@ def _compiled(line: str) -> tuple[re.Pattern[str] | None, bool] | str:
     segments = line.removeprefix("!").split("/")
     if segments[1:-1].count("**") > SPANS_MAX:
         return f"has more than {SPANS_MAX} ** between its names"
+    if segments[-2:-1] == ["**"] and not segments[-1].strip() and any(segments[:-2]):
+        segments[-1:] = ["*", ""]  # Git: the folders below, at any depth. pathspec would take the folder above them for meant.
     collapsed = negation + "/".join(part if part.strip() == "**" else _STARS.sub("*", part) for part in segments)
     try:
         with warnings.catch_warnings():
