@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from syncline.client.activity import Activity
 from syncline.client.contact import Contact
 from syncline.client.observe.pull import Puller
@@ -78,7 +80,8 @@ class Watching:
     def agree(self) -> None:
         """Everything on the server is here and synced."""
         for node in list(self.trees.remote):
-            self.trees.put_local(local_of(node.id, node.name, content=node.content_hash))
+            here = local_of(node.id, node.name, content=node.content_hash, parent=node.parent)
+            self.trees.put_local(replace(here, kind=node.kind))
             self.trees.put_synced(
                 SyncedNode(
                     id=node.id,

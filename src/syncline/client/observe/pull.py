@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from syncline.client.commits import Booking
 from syncline.client.intents import Intents
+from syncline.client.observe import shared
 from syncline.client.observe.snapshot import REPLAY_PAGES_MAX, collect, remote_node
 from syncline.client.own import own_rows
 from syncline.client.plan.books import book_push
@@ -226,11 +227,9 @@ class Puller:
 
     def _sums(self, row: CursorRow, entries: list[JournalEntry]) -> tuple[Digest, str]:
         """The chain and the Merkle root that these entries lead to, while the trees stay as they are."""
-        after: dict[NodeId, RemoteNode | None] = {
-            entry.node_id: None if entry.deleted else remote_node(row.namespace, entry) for entry in entries
-        }
         remote = self._trees.remote
-        root = self.roots.text_after(row.namespace, [(remote.get(node), new) for node, new in after.items()])
+        changed = shared.after(row.namespace, entries, remote)
+        root = self.roots.text_after(row.namespace, [(remote.get(node), new) for node, new in changed.items()])
         return chain_over(row.chain, entries), root
 
     def _apply(self, row: CursorRow, entries: list[JournalEntry]) -> bool:
@@ -261,6 +260,9 @@ class Puller:
         new = remote_node(namespace, entry)
         self._trees.put_remote(new)
         self.roots.replace(old, new)
+        if entry.mount:
+            for before, now in shared.carry_over(self._trees, entry.node_id, namespace):
+                self.roots.replace(before, now)
 
     def _book(self, booking: Booking) -> None:
         for push, revision, content_hash in booking.pushes:
@@ -317,6 +319,7 @@ class Puller:
             if self._trees.remote.get(node.id) != node:
                 self._mounts_moved |= node.mount
                 self._trees.put_remote(node)
+                shared.follow(self._trees, node)
         if forget_synced:
             for base in [base.id for base in self._trees.synced if base.namespace == namespace]:
                 self._trees.remove_synced(base)

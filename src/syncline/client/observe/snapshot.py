@@ -39,17 +39,20 @@ async def collect(remote: Remote, namespace: NamespaceId) -> Collected:
         if page.next is None:
             break
         page = await remote.snapshot(namespace, page.next)
-    root = ""
+    root, mounted = "", False
     for _ in range(REPLAY_PAGES_MAX):
         changes = await remote.changes(namespace, cursor)
         entries = [entry.row() for entry in changes.entries]
         replay(namespace, nodes, entries)
+        mounted = mounted or any(entry.mount for entry in entries)
         chain = chain_over(chain, entries)
         if (changes.epoch, changes.chain) != (epoch, chain):
             raise Corrupt(what=f"The snapshot of {namespace}", reason="the history changed while it was read")
         cursor, sequence, root = changes.cursor, changes.sequence, changes.root
         if not changes.has_more:
             break
+    if mounted:
+        drop_carried(namespace, nodes)
     return Collected(nodes, cursor, epoch, sequence, chain, root)
 
 
@@ -60,6 +63,21 @@ def replay(namespace: NamespaceId, nodes: dict[NodeId, RemoteNode], entries: lis
             nodes.pop(entry.node_id, None)
         else:
             nodes[entry.node_id] = remote_node(namespace, entry)
+
+
+def drop_carried(namespace: NamespaceId, nodes: dict[NodeId, RemoteNode]) -> None:
+    """Leaves what hangs below the namespace's root without a mount between. A folder that was shared while pages were read took all
+    below it along, of which earlier pages may have listed some, and later ones not the folders above those."""
+    children: dict[NodeId, list[NodeId]] = {}
+    for node in nodes.values():
+        children.setdefault(node.parent, []).append(node.id)
+    kept, frontier = set[NodeId](), [NodeId(namespace)]
+    while frontier:
+        below = children.pop(frontier.pop(), [])
+        kept.update(below)
+        frontier += [node for node in below if not nodes[node].mount]
+    for node_id in nodes.keys() - kept:
+        del nodes[node_id]
 
 
 def remote_node(namespace: NamespaceId, entry: JournalEntry) -> RemoteNode:

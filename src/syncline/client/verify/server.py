@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from syncline.client.observe.notes import shown
-from syncline.client.observe.snapshot import REPLAY_PAGES_MAX, Collected, collect, replay
+from syncline.client.observe.snapshot import REPLAY_PAGES_MAX, Collected, collect, drop_carried, replay
 from syncline.client.proof import Roots
 from syncline.client.trees.trees import Trees
 from syncline.client.verify.held import Held
@@ -90,6 +90,8 @@ class ServerCheck:
                 raise CursorReset(reason="epoch_changed")
             entries = [entry.row() for entry in page.entries]
             replay(row.namespace, reached.nodes, entries)
+            if any(entry.mount for entry in entries):
+                drop_carried(row.namespace, reached.nodes)
             chain = chain_over(reached.chain, entries)
             if chain != page.chain:
                 raise CursorReset(reason="history_diverged")

@@ -1,0 +1,74 @@
+"""A folder of the user's own tree that becomes a shared one keeps its id, and so does everything in it: only whose journal tells of
+them changes (`docs/protocol.md` §5).
+
+The root's journal has one row for it, the folder as a mount, with which all that lies below leaves the root namespace at that very
+point. Both sides do the same sum: the row carries the whole subtree over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from syncline.client.observe.snapshot import remote_node
+from syncline.client.trees.tree import Tree
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import RemoteNode
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.journal import JournalEntry
+from syncline.model.limits import DEPTH_MAX
+
+
+def after(namespace: NamespaceId, entries: Sequence[JournalEntry], remote: Tree[RemoteNode]) -> dict[NodeId, RemoteNode | None]:
+    """What becomes of every node that these rows touch (None: it goes), while the tree stays as it is."""
+    changed: dict[NodeId, RemoteNode | None] = {}
+    for entry in entries:
+        changed[entry.node_id] = None if entry.deleted else remote_node(namespace, entry)
+        if entry.mount and not entry.deleted:
+            for node in _below(entry.node_id, namespace, changed, remote):
+                changed[node.id] = replace(node, namespace=NamespaceId(entry.node_id))
+    return changed
+
+
+def carry_over(trees: Trees, folder: NodeId, namespace: NamespaceId) -> list[tuple[RemoteNode, RemoteNode]]:
+    """The folder is a mount now: all of `namespace` that lies below it belongs to the shared namespace, as what both sides agreed
+    on does. Each node as it was and as it is."""
+    moved: list[tuple[RemoteNode, RemoteNode]] = []
+    shared = NamespaceId(folder)
+    for old in _below(folder, namespace, {}, trees.remote):
+        new = replace(old, namespace=shared)
+        trees.put_remote(new)
+        follow(trees, new)
+        moved.append((old, new))
+    return moved
+
+
+def follow(trees: Trees, node: RemoteNode) -> None:
+    """The base of a node goes with it into its new namespace: an id lives in two only where a folder was shared."""
+    base = trees.synced.get(node.id)
+    if base is not None and base.namespace != node.namespace:
+        trees.put_synced(replace(base, namespace=node.namespace))
+
+
+def _below(
+    folder: NodeId, namespace: NamespaceId, changed: dict[NodeId, RemoteNode | None], remote: Tree[RemoteNode]
+) -> Iterator[RemoteNode]:
+    """The nodes of `namespace` below `folder`, as they are with what has `changed`; a bounded walk, each node once."""
+    arrived: dict[NodeId, list[RemoteNode]] = {}
+    for node in changed.values():
+        if node is not None:
+            arrived.setdefault(node.parent, []).append(node)
+    seen, frontier = {folder}, [folder]
+    for _ in range(DEPTH_MAX + 1):
+        found = [
+            node
+            for above in frontier
+            for node in (*(child for child in remote.children(above) if child.id not in changed), *arrived.get(above, ()))
+            if node.namespace == namespace and node.id not in seen
+        ]
+        if not found:
+            return
+        seen.update(node.id for node in found)
+        frontier = [node.id for node in found]
+        yield from found

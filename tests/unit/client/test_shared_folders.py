@@ -1,0 +1,183 @@
+"""A folder becomes a shared one: everything in it keeps its id and place, and no device takes that for a deletion or a new file,
+whichever journal it hears of it from first."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from tests.unit.client.kit import Watching
+
+from syncline.model.entries import Access, Kind
+from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest, NamespaceId, NodeId, ulid
+from syncline.model.journal import JournalEntry, chain_after, node_term, root_text
+from syncline.protocol.changes import ChangesPage, SnapshotPage
+from syncline.protocol.commits import Change, Op
+from syncline.protocol.sessions import Namespaces
+from syncline.testing.journal_remote import HOME, JournalRemote
+
+ONE = Digest("1" * 64)
+
+
+class Sharing(JournalRemote):
+    """A user's own namespace, one folder of which may be made a namespace of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared: JournalRemote | None = None
+        self.is_listed = False
+
+    def folder(self, name: str, *, parent: str = HOME) -> NodeId:
+        made = NodeId(ulid(7, (len(self.nodes) + 1).to_bytes(10, "big")))
+        self.change(Change(op=Op.CREATE, node_id=made, parent_id=NodeId(parent), name=name, kind=Kind.DIR))
+        return made
+
+    def share(self, folder: NodeId) -> None:
+        """One row in this journal, the first changeset of another."""
+        self.shared = there = JournalRemote(NamespaceId(folder))
+        changeset = ChangesetId(ulid(4, self.head.to_bytes(10, "big")))
+        frontier, below = [folder], list[JournalEntry]()
+        while frontier:
+            at = frontier.pop(0)
+            found = [row for row in self.nodes.values() if row.parent_id == at and not row.deleted]
+            frontier += [row.node_id for row in found]
+            below += found
+        for row in below:
+            there._record(replace(row, sequence=there.head + 1, changeset=changeset, op="create"))
+        mount = replace(self.nodes[folder], sequence=self.head + 1, changeset=changeset, op="mount", mount=True)
+        chain, root = self.heads[-1]
+        left = sum(node_term(row.node_id, row.parent_id, row.name, row.kind, row.executable, row.content_hash) for row in below)
+        for row in below:
+            del self.nodes[row.node_id]
+        self.journal.append(mount)
+        self.nodes[folder] = mount
+        self.heads.append((chain_after(chain, mount), root_text(int(root, 16) - left)))
+        self.is_listed = True
+
+    async def namespaces(self) -> Namespaces:
+        own = await super().namespaces()
+        if self.shared is None or not self.is_listed:
+            return own
+        (theirs,) = (await self.shared.namespaces()).namespaces
+        return replace(own, namespaces=[*own.namespaces, replace(theirs, name="d", access=Access.OWNER, is_root=False)])
+
+    def _of(self, namespace: NamespaceId) -> JournalRemote | None:
+        return self.shared if self.shared is not None and namespace == self.shared.namespace else None
+
+    async def changes(self, namespace: NamespaceId, cursor: str) -> ChangesPage:
+        there = self._of(namespace)
+        return await (super().changes(namespace, cursor) if there is None else there.changes(namespace, cursor))
+
+    async def snapshot(self, namespace: NamespaceId, page: str | None = None) -> SnapshotPage:
+        there = self._of(namespace)
+        return await (super().snapshot(namespace, page) if there is None else there.snapshot(namespace, page))
+
+
+@pytest.fixture
+def remote() -> Sharing:
+    return Sharing()
+
+
+@pytest.fixture
+def device(remote: Sharing) -> Watching:
+    return Watching(remote)
+
+
+async def looked(device: Watching) -> None:
+    device.contact.want()
+    assert await device.contact.look()
+
+
+def put(remote: JournalRemote, name: str, parent: NodeId) -> NodeId:
+    """Ids in the order of the names, whatever the namespace."""
+    return remote.put(name, parent=parent, node=ulid(6, name.encode().ljust(10)), content=ONE)
+
+
+async def agreed_tree(remote: Sharing, device: Watching) -> tuple[NodeId, set[NodeId], NodeId]:
+    """A folder with something in it, all of it here and agreed on: the folder, what is in it, and a file beside it."""
+    folder = remote.folder("d")
+    deep = remote.folder("deep", parent=folder)
+    inside = {put(remote, "a", folder), put(remote, "b", deep), deep}
+    beside = remote.put("beside", content=EMPTY_DIGEST)
+    await looked(device)
+    device.agree()
+    device.trees.open.clear()
+    return folder, inside, beside
+
+
+def is_as_it_was(device: Watching, folder: NodeId, inside: set[NodeId]) -> None:
+    """Same ids, places and bytes; only the namespace is another, in what the server has and in what was agreed on alike."""
+    shared = NamespaceId(folder)
+    for node in inside:
+        there, base, here = device.trees.remote[node], device.trees.synced[node], device.trees.local[node]
+        assert there.namespace == base.namespace == shared
+        assert (there.parent, there.name, there.content_hash) == (base.parent, base.name, base.content_hash)
+        assert (here.parent, here.name, here.content_hash) == (base.parent, base.name, base.content_hash)
+    assert device.trees.remote[folder].mount
+    assert device.trees.synced[folder].namespace == HOME
+    assert device.puller.resets == 0
+    assert device.is_proven()
+    device.store_is_the_tree()
+
+
+async def test_the_row_of_the_root_carries_everything_below_over(remote: Sharing, device: Watching) -> None:
+    folder, inside, beside = await agreed_tree(remote, device)
+    remote.share(folder)
+    await looked(device)
+    is_as_it_was(device, folder, inside)
+    assert device.trees.synced[beside].namespace == HOME
+
+
+async def test_the_shared_journal_may_be_heard_of_first(remote: Sharing, device: Watching) -> None:
+    folder, inside, _ = await agreed_tree(remote, device)
+    remote.share(folder)
+    await device.puller.refresh_namespaces()
+    await device.puller.pull(NamespaceId(folder))
+    await looked(device)
+    is_as_it_was(device, folder, inside)
+
+
+async def test_what_was_done_just_before_goes_along_in_the_same_page(remote: Sharing, device: Watching) -> None:
+    folder, inside, beside = await agreed_tree(remote, device)
+    out = sorted(inside)[0]
+    remote.change(Change(op=Op.MOVE, node_id=out, parent_id=NodeId(HOME), name="out"))
+    remote.change(Change(op=Op.MOVE, node_id=beside, parent_id=folder, name="in"))
+    new = put(remote, "new", folder)
+    remote.share(folder)
+    assert remote.shared is not None
+    put(remote.shared, "later", folder)
+    await looked(device)
+    shared = NamespaceId(folder)
+    assert device.trees.remote[out].namespace == device.trees.synced[out].namespace == HOME
+    assert device.trees.remote[beside].namespace == device.trees.synced[beside].namespace == shared
+    assert device.trees.remote[new].namespace == shared
+    assert "later" in device.names()
+    assert device.puller.resets == 0
+    assert device.is_proven()
+    device.store_is_the_tree()
+
+
+async def test_a_snapshot_taken_while_it_was_shared_adds_up(remote: Sharing, device: Watching) -> None:
+    folder, inside, _ = await agreed_tree(remote, device)
+    remote.page_entries = 2
+    fresh = Watching(remote)
+
+    def share_meanwhile(call: str, is_after: bool) -> None:
+        if call == "snapshot" and is_after:
+            remote.fault = lambda *_: None
+            remote.share(folder)
+
+    remote.fault = share_meanwhile
+    await looked(fresh)
+    assert {node for node in inside if fresh.trees.remote[node].namespace == NamespaceId(folder)} == inside
+    assert fresh.is_proven()
+
+
+async def test_something_deleted_there_and_not_yet_here_is_still_a_deletion(remote: Sharing, device: Watching) -> None:
+    folder, inside, _ = await agreed_tree(remote, device)
+    gone = next(node for node in inside if device.trees.remote[node].kind is Kind.FILE)
+    remote.change(Change(op=Op.DELETE, node_id=gone))
+    remote.share(folder)
+    await looked(device)
+    assert gone not in device.trees.remote
+    assert device.trees.synced[gone].namespace == HOME, "which this device still sees, so that its absence there is meant"
+    assert gone in device.trees.open
