@@ -405,7 +405,7 @@ class Engine:
                 waiting=planned.waiting > 0,
                 heard=self.contact.is_current,
                 offline=self.contact.offline is not None,
-                retrying=parts.parking.retrying(),
+                retrying=parts.parking.retrying() or bool(parts.trees.settling),
                 stalled=self._stalls.is_told,
             )
         )

@@ -36,7 +36,7 @@ class RoundEnd(Struct, frozen=True, kw_only=True):
     """The server's head is known."""
     offline: bool = False
     retrying: bool = False
-    """Something that failed waits for its next try."""
+    """Something that failed waits for its next try, or the server for the end of what it is doing."""
     stalled: bool = False
     """The same plan came to nothing again and again."""
     doubt: str | None = None

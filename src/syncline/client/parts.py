@@ -56,8 +56,8 @@ class Parts(Struct, kw_only=True):
 
 
 def make_plan(parts: Parts) -> Plan:
-    """The next plan, leaving out what is busy or held."""
-    held = parts.executor.busy | parts.parking.held_from_plan()
+    """The next plan, leaving out what is busy or held, and files whose bytes the server is still taking in."""
+    held = parts.executor.busy | parts.parking.held_from_plan() | parts.trees.settling
     context = PlanContext(
         device=parts.device_name,
         today=datetime.fromtimestamp(parts.clock.now_us() / 1e6, UTC).date().isoformat(),

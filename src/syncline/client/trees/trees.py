@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from syncline.client.trees.here import Here
 from syncline.client.trees.tree import N, Tree
 from syncline.model.conflicts import OpenConflict
-from syncline.model.entries import Access, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import FILE, Access, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import CONFLICTS_MAX
 from syncline.model.paths import name_key
@@ -36,6 +36,8 @@ class Trees:
         """Namespaces this device may see. One that is missing here was lost: its absence is no delete."""
         self.open: set[NodeId] = set()
         """Nodes that may differ between the trees. The planner closes those it finds in agreement."""
+        self.settling: set[NodeId] = set()
+        """Remote files whose bytes the server is still taking in: it knows no hash of theirs yet, and plans leave them alone."""
         self.here = Here(self.remote, self.local, self.synced)
         """The Merkle sums over what is here, by which `status` proves its claim."""
         self.conflicts: dict[NodeId, OpenConflict] = {}
@@ -63,6 +65,10 @@ class Trees:
         node_id = node.id
         self.here.touch(node_id)
         self.remote.put(node)
+        if node.content_hash is None and node.kind is FILE:
+            self.settling.add(node_id)
+        elif self.settling:
+            self.settling.discard(node_id)
         self._touched[0].add(node_id)
         self.open.add(node_id)
 
@@ -82,6 +88,7 @@ class Trees:
 
     def remove_remote(self, node_id: NodeId) -> None:
         self.here.touch(node_id)
+        self.settling.discard(node_id)
         if self.remote.remove(node_id) is not None:
             self._touch(0, node_id)
 
@@ -152,6 +159,7 @@ class Trees:
         self.remote.fill(remote)
         self.local.fill(local)
         self.synced.fill(synced)
+        self.settling = {node.id for node in self.remote.nodes() if node.content_hash is None and node.kind is FILE}
         self.conflicts = {conflict.copy: conflict for conflict in conflicts}
         self.open_all()
 
