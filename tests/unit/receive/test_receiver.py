@@ -17,13 +17,14 @@ from tests.unit.send.kit import HOME, Device, running
 from syncline.client.receive import content as content_module
 from syncline.client.receive import receiver as receiver_module
 from syncline.client.receive.fetched import Fetched, FetchFailed, Wanted
+from syncline.client.receive.holes import RUN_BYTES, filled
 from syncline.client.receive.ranges import RANGE_MAX_BYTES
 from syncline.client.send.jobs import Prepared
 from syncline.model.blocks import Block, Manifest
 from syncline.model.entries import Kind, LocalNode
 from syncline.model.errors import CorruptBlock, CorruptManifest, DiskFull, Forbidden, LocalIo, NotFound, SynclineError, Unavailable
 from syncline.model.ids import Digest
-from syncline.model.limits import BATCH_MAX, MIB
+from syncline.model.limits import BATCH_MAX, KIB, MIB
 from syncline.ports.tree_store import Changes
 from syncline.testing.content_remote import ContentRemote
 from syncline.testing.faulty import Faulty
@@ -114,6 +115,51 @@ async def test_zeros_are_left_as_holes(device: Device, other: Device, remote: Co
     assert other.bytes_of(got) == data
     assert isinstance(got, Fetched)
     assert (other.root / got.temp_path).stat().st_blocks * 512 < 4 * MIB
+
+
+async def test_zeros_between_bytes_are_left_as_holes_also_by_one_that_goes_on(
+    device: Device, other: Device, remote: ContentRemote
+) -> None:
+    data = b"".join(b"stamp %d" % number + bytes(512 * KIB) for number in range(64))
+    [want] = await published(device, remote, {"image": data})
+    reads = 0
+
+    def end_half_way(call: str, is_after: bool) -> None:
+        nonlocal reads
+        reads += call == "read" and is_after
+        if reads > 2:
+            raise Unavailable(what="The store")
+
+    remote.fault = end_half_way
+    got = (await other.receive([want]))[want.node]
+    assert isinstance(got, FetchFailed)
+    remote.fault = lambda *_: None
+    got = (await other.receive([want]))[want.node]
+    assert isinstance(got, Fetched)
+    assert other.bytes_of(got) == data
+    assert (other.root / got.temp_path).stat().st_blocks * 512 < 10 * MIB
+
+
+def test_runs_of_zeros_are_told_from_what_is_to_be_written() -> None:
+    run = RUN_BYTES
+    for offset in (0, 1, run - 1, run, 5 * run + 17):
+        for data in (
+            b"",
+            b"x",
+            bytes(run),
+            bytes(3 * run) + b"x",
+            b"x" + bytes(4 * run) + b"y" + bytes(run),
+            random_bytes(3 * run),
+        ):
+            whole = bytearray(len(data))
+            last = -1
+            for start, end in filled(memoryview(data), offset):
+                assert last < start < end <= len(data)
+                whole[start:end] = data[start:end]
+                last = end
+            assert bytes(whole) == data
+    assert list(filled(memoryview(b"x" + bytes(4 * run)), 0)) == [(0, run)]
+    assert list(filled(memoryview(bytes(run)), 0)) == []
 
 
 async def test_manifests_that_need_pages_are_asked_for_page_by_page(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ handed out and is not touched here again.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from itertools import count
 from typing import BinaryIO, Final
 
 from syncline.client.receive.fetched import Fetched, Wanted
+from syncline.client.receive.holes import filled, is_zero
 from syncline.client.receive.root import TMP
 from syncline.content.digest import Buffer, Digester, digest
 from syncline.model.blocks import Block, Manifest
@@ -91,6 +93,8 @@ class Part:
         self._offsets: list[int] = []
         self._end = 0
         self._have = bytearray()
+        self._blank = bytearray()
+        """Blocks where the file reads as zeros, so that theirs need not be written."""
         self._left = 0
         self._whole = Digester()
         self._hashed = 0
@@ -112,6 +116,7 @@ class Part:
         self.blocks.append(block)
         self._offsets.append(self._end)
         self._have.append(0)
+        self._blank.append(0)
         self._end += block.size
         self._left += 1
         return True
@@ -154,6 +159,8 @@ class Part:
                     self._fresh = False
             if not self._fresh:
                 self._take_up(since)
+            else:
+                self._blank[since:] = bytes(1 - have for have in self._have[since:])
 
     def _take_up(self, since: int) -> None:
         """What cannot be read is not there: it will be written anew."""
@@ -161,6 +168,7 @@ class Part:
             if not self._have[index]:
                 with suppress(OSError):
                     data = self._read(index)
+                    self._blank[index] = len(data) == self.blocks[index].size and is_zero(memoryview(data))
                     if digest(data) == self.blocks[index].hash:
                         self._mark(index, data)
 
@@ -170,26 +178,27 @@ class Part:
             if self._file is None:
                 return
             view = memoryview(data)
-            start = end = 0
+            end = 0
             marks: list[tuple[int, memoryview]] = []
+            pieces: list[tuple[int, int]] = []
             while end < len(view):
-                number, after = index + len(marks), end + self.blocks[index + len(marks)].size
-                block = view[end:after]
+                number = index + len(marks)
+                start, end = end, end + self.blocks[number].size
+                block = view[start:end]
                 marks.append((number, block))
-                # Zeros are left as a hole where nothing was written before.
-                if self._have[number] or (self._fresh and _is_zero(block)):
-                    self._write(index, view, start, end)
-                    start = after
-                end = after
-            self._write(index, view, start, end)
+                if self._blank[number]:
+                    _append(pieces, start, filled(block, self._offsets[number]))
+                elif not self._have[number]:
+                    _append(pieces, start, [(0, len(block))])
+                self._blank[number] = 0
+            for start, end in pieces:
+                self._write(index, view, start, end)
             for number, block in marks:
                 if not self._have[number]:
                     self._mark(number, block)
 
     def _write(self, index: int, view: memoryview, start: int, end: int) -> None:
         """Bytes `start` … `end` of `view`, which begins where block `index` does."""
-        if start == end:
-            return
         assert self._file is not None
         at = self._offsets[index] + start
         self._file.seek(at)
@@ -264,12 +273,13 @@ def fetched(taker: Wanted, path: str, manifest: Manifest | None = None) -> Fetch
     )
 
 
-def _is_zero(block: memoryview) -> bool:
-    return (
-        not block[0]
-        and not block[-1]
-        and not any(block[at : at + 4096].tobytes().strip(b"\0") for at in range(0, len(block), 4096))
-    )
+def _append(pieces: list[tuple[int, int]], base: int, parts: Iterable[tuple[int, int]]) -> None:
+    """Adds `parts`, counted from `base`; one that begins where the last ended makes that longer."""
+    for start, end in parts:
+        if pieces and pieces[-1][1] == base + start:
+            pieces[-1] = (pieces[-1][0], base + end)
+        else:
+            pieces.append((base + start, base + end))
 
 
 def write_all(file: BinaryIO, data: Buffer) -> None:
