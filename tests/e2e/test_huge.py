@@ -1,0 +1,17 @@
+"""A large sparse file through real processes, each killed on the way; `python -m tests.e2e.huge` is the long run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.huge import run
+
+from syncline.model.limits import MIB
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_a_large_file_outlives_kills_in_flat_memory_and_leaves_its_holes(tmp_path: Path) -> None:
+    figures = run(tmp_path, 384 * MIB, kills=True, cap_s=120)
+    assert figures["disk_mib"]["receiver"] < 192, figures
