@@ -1,7 +1,7 @@
 """One very large file through the block pipeline: from one device to the other, with a kill of each part half-way.
 
-`python -m tests.e2e.huge --gib 50` is the long run (a few minutes, some 4 GiB of disk); `make test` has a short one. The file holds a
-unique stamp in every smallest block, and zeros between, which are holes at both ends; so every block is another one, and neither
+`python -m tests.e2e.huge --gib 50` is the long run (a few minutes, some 4 GiB of disk); `make test` has a short one. The file holds
+a unique stamp in every smallest block, and zeros between, which are holes at both ends; so every block is another one, and neither
 disk need hold what it weighs. Shown at the end: how long each half took, how much the memory of each process grew at most while it
 worked, and how many bytes were sent again because of the kills.
 """
@@ -21,9 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.world import Device, World, eventually
-
 from syncline.model.limits import BLOCK_MIN_BYTES, GIB, KIB, LARGE_BLOCK_MIN_BYTES, LARGE_FILE_BYTES, MIB
+from tests.e2e.world import Device, World, eventually
 
 STAMP_BYTES = 8 * KIB
 NAME = "huge.img"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.e2e.huge import run
 
 from syncline.model.limits import MIB
+from tests.e2e.huge import run
 
 
 @pytest.mark.slow
