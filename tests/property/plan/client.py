@@ -83,6 +83,8 @@ class Client:
         """Conflict copies among them: local bytes that had to move aside."""
         self.refusals = 0
         self.unanswered = 0
+        self.became: list[tuple[NodeId, NodeId, str]] = []
+        """Files that became another node of the same name and bytes: what they were, what they are, and those bytes."""
         self.ids = FreshIds(name)
         self.buried: set[NodeId] = set()
         self.context = PlanContext(
@@ -312,7 +314,8 @@ class Client:
             assert step.to not in trees.local, step
             keep_books(trees, step)
             if step.node in self.bytes:
-                self.bytes[step.to] = self.bytes.pop(step.node)
+                self.bytes[step.to] = content = self.bytes.pop(step.node)
+                self.became.append((step.node, step.to, content))
             return
         keep_books(trees, step)
 
@@ -396,7 +399,7 @@ class Client:
                 executable=self.bit(remote.executable),
             )
         )
-        book_fetch(trees, step.node)
+        book_fetch(trees, step.node, step.parent, step.name)
 
     def push(self, unit: list[S.Push]) -> None:
         trees = self.trees

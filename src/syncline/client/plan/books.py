@@ -93,18 +93,19 @@ def book_push(trees: Trees, push: Push, *, revision: int, content_hash: Digest |
     )
 
 
-def book_fetch(trees: Trees, node: NodeId) -> None:
-    """The remote revision's bytes are on disk now: they are the base at once, whatever the remote tree learns next. A place that
-    was changed here stays a local change."""
+def book_fetch(trees: Trees, node: NodeId, parent: NodeId, name: str) -> None:
+    """The remote revision's bytes came to `name` in `parent`: they are the base at once, whatever the remote tree learns next. A
+    place that was changed here stays a local change. Where there was no base, the place becomes it too, unless the server has the
+    node elsewhere (by now, or nothing was known of before): that would read as a move back."""
     remote, base = trees.remote.get(node), trees.synced.get(node)
-    if remote is None:
+    if remote is None or (base is None and (remote.parent, remote.name) != (parent, name)):
         return
     trees.put_synced(
         SyncedNode(
             id=node,
             namespace=remote.namespace,
-            parent=remote.parent if base is None else base.parent,
-            name=remote.name if base is None else base.name,
+            parent=parent if base is None else base.parent,
+            name=name if base is None else base.name,
             kind=remote.kind,
             revision=remote.revision,
             content_hash=remote.content_hash,

@@ -13,7 +13,7 @@ from typing import Final
 from syncline.client.plan.decision import ASIDE, CONFLICT, FETCH, MERGE, Decision
 from syncline.client.plan.steps import Discard, Fetch, MakeFolder, Merge, Relocate, RemoveFolder, SetExecutable, Stage, Step
 from syncline.client.plan.view import CLIMB_MAX, View
-from syncline.model.entries import DIR, FILE
+from syncline.model.entries import DIR, FILE, LocalNode
 from syncline.model.ids import NodeId
 from syncline.model.paths import name_key
 
@@ -275,11 +275,18 @@ class Disk:
             self.fetches.append(_merge(decision, parent, name))
             return
         aside_id = aside_name = None
-        if decision.content is ASIDE:
+        if decision.content is ASIDE and not self._is_held_beside(decision, parent, here):
             aside_id, aside_name = self.view.context.fresh_id(), self.view.take_name(parent, name, "conflict")
         self.fetches.append(
             Fetch(node=decision.id, parent=parent, name=name, aside_id=aside_id, aside_name=aside_name, why=decision.why)
         )
+
+    def _is_held_beside(self, decision: Decision, folder: NodeId, here: LocalNode) -> bool:
+        """Whether, nothing being known of before, the copy would say nothing new where it is made. That is not always where the
+        file is to be: it may get there only later."""
+        if decision.base is not None or folder == decision.parent:
+            return False
+        return self.view.holds_already(folder, here.content_hash, copies_only=False)
 
 
 def _merge(decision: Decision, parent: NodeId, name: str) -> Merge:

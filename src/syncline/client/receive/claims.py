@@ -177,11 +177,8 @@ class Claims:
         keep_books(trees, Adopt(node=node, why=""))
 
     def fetched(self, node: NodeId, parent: NodeId, name: str) -> None:
-        """The remote revision's bytes came to `name` in `parent`: they are the base. A new node's place is, too, unless the server
-        has moved it since, which would read as a move back."""
-        remote = self._trees.remote.get(node)
-        if node in self._trees.synced or (remote is not None and (remote.parent, remote.name) == (parent, name)):
-            book_fetch(self._trees, node)
+        """The remote revision's bytes came to `name` in `parent`."""
+        book_fetch(self._trees, node, parent, name)
 
     def arrived(self, base: SyncedNode) -> None:
         """A revision was found at its place after a crash. A base keeps its place: what was moved here stays a local change."""
