@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.unit.plan.sides import Sides
 
+from syncline.client.plan.books import book_fetch
 from syncline.client.plan.steps import Relocate
 from syncline.model.entries import Access
 from syncline.model.ids import NodeId
@@ -161,6 +162,12 @@ def test_a_folder_made_again_is_the_one_kept_for_what_is_not_on_this_disk() -> N
     assert "link e = d" in told_excluding(sides, "x")
 
 
+def test_folders_turned_inside_out_where_nothing_is_wanted_leave_the_disk_with_a_new_one_in_them() -> None:
+    """The new folder has the name which the outer one has on the server, and the outer one cannot leave before it."""
+    sides = Sides().both("a", "root", "a").both("c", "a", "c").there("c", "root", "b").there("a", "c", "b").here("n", "c", "b")
+    assert told_excluding(sides, "c") == ["move n → c/b (selective sync conflict)"]
+
+
 # -- After a reset -------------------------------------------------------------------------------------------------------------
 
 
@@ -174,3 +181,19 @@ def test_a_file_is_read_before_it_becomes_another_copy() -> None:
 def test_a_copy_is_looked_for_where_it_would_be_made() -> None:
     sides = Sides().both("d", "root", "d").there("f", "root", "f", "2").here("f", "d", "f", "1").there("c", "root", "c", "1")
     assert "fetch f → root/f" in sides.told()
+
+
+def test_a_copy_is_looked_for_beside_the_file_where_that_cannot_leave_yet() -> None:
+    """Its folder on the server is about to be a folder that was made here under the same name."""
+    sides = (
+        Sides().both("d", "root", "d").there("e", "d", "b").here("n", "d", "b").there("c", "d", "c", "1").here("c", "d", "c", "1")
+    )
+    sides.there("f", "e", "f", "2").here("f", "d", "f", "1")
+    assert "fetch f → d/f" in sides.told()
+
+
+def test_a_fetch_without_a_base_takes_no_place_for_agreed_that_is_not() -> None:
+    """The next plan would take the server's move for undone here, and tell the server to move it back."""
+    sides = Sides().both("d", "root", "d").there("f", "d", "f", "2").here("f", "root", "f", "2")
+    book_fetch(sides.trees, NodeId("f"), NodeId("root"), "f")
+    assert sides.told() == ["move f → d/f"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from syncline.client.plan.decision import CONFLICT, KEEP, Decision
+from syncline.client.plan.decision import CONFLICT, EXCLUDED, KEEP, Decision
 from syncline.client.plan.steps import Hash, Link
 from syncline.client.plan.view import View
 from syncline.model.conflicts import Reason
@@ -54,7 +54,10 @@ def _lingers(decision: Decision) -> bool:
 
 
 def _lingers_there(view: View, decision: Decision) -> bool:
-    """Deleted here, but the server keeps the folder for what was never on this disk: it still has its name there."""
+    """Gone from this disk alone: it still has its name on the server. Either it is kept off this disk, or it was deleted here and
+    the server keeps the folder for what was never on this disk."""
+    if decision.why == EXCLUDED:
+        return decision.there is not None
     return decision.here is None and decision.kind is DIR and not decision.held and view.holds_excluded(decision.id)
 
 
