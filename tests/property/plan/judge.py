@@ -80,7 +80,7 @@ def judge(world: World, start: Before, *, acted_since: bool) -> None:
         _nothing_resurrected(world, start)
         if len(world.clients) == 1:  # Of two, one may delete file by file before the other has told of its move.
             _whole_folders_back(world, start, live)
-    if world.mode in ("client and server", "case-sensitive disk", "bitless disk"):
+    if world.mode in ("client and server", "case-sensitive disk", "bitless disk", "reset"):
         _places_of_the_server(world, start)
 
 
@@ -135,7 +135,7 @@ def _nothing_lost(world: World, live: set[str | None]) -> None:
 def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
     """P4: what somebody made, changed or moved, and what nobody deleted, is alive."""
     base = start.base if world.mode != "reset" else {}
-    required: set[str] = set()
+    required: set[tuple[NodeId, str]] = set()
     sides = list(start.sides.values())
     overwritten = world.server.overwritten
     for node_id in set().union(*sides):
@@ -145,10 +145,10 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
         states = [side.get(node_id) for side in sides]
         if was is not None and states.count(was) == len(states):  # Nobody touched it.
             if was[2] is not None and node_id not in overwritten:
-                required.add(was[2])
+                required.add((node_id, was[2]))
             continue
         edited = [state for state in states if state is not None and (was is None or state[2] != was[2])]
-        required.update(state[2] for state in edited if state[2] is not None)
+        required.update((node_id, state[2]) for state in edited if state[2] is not None)
         if was is None or edited or node_id in overwritten:
             continue
         moved = any(state is not None and state != was for state in states)
@@ -156,8 +156,8 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
         raced = world.mode == "stale view"  # A move makes no revision, so a delete that has not seen it is accepted.
         if all(states) or (fixed and node_id in start.sides["server"]) or (moved and not fixed and not raced):
             # What is done in a READ mount, or takes something into it, is undone.
-            required.add(was[2])
-    missing = required - live
+            required.add((node_id, was[2]))
+    missing = {content for node_id, content in required if content not in live and not _taken_over(world, start, node_id, content)}
     if world.mode == "stale view":
         # Equal bytes made anew were taken for the old node, whose bytes others may have replaced or deleted since.
         missing -= start.past | {state[2] for state in start.base.values() if state[2] is not None}
@@ -168,6 +168,20 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
         now = state_of_server(world)
         if {node_id: state for node_id, state in now.items() if _in_mount(now, node_id)} != want:
             raise Spoiled("the READ mount changed")
+
+
+def _taken_over(world: World, start: Before, node_id: NodeId, content: str) -> bool:
+    """Whether, of two devices, the other's person replaced these very bytes in a node that a file became, for its name and bytes.
+
+    One device had told that it moved a node there, and not yet that it had edited it. Equal bytes under one name are one file (P5),
+    and are from then on that node's: who replaced them there by hand is who P4 excepts, and the server's history holds them."""
+    for client in world.clients if world.mode == "two clients" else ():
+        for was, became, bytes_ in client.became:
+            base = start.base.get(became)
+            if (was, bytes_) == (node_id, content) and base is not None and base[2] == content:
+                others = [side.get(became) for name, side in start.sides.items() if name != client.name]
+                return any(state is not None and state[2] != content for state in others)
+    return False
 
 
 def _kept_after_loss(world: World, start: Before, live: set[str | None]) -> None:
@@ -268,11 +282,12 @@ def _moved_with(base: State, side: State, node_id: NodeId) -> list[NodeId]:
 
 
 def _places_of_the_server(world: World, start: Before) -> None:
-    """Moved on both sides: the place on the server wins."""
+    """Moved on both sides, or nobody knows by whom since the base is gone: the place on the server wins."""
     here, there = start.sides["A"], start.sides["server"]
+    based = world.mode != "reset"
     for node_id, node in world.server.nodes.items():
         was, mine, others = start.base.get(node_id), here.get(node_id), there.get(node_id)
-        if was is None or mine is None or others is None or was[:2] in (mine[:2], others[:2]):
+        if mine is None or others is None or (based and (was is None or was[:2] in (mine[:2], others[:2]))):
             continue
         if (node.parent, node.name) != others[:2]:
             raise Spoiled(f"{node_id} was moved on both sides, and is not where the server had it")

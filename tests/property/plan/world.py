@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from msgspec.structs import replace
 from tests.property.plan.chance import Chance
 from tests.property.plan.client import SIGNATURE, Client
 from tests.property.plan.script import MOUNTED, Op, Row, Script
@@ -132,6 +133,9 @@ class World:
         for client in self.clients:
             client.pull()
             del client.trees.access[NamespaceId(MOUNT)]
+            if self.script.schedule % 2 or not client.trees.synced.has_children(MOUNT):
+                # An engine remembers the name of every namespace it held; by what it held alone an empty one cannot be told.
+                client.context = replace(client.context, kept_names={NamespaceId(MOUNT): "m"})
             for node_id in gone:
                 client.trees.remove_remote(node_id)
 
