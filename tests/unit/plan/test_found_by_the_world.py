@@ -122,6 +122,22 @@ def test_nor_one_that_rests_there() -> None:
     assert sides.plan().waiting
 
 
+# -- One changeset -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_not_deleted_for_its_name_while_another_in_it_has_to_wait() -> None:
+    """The folder above both is moved: that takes nothing out of the one that is deleted."""
+    sides = Sides().both("c", "root", "c").both("d", "c", "a").both("e", "d", "e").there("n", "c", "b")
+    sides.here("c", "root", "x").here("e", "c", "b").gone_here("d").here("f", "c", "a", "1")
+    assert [each for each in sides.told() if each.startswith("up")] == ["up move c → root/x"]
+    sides.here("e", "c", "b (Me's)").here("n", "c", "b").there("c", "root", "x")
+    assert [each for each in sides.told() if each.startswith("up")] == [
+        "up move e → c/b (Me's)",
+        "up create f → c/a +bytes #0",
+        "up delete d #0",
+    ]
+
+
 # -- Leftovers -----------------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,8 @@ for a group comes in the next plan. A delete joins when a member needs the name 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from itertools import takewhile
 
 from syncline.client.plan.decision import Decision
 from syncline.client.plan.pushes import pushed
@@ -128,9 +129,14 @@ class Groups:
                 continue
             if below.id in self._members:
                 leaving.add(below.id)
-            elif not any(above in leaving or above in self._parents for above in self.view.remote.ancestors(below.id)):
+            elif not self._leaves_with_another(below.id, node_id, leaving):
                 return False
         return True
+
+    def _leaves_with_another(self, below: NodeId, doomed: NodeId, leaving: Set[NodeId]) -> bool:
+        """Whether a folder between both is moved out. One above what is deleted takes nothing out of it."""
+        between = takewhile(lambda above: above != doomed, self.view.remote.ancestors(below))
+        return any(above in leaving or above in self._parents for above in between)
 
     # -- the smallest sets ------------------------------------------------------------------------------------------------
 
