@@ -46,6 +46,12 @@ def test_a_move_into_a_lost_folder_goes_back_though_nobody_names_the_lost_namesp
     assert "move f → root/f" in sides.told()
 
 
+def test_what_is_put_into_a_lost_folder_goes_back_though_a_folder_of_its_own_lies_around_both() -> None:
+    sides = Sides().mount("m", "team").both("c", "m", "c", namespace="m").both("d", "root", "d").both("f", "root", "f", "1")
+    sides.gone_there("m", "c").here("d", "m", "b").here("c", "d", "a").here("f", "c", "f", "1")
+    assert sides.told() == ["move d → root/d", "move f → root/f", "rmdir c", "rmdir m"]
+
+
 def test_what_is_moved_into_a_folder_that_leaves_its_namespace_keeps_its_id() -> None:
     sides = Sides(m=Access.READ).mount("m", "team").both("d", "m", "d", namespace="m").both("f", "root", "f", "1")
     sides.here("d", "root", "d").here("f", "d", "f", "2")

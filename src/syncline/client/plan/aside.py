@@ -79,11 +79,12 @@ def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: L
     known = there or base
     assert known is not None
     namespace_here = view.namespace_at(here.parent)
-    if _taken_along(view, node_id, known.namespace):
-        if not view.may_write(namespace_here):  # The folder above goes back, and what changed in it is a change where it was.
+    welcome = view.may_write(namespace_here)
+    if _taken_along(view, node_id, known.namespace, welcome=welcome):
+        if not welcome:  # The folder above goes back, and what changed in it is a change where it was.
             decide(view, node_id, there, here, base)
         return
-    if not view.may_write(namespace_here) or (here.kind is DIR and _holds_mount(view, node_id)):
+    if not welcome or (here.kind is DIR and _holds_mount(view, node_id)):
         _move_back(view, node_id, there, here, base)
         return
     below = view.local.descendants(node_id) if here.kind is DIR else []
@@ -114,8 +115,8 @@ def _is_foreign(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
     return known is None or known.namespace != namespace
 
 
-def _taken_along(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
-    """Whether a folder above moved across with the node, and takes it along."""
+def _taken_along(view: View, node_id: NodeId, namespace: NamespaceId, *, welcome: bool) -> bool:
+    """Whether a folder above moved across with the node, and takes it along; `welcome` where it may stay."""
     for above in view.local.ancestors(node_id):
         if above == view.root or view.is_mount(above):
             return False
@@ -123,6 +124,8 @@ def _taken_along(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
         known = there or view.synced.get(above)
         if known is not None and known.namespace == namespace:  # Gone there, and not welcome here: it takes nothing anywhere.
             return there is not None or view.may_write(view.namespace_at(above))
+        if known is not None and not welcome:  # It goes back to where it belongs, and what was put into it does not.
+            return False
     return False
 
 
