@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.unit.plan.sides import Sides
 
-from syncline.client.plan.books import book_fetch
-from syncline.client.plan.steps import Relocate
+from syncline.client.plan.books import book_fetch, keep_books
+from syncline.client.plan.steps import Link, Relocate
 from syncline.model.entries import Access
 from syncline.model.ids import NodeId
 
@@ -214,8 +214,45 @@ def test_a_copy_is_looked_for_beside_the_file_where_that_cannot_leave_yet() -> N
     assert "fetch f → d/f" in sides.told()
 
 
-def test_a_fetch_without_a_base_takes_no_place_for_agreed_that_is_not() -> None:
-    """The next plan would take the server's move for undone here, and tell the server to move it back."""
+def fetched_and_moved_there() -> Sides:
     sides = Sides().both("d", "root", "d").there("f", "d", "f", "2").here("f", "root", "f", "2")
     book_fetch(sides.trees, NodeId("f"), NodeId("root"), "f")
-    assert sides.told() == ["move f → d/f"]
+    return sides
+
+
+def test_what_the_server_moved_while_it_was_fetched_is_moved_here() -> None:
+    """A base that had the server's place would take it for moved back here, and tell the server so."""
+    assert fetched_and_moved_there().told() == ["move f → d/f"]
+
+
+def test_what_the_server_moved_and_edited_while_it_was_fetched_makes_no_copy() -> None:
+    """Without a base nobody knows that the bytes here are only the server's older ones."""
+    assert fetched_and_moved_there().there("f", "d", "f", "3", revision=2).told() == ["move f → d/f", "fetch f → d/f"]
+
+
+# -- The same thing, made on both sides ----------------------------------------------------------------------------------------
+
+
+def linked(content: str | None, *, executable: bool | None = None) -> Sides:
+    sides = Sides().there("t", "root", "a", content).here("h", "root", "a", content, executable=executable)
+    keep_books(sides.trees, Link(node=NodeId("h"), to=NodeId("t"), why=""))
+    return sides
+
+
+def test_what_was_found_to_be_the_same_is_agreed_on_at_once() -> None:
+    """An edit before the next plan would look like a conflict, and a move would be undone."""
+    assert linked("1").told() == []
+    assert linked("1").here("t", "root", "a", "2").told() == ["up edit t +bytes"]
+    assert linked("1").here("t", "root", "b", "1").told() == ["up move t → root/b"]
+    assert linked(None).here("t", "root", "b").told() == ["up move t → root/b"]
+
+
+def test_the_servers_bit_wins_where_the_same_was_made_on_both_sides() -> None:
+    assert linked("1", executable=True).told() == ["set t -x"]
+
+
+def test_what_was_written_since_it_was_found_to_be_the_same_is_not_agreed_on() -> None:
+    sides = Sides().there("t", "root", "a", "1").here("h", "root", "a", "?")
+    keep_books(sides.trees, Link(node=NodeId("h"), to=NodeId("t"), why=""))
+    assert sides.told() == ["hash t"]
+    assert sides.here("t", "root", "a", "2").told() == ["fetch t → root/a, mine → a (Me's conflicted copy 2026-01-02)"]

@@ -203,14 +203,16 @@ def test_a_move_on_the_server_meanwhile_is_still_to_be_made(desk: Any) -> None:
     desk.check_no_echo()
 
 
-def test_a_new_file_the_server_moved_meanwhile_gets_no_base(desk: Any) -> None:
-    """A base at the remote's place would make the place on disk a move of the user's."""
+def test_a_new_file_the_server_moved_meanwhile_has_the_place_where_it_came_for_a_base(desk: Any) -> None:
+    """A base at the remote's place would make the place on disk a move of the user's; without one, the server's next revision would
+    look like a conflict."""
     node = desk.fresh_id()
     desk.remote_has(node, ROOT, "a.txt", b"")
     fetch, got = desk.fetched(node, b"two")
     desk.remote_has(node, ROOT, "b.txt", b"two", revision=2)
     assert desk.applier.place([(fetch, got)]).done == [node]
-    assert node not in desk.trees.synced
+    synced = desk.trees.synced[node]
+    assert (synced.name, synced.revision, synced.content_hash) == ("a.txt", 2, got.content_hash)
     desk.check_no_echo()
 
 

@@ -36,7 +36,10 @@ def keep_books(trees: Trees, step: Adopt | Forget | Link | Rebase) -> None:
 
 def _link(trees: Trees, node: NodeId, to: NodeId) -> None:
     """The local node takes the other identity. A base it had goes, and what was below it in the synced tree is below `to` now:
-    a folder that came back under another id has not moved its children."""
+    a folder that came back under another id has not moved its children.
+
+    Both are one from here on, so what is here is the base at once: without one, an edit or a move before the next plan would look
+    like a conflict. Where name or executable bit differ, the server's win, as changes on top of such a base."""
     if to in trees.local or node not in trees.local:
         return
     trees.rekey_local(node, to)
@@ -44,6 +47,21 @@ def _link(trees: Trees, node: NodeId, to: NodeId) -> None:
         for child in trees.synced.children(node):
             trees.put_synced(replace(child, parent=to))
         trees.remove_synced(node)
+    here, there = trees.local[to], trees.remote.get(to)
+    if there is None or there.kind is not here.kind or there.content_hash != here.content_hash:
+        return
+    trees.put_synced(
+        SyncedNode(
+            id=to,
+            namespace=there.namespace,
+            parent=here.parent,
+            name=here.name,
+            kind=here.kind,
+            revision=there.revision,
+            content_hash=here.content_hash,
+            executable=there.executable if here.executable is None else here.executable,
+        )
+    )
 
 
 def below_in_base(trees: Trees, folder: NodeId) -> list[NodeId]:
@@ -95,10 +113,10 @@ def book_push(trees: Trees, push: Push, *, revision: int, content_hash: Digest |
 
 def book_fetch(trees: Trees, node: NodeId, parent: NodeId, name: str) -> None:
     """The remote revision's bytes came to `name` in `parent`: they are the base at once, whatever the remote tree learns next. A
-    place that was changed here stays a local change. Where there was no base, the place becomes it too, unless the server has the
-    node elsewhere (by now, or nothing was known of before): that would read as a move back."""
+    place that was changed here stays a local change. Where there was no base, the place is the base's too: if the server has the
+    node elsewhere by now, or had it when nothing was known of before, that is the server's move."""
     remote, base = trees.remote.get(node), trees.synced.get(node)
-    if remote is None or (base is None and (remote.parent, remote.name) != (parent, name)):
+    if remote is None:
         return
     trees.put_synced(
         SyncedNode(

@@ -34,8 +34,8 @@ class Forget(Step, frozen=True, kw_only=True, gc=False):
 
 
 class Link(Step, frozen=True, kw_only=True, gc=False):
-    """The local node `node` is the remote node `to`: it takes that identity (and both are then compared as one node). A base that
-    `node` had goes, and the bases of its children are below `to` then (`books.keep_books`)."""
+    """The local node `node` is the remote node `to`: it takes that identity, and what is here is its base (`books.keep_books`). A
+    base that `node` had goes, and the bases of its children are below `to` then."""
 
     to: NodeId
 
