@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
-from syncline.client.receive.inflight import Making, Moving, mark_of, row_of
+from syncline.client.receive.inflight import Dressing, Making, Moving, mark_of, row_of
 from syncline.client.trees.trees import Trees
 from syncline.content.digest import digest
 from syncline.model.ids import NamespaceId, NodeId
@@ -330,8 +330,34 @@ def test_a_bit_set_in_a_call_that_then_fails_is_no_edit(desk: Any) -> None:
     desk.files.after.clear()
     desk.applier.settle()
     (base,) = [base for base in desk.trees.synced if base.name == "a"]
-    assert (desk.disk.stat("d/a").executable, base.executable) == (True, True)
+    seen = desk.trees.local[base.id].executable
+    assert (desk.disk.stat("d/a").executable, base.executable, seen) == (True, True, True)
     assert [row.kind for row in desk.store.inflight.values()] == []
+
+
+def test_rows_of_one_instant_are_seen_to_in_the_order_of_the_deeds_whatever_their_ids(desk: Any) -> None:
+    """Folders in folders were made, a file moved into them, and a bit of it set; ids of one millisecond are in no order."""
+    node, outer, inner = desk.known("a", b"tool"), desk.fresh_id(), desk.fresh_id()
+    desk.remote_has(outer, ROOT, "outer", None)
+    desk.remote_has(inner, outer, "inner", None)
+    desk.remote_has(node, inner, "b", b"tool", revision=2, executable=True)
+    mark = mark_of(desk.trees.local[node].signature)
+    deeds = [
+        Making(node=outer, namespace=NamespaceId(ROOT), parent=ROOT, name="outer"),
+        Making(node=inner, namespace=NamespaceId(ROOT), parent=outer, name="inner"),
+        Moving(node=node, source="a", stage=None, parent=inner, name="b", **mark),
+        Dressing(node=node, executable=True, **mark),
+    ]
+    rows = [row_of(f"{25 - at:026d}", deed) for at, deed in enumerate(deeds)]
+    desk.store.write(replace(desk.trees.drain(), inflight_put=rows))
+    (desk.root / "outer" / "inner").mkdir(parents=True)
+    (desk.root / "a").rename(desk.root / "outer" / "inner" / "b")
+    desk.disk.set_executable("outer/inner/b", True)
+    desk.recover()
+    assert [desk.node_at(path) for path in ("outer", "outer/inner", "outer/inner/b")] == [outer, inner, node]
+    assert {outer, inner} <= {base.id for base in desk.trees.synced}
+    assert desk.trees.synced[node].executable
+    desk.check_no_echo()
 
 
 def both(desk: Any) -> dict[str, bytes | None]:

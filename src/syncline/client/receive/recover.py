@@ -8,7 +8,7 @@ it, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -198,7 +198,8 @@ class Recovery:
         self._claims.agree(effect.node)
 
     def _finish_dressing(self, effect: Dressing) -> None:
-        """The bit that was set is the base's. What else the file is by now, the next scan sees."""
+        """The bit that was set is the base's, and what this device sees: were the sight of it left to the next scan, which may be
+        long in coming, the old bit would read as the user's. What else the file is by now, that scan tells."""
         path, base = self._trees.local_path(effect.node), self._trees.synced.get(effect.node)
         now = None if path is None else self._look(path)
         if path is None or base is None or now is None or not same_thing(now.signature, effect.signature):
@@ -206,6 +207,9 @@ class Recovery:
         if now.executable == effect.executable:
             self._claims.touch_mode(path)
             self._trees.put_synced(replace(base, executable=effect.executable))
+            local = self._trees.local.get(effect.node)
+            if local is not None:
+                self._trees.put_local(replace(local, executable=now.executable))
 
     def _finish_replace(self, row_id: str, effect: Replacing) -> None:
         hidden = self._look(effect.trash)
@@ -330,9 +334,30 @@ class Recovery:
 
 
 def _in_order(rows: Sequence[InflightRow]) -> list[tuple[InflightRow, Effect]]:
-    """What waits on the stage may need a place that another row frees, so it comes last. Rows of other kinds are not ours."""
-    ordered = sorted(rows, key=lambda row: (row.fields.get("stage") is not None, row.id))
-    return [(row, effect) for row in ordered if (effect := effect_of(row)) is not None]
+    """Folders that were made come first, outer before inner, since the rest may lie in them. What waits on the stage may need a
+    place that another row frees, and a mode belongs to a file wherever its move brought it: they come last. Ids tell no order among
+    rows of one millisecond. Rows of other kinds are not ours."""
+    known = [(row, effect) for row in rows if (effect := effect_of(row)) is not None]
+    above = {effect.node: effect.parent for _, effect in known if isinstance(effect, Making)}
+
+    def rank(seen: tuple[InflightRow, Effect]) -> tuple[int, int, str]:
+        row, effect = seen
+        if isinstance(effect, Making):
+            return 0, _depth(effect.parent, above), row.id
+        if isinstance(effect, Dressing):
+            return 3, 0, row.id
+        return 1 if row.fields.get("stage") is None else 2, 0, row.id
+
+    return sorted(known, key=rank)
+
+
+def _depth(node: NodeId, above: Mapping[NodeId, NodeId]) -> int:
+    """How many of the folders from this one up were just made. The rows of a damaged store may go round in a circle."""
+    depth = 0
+    while node in above and depth < len(above):
+        node = above[node]
+        depth += 1
+    return depth
 
 
 def _leaving(rows: Sequence[InflightRow]) -> set[NodeId]:
