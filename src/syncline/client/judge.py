@@ -59,7 +59,8 @@ def judge(end: RoundEnd, version: int) -> Verdict:
     done = at_rest and not end.work and not end.held and not end.waiting and end.heard
     if done and end.doubt is None:
         return Verdict(settled=True, version=version)
-    idle = at_rest and not end.retrying and (end.offline or not end.work)
+    # A journal that has moved brings another round at once, and whoever waits is answered by what that one finds.
+    idle = at_rest and not end.retrying and (end.offline or (end.heard and not end.work))
     return Verdict(stuck=idle or end.stalled, doubt=end.doubt if done else None, version=version)
 
 

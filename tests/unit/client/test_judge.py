@@ -53,6 +53,7 @@ def test_stuck_is_when_nothing_can_be_done() -> None:
     assert not judge(RoundEnd(held=True, retrying=True), 3).stuck, "a next try may change everything"
     assert not judge(RoundEnd(held=True, unread=True), 3).stuck
     assert not judge(RoundEnd(held=True, under_way=True), 3).stuck
+    assert not judge(RoundEnd(heard=False), 3).stuck, "the journal moved meanwhile, and is about to be read"
 
 
 def test_roots_are_doubted_only_where_all_else_is_done() -> None:
