@@ -260,6 +260,21 @@ def test_a_change_hidden_in_the_tick_is_found(world: World, files: BentFiles) ->
     assert world.node("a.txt").content_hash != before
 
 
+def test_a_hint_about_a_file_too_young_to_show_a_write_brings_another_look_once_it_would(world: World, files: BentFiles) -> None:
+    """Without it, whoever is asked would say "in sync" until the next full scan."""
+    _agreed_while_racy(world, files)
+    signature, before = world.node("a.txt").signature, world.node("a.txt").content_hash
+    (world.at / "a.txt").write_text("two")
+    files.bend = lambda path, stat: replace(stat, signature=signature) if path == "a.txt" else stat
+    world.look("a.txt", closed=True)
+    assert (world.node("a.txt").content_hash, world.hashed) == (before, [])
+    assert world.observer.is_dirty
+    world.settle()
+    assert world.node("a.txt").content_hash != before
+    assert not world.node("a.txt").racy
+    assert not world.observer.is_dirty
+
+
 def test_a_mode_that_changed_within_the_tick_is_seen_and_nothing_is_read(world: World, files: BentFiles) -> None:
     world.write("run.sh")
     world.full()

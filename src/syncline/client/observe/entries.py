@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from syncline.client.observe.ignore import Level
 from syncline.client.observe.match import Arrival, inode_key
-from syncline.client.observe.racy import is_racy
+from syncline.client.observe.racy import is_racy, window_s
 from syncline.client.observe.scene import Scene, Visit, file_node
 from syncline.model.entries import Kind, LocalNode, Signature
 from syncline.model.errors import SynclineError
@@ -37,7 +37,10 @@ class Entries:
                 # The mode can change within a tick of the disk's clock, and leave no other sign.
                 node = replace(node, executable=stat.executable)
                 self._scene.put(node)
-            if node.racy and not is_racy(new, now_ns):
+            if node.racy and is_racy(new, now_ns):
+                # Too young still: what led here may be a write that does not show. It is looked at once more when it would.
+                self._memory.dirt.revisit(visit.path, stat.name, self._scene.now_s + window_s(new))
+            elif node.racy:
                 content_hash = self._read_again(join(visit.path, node.name), node)
                 self._scene.put(replace(node, racy=False, content_hash=content_hash))
         elif old == Signature(old.device, new.inode, new.size, new.mtime_ns, new.ctime_ns):

@@ -33,5 +33,10 @@ def is_racy_though_set(signature: Signature, at_ns: int) -> bool:
     return abs(at_ns - signature.mtime_ns) < _window_ns(signature)
 
 
+def window_s(signature: Signature) -> float:
+    """How long after its times a signature may hide a write."""
+    return _window_ns(signature) / 1e9
+
+
 def _window_ns(signature: Signature) -> int:
     return FINE_WINDOW_NS if signature.ctime_ns % TICK_MAX_NS else RACY_WINDOW_NS
