@@ -291,6 +291,8 @@ class Engine:
         """Sleeps until something wakes the loop, or the next thing is due."""
         now = self.parts.clock.monotonic_s()
         due = [now + IDLE_CAP_S]
+        if self.parts.trees.away:
+            due.append(now + ROOT_RECHECK_S)
         if self._troubles.has("root"):
             # Whatever else is due cannot be done without the folder, and would be due for ever.
             due.append(now + ROOT_RECHECK_S)
@@ -402,10 +404,10 @@ class Engine:
                 unread=self.lookout.is_unread or bool(self._crew.hints),
                 work=any(not _is_report(step) for step in steps),
                 held=len(steps) < len(planned.steps),
-                waiting=planned.waiting > 0,
+                waiting=planned.waiting > 0 or bool(parts.trees.away),
                 heard=self.contact.is_current,
                 offline=self.contact.offline is not None,
-                retrying=parts.parking.retrying() or bool(parts.trees.settling),
+                retrying=parts.parking.retrying() or bool(parts.trees.away) or bool(parts.trees.settling),
                 stalled=self._stalls.is_told,
             )
         )

@@ -34,12 +34,15 @@ def of_the_server(contact: Contact) -> Iterable[Problem]:
 
 
 def of_the_work(trees: Trees, busy: Collection[NodeId]) -> Iterable[Problem]:
-    """Transfers and what waits for them, here and at the server."""
+    """Transfers and what waits for them, here and at the server, and what the disk keeps on the way between two places."""
     if trees.settling:
         path = trees.remote_path(next(iter(trees.settling))) or ""
         more = f", and {len(trees.settling) - 1:,} more" if len(trees.settling) > 1 else ""
         message = f"It was uploaded by another program, and the server is still taking it in{more}."
         yield Problem(code="upload.settling", path=shown(path), message=message)
+    for node in islice(trees.away, PATHS_SHOWN):
+        message = "It is between two places, and the disk lets it go neither on nor back; that is tried again."
+        yield Problem(code="work.pending", path=shown(trees.local_path(node) or ""), message=message)
     if busy:
         first = next(iter(busy))
         path = trees.local_path(first) or trees.remote_path(first) or ""

@@ -113,6 +113,22 @@ def test_a_root_without_its_marker_deletes_nothing(world: World) -> None:
         assert "root.marker_missing" in {problem.code for problem in observed.problems}
 
 
+def test_what_the_engine_has_on_its_way_between_two_places_is_not_deleted(world: World) -> None:
+    world.write("d/a.txt")
+    world.write("b.txt")
+    world.full()
+    before = world.ids()
+    world.trees.away = frozenset((before["d"],))
+    (world.at / "d").rename(world.at.parent / "staged")
+    for _ in range(3):
+        world.full()
+    assert world.ids() == before
+    world.trees.away = frozenset()
+    world.full()
+    world.settle()
+    assert world.shape() == {"b.txt": Kind.FILE}
+
+
 def test_a_disk_unmounted_inside_the_root_deletes_nothing(world: World, files: BentFiles, tmp_path: Path) -> None:
     world.write("photos/a.jpg")
     world.write("photos/2026/b.jpg")

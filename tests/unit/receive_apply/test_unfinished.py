@@ -59,6 +59,26 @@ def test_a_folder_goes_though_its_last_child_still_waits_on_the_stage(desk: Any)
     desk.check_no_echo()
 
 
+def test_what_the_disk_keeps_on_the_stage_is_away_and_comes_back_once_the_disk_lets_it(desk: Any) -> None:
+    """A scan meanwhile must not take it for deleted (`observe`)."""
+    desk.known("d/child", b"1")
+    folder = desk.node_at("d")
+    desk.user_writes("e", b"somebody's")
+    desk.remote_has(folder, ROOT, "e", None)
+    desk.save()
+    desk.files.after["rename"] = fail
+    desk.applier.disk([Stage(node=folder, why=""), Relocate(node=folder, why="", parent=ROOT, name="e")])
+    desk.files.after.clear()
+    desk.files.before["rename"] = fail
+    desk.applier.settle()
+    assert desk.tree() == {"e": b"somebody's"}
+    assert desk.trees.away == {folder}
+    desk.files.before.clear()
+    desk.applier.settle()
+    assert desk.tree() == {"d": None, "d/child": b"1", "e": b"somebody's"}
+    assert (desk.trees.away, desk.node_at("d"), left_open(desk)) == (frozenset(), folder, [])
+
+
 # -- written to while nobody watched -----------------------------------------------------------------------------------------------
 
 

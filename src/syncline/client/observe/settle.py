@@ -83,7 +83,7 @@ class Settler:
         scene, limbo = self._scene, self._scene.memory.limbo
         awaited = self._awaited(scene.expected())
         for node in list(scene.missing.roots.values()):
-            if node.id in scene.shadowed or node.parent not in scene.listed:
+            if node.id in scene.shadowed or node.id in self._trees.away or node.parent not in scene.listed:
                 continue
             since_s = limbo.setdefault(node.id, scene.now_s)
             over = scene.now_s - since_s >= LIMBO_S or self._is_certain(node)

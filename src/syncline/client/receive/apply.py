@@ -15,6 +15,7 @@ from syncline.client.receive.arrange import Arranger
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.conflict_book import ConflictBook
 from syncline.client.receive.fetched import Fetched
+from syncline.client.receive.inflight import Trashed, effect_of
 from syncline.client.receive.moves import Mover
 from syncline.client.receive.outcome import Outcome
 from syncline.client.receive.place import Placer
@@ -76,11 +77,13 @@ class Applier:
 
     def settle(self) -> None:
         """What was done on disk before, but not seen to its end or not made durable since the disk failed, is so and claimed when
-        this returns: until then nothing else may write what the trees hold. Costs nothing when there is nothing. Raises
-        `LocalIo`."""
+        this returns: until then nothing else may write what the trees hold. What the disk still fails is `Trees.away`. Costs
+        nothing when there is nothing. Raises `LocalIo`."""
         unfinished = self._claims.unfinished()
         if unfinished:
             self._recovery().finish(unfinished)
+        effects = (effect_of(row) for row in self._claims.unfinished())
+        self._trees.away = frozenset(effect.node for effect in effects if effect is not None and not isinstance(effect, Trashed))
         self._placer.claim(Outcome())
 
     def drop_temp(self, temp_path: str) -> None:

@@ -211,6 +211,11 @@ class Mover:
             outcome.rescan.add(parent_of(source))
         self._claims.commit()
 
+    def forget(self) -> None:
+        """What is on the stage is the recovery's from now on, which goes by the rows."""
+        self._hops.clear()
+        self.staged.clear()
+
     def bring_back(self, node: NodeId, stage: str, source: str) -> str:
         """From the stage to its old place; to a conflict name beside it where that is taken. Where it is now."""
         local = self._trees.local.get(node)

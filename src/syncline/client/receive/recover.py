@@ -84,6 +84,7 @@ class Recovery:
     def finish(self, rows: Sequence[InflightRow]) -> None:
         """While the engine runs: the same for rows whose deeds the disk failed in the midst of. Those it still fails stay open."""
         self._leaving = _leaving(rows)
+        self._mover.forget()
         for row, effect in _in_order(rows):
             with suppress(OSError):
                 self._see_to(row.id, effect)

@@ -38,6 +38,9 @@ class Trees:
         """Nodes that may differ between the trees. The planner closes those it finds in agreement."""
         self.settling: set[NodeId] = set()
         """Remote files whose bytes the server is still taking in: it knows no hash of theirs yet, and plans leave them alone."""
+        self.away: frozenset[NodeId] = frozenset()
+        """Nodes that the engine moved, and that the disk lets go neither on nor back for now: that they are not at their places on
+        disk is no deed of anybody's."""
         self.here = Here(self.remote, self.local, self.synced)
         """The Merkle sums over what is here, by which `status` proves its claim."""
         self.conflicts: dict[NodeId, OpenConflict] = {}
