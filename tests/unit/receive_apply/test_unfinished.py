@@ -79,6 +79,33 @@ def test_what_the_disk_keeps_on_the_stage_is_away_and_comes_back_once_the_disk_l
     assert (desk.trees.away, desk.node_at("d"), left_open(desk)) == (frozenset(), folder, [])
 
 
+@pytest.mark.parametrize("call", ["stat", "rename"])
+def test_what_was_saved_just_before_it_was_displaced_returns_though_the_disk_fails_meanwhile(desk: Any, call: str) -> None:
+    """Else it would lie in the trash until that is emptied."""
+    node = desk.known("d/a", b"old")
+    step = desk.fetched(node, b"next")
+
+    def save(*_: Any) -> None:
+        desk.user_writes("d/a", b"saved just now")
+
+    def fail_once(path: str, *_: Any) -> None:
+        if path.startswith(".syncline/trash/"):
+            del desk.files.before[call]
+            fail()
+
+    def fail_from_now(*_: Any) -> None:
+        desk.files.before[call] = fail_once
+
+    desk.files.before["exchange"] = save
+    desk.files.after["exchange"] = fail_from_now
+    outcome = desk.applier.place([step])
+    assert (outcome.done, [problem.code for problem in outcome.problems]) == ([node], ["file.io"])
+    desk.files.before.clear()
+    desk.applier.settle()
+    assert sorted(content for content in desk.tree().values() if content) == [b"next", b"saved just now"]
+    assert (desk.trees.synced[node].revision, left_open(desk)) == (2, [])
+
+
 # -- written to while nobody watched -----------------------------------------------------------------------------------------------
 
 

@@ -28,9 +28,10 @@ class Displacer:
         self._claims = claims
         self._trash = trash
 
-    def replace(self, row_id: str, temp: str, hidden: str, target: str, present: LocalNode, outcome: Outcome) -> None:
-        """`temp` takes the place of `present` at `target`, which goes to `hidden` in the trash. Raises `OSError`; `target` then
-        holds what it held, and `temp` is where it was."""
+    def replace(self, row_id: str, temp: str, hidden: str, target: str, present: LocalNode, outcome: Outcome) -> bool:
+        """`temp` takes the place of `present` at `target`, which goes to `hidden` in the trash. False where the disk then fails
+        while that is looked at or returns: the row must stay open, so that it is seen to its end before anything else. Raises
+        `OSError`; `target` then holds what it held, and `temp` is where it was."""
         files, folder = self._files, parent_of(target)
         files.rename(temp, hidden)
         try:
@@ -43,20 +44,15 @@ class Displacer:
         self._claims.touch(folder, TRASH)
         try:
             now = files.stat(hidden)
-        except OSError:
-            # Under its old signature it will be read before the trash lets it go.
-            self._trash.keep(row_id, hidden, target, present.signature, present.content_hash)
-            return
-        if self._trash.is_known(hidden, now, present):
-            self._trash.keep(row_id, hidden, target, now.signature, present.content_hash)
-            return
-        outcome.rescan.add(folder)
-        try:
-            self._trash.revive(hidden, target)
+            if self._trash.is_known(hidden, now, present):
+                self._trash.keep(row_id, hidden, target, now.signature, present.content_hash)
+            else:
+                outcome.rescan.add(folder)
+                self._trash.revive(hidden, target)
         except OSError as error:
-            # It stays in the trash under the old signature, so that it counts as changed and returns when the trash is emptied.
-            self._trash.keep(row_id, hidden, target, present.signature, present.content_hash)
             outcome.problems.append(problem_of(error, target))
+            return False
+        return True
 
     def _replace_in_two(self, temp: str, hidden: str, target: str) -> None:
         """For file systems that cannot exchange: away with the old, in with the new; back with the old where that fails."""

@@ -244,7 +244,7 @@ class Placer:
                 return False
             if item.fetch.aside_name is not None:
                 return self._set_aside(item, present, outcome)
-            self._displacer.replace(item.row_id, item.fetched.temp_path, item.trash, item.target, present, outcome)
+            over = self._displacer.replace(item.row_id, item.fetched.temp_path, item.trash, item.target, present, outcome)
             return True
         except OSError:
             # A row whose hidden file is still there, since the disk failed midway, is left for the next start to finish.

@@ -149,7 +149,7 @@ class Resolver:
         try:
             if not stands(self._files, path, target):
                 raise ChangedWhileRead(path=path)
-            self._displacer.replace(row_id, temp, hidden, path, target, outcome)
+            over = self._displacer.replace(row_id, temp, hidden, path, target, outcome)
         except FileNotFoundError:
             raise ChangedWhileRead(path=path) from None
         except OSError:
