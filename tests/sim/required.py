@@ -57,6 +57,8 @@ _ONLY_PLANNER: Final[dict[str, str]] = {
     "why:parked": "a count of the planner's world, no decision",
     "why:one changeset": "a count of the planner's world, no decision; L0 counts the groups",
     "why:name taken, folder none/delete": "a folder with ignored leftovers: no world has rules to ignore; L0 does",
+    "why:folder none/none": "needs a folder that was moved and moved back before a device looked; L0 does",
+    "why:already held": "needs a lost memory and, from before, a copy of the very bytes: one or two of a thousand worlds; L0 does",
     "why:case conflict": "needs names that differ in case alone, which few worlds have; L0 does",
 }
 _SELDOM: Final = _whys(cells.SELDOM) | _whys(cell for cell in cells.EXPECTED if cell.startswith(("read-only: ", "lost: ")))

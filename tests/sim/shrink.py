@@ -5,6 +5,7 @@ Each candidate is played, and is taken if it still breaks the same property. Wha
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -22,20 +23,29 @@ PAGE_PLAIN = 1000
 
 
 class Shrinker:
-    """`script` fails with `outcome`; `run` makes both smaller until nothing more can go, or `seconds` are over."""
+    """`script` fails with `outcome`; `run` makes both smaller until nothing more can go, `seconds` are over, or so many `tries`."""
 
-    def __init__(self, script: Script, outcome: Outcome, seconds: float, play: Callable[[Script], Outcome] = played) -> None:
+    def __init__(
+        self,
+        script: Script,
+        outcome: Outcome,
+        seconds: float = math.inf,
+        play: Callable[[Script], Outcome] = played,
+        *,
+        tries: float = math.inf,
+    ) -> None:
         assert outcome.failure is not None
         self.script = replace(script, struck=list(outcome.struck))
         self.outcome = outcome
         self.broke = property_of(outcome.failure)
         self.tried = 0
         self._play = play
+        self._tries = tries
         self._end = time.monotonic() + seconds
 
     @property
     def is_late(self) -> bool:
-        return time.monotonic() >= self._end
+        return self.tried >= self._tries or time.monotonic() >= self._end
 
     def run(self) -> None:
         if not self._is_worse(self.script):

@@ -99,7 +99,7 @@ def test_what_fails_is_made_small_and_told(tmp_path: Path) -> None:
         script, outcome = next(
             (script, outcome) for seed in range(40) if (outcome := played(script := draw(seed, bug.mode))).failure is not None
         )
-        shrinker = Shrinker(script, outcome, seconds=8.0)
+        shrinker = Shrinker(script, outcome, tries=60)
         shrinker.run()
         assert len(shrinker.script.events) < len(script.events) // 2
         failure = shrinker.outcome.failure

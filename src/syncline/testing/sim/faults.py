@@ -31,6 +31,9 @@ SELDOM: Final = frozenset(
 )
 """Sites that are called seldom, and matter."""
 SELDOM_FACTOR: Final = 8.0
+RAREST: Final = frozenset(("files.set_executable", "files.read_once"))
+"""Of these those that most worlds never call, and the others a handful of times."""
+RAREST_FACTOR: Final = 40.0
 
 
 class Faults:
@@ -90,6 +93,8 @@ class Faults:
 
 def weight(site: str) -> float:
     """How much likelier than others a site's calls fail. Most calls only look; what changes something would seldom be struck."""
+    if site in RAREST:
+        return RAREST_FACTOR
     return SELDOM_FACTOR if site in SELDOM else 1.0
 
 

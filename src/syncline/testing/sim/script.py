@@ -43,7 +43,7 @@ USER_OPS: Final = {
     "move": 12,
     "over": 2,
     "swap": 2,
-    "chmod": 2,
+    "chmod": 6,
     "touch": 1,
     "copy": 2,
     "writer": 1,
