@@ -68,6 +68,7 @@ def make_plan(parts: Parts) -> Plan:
         buried=parts.executor.buried,
         merge=parts.merging,
         unmerged=parts.executor.unmerged,
+        seeking=parts.observer.is_seeking,
         kept_names={row.namespace: row.name for row in parts.puller.cursors.values()},
     )
     return plan(parts.trees, context=context, busy=held)

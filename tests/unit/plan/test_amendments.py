@@ -113,6 +113,17 @@ def test_move_cycle_reverts_the_local_move() -> None:
     assert sides.told() == ["move a → root/a", "move b → a/b"]
 
 
+def test_no_move_is_taken_back_while_what_is_in_its_way_may_have_left() -> None:
+    """Two swaps in one breath: `c` took the place of `a`, whose child is seen in the new `d`; where `d` went is not yet seen."""
+    sides = Sides().both("a", "root", "a").both("c", "root", "c").both("d", "root", "d", "1").both("child", "a", "a")
+    sides.here("new", "root", "d").here("child", "new", "a")
+    assert sides.told() == ["move child → a/a"], "all there is to see is a ring"
+    assert sides.told(seeking=True) == []
+    assert sides.plan(seeking=True).waiting
+    sides.here("d", "root", "c", "1").gone_here("c")
+    assert sides.told() == ["up move d → root/c #0", "up delete c whole #0"]
+
+
 def test_swap_here_is_one_group() -> None:
     sides = Sides().both("a", "root", "a", "1").both("b", "root", "b", "2").here("a", "root", "b", "1").here("b", "root", "a", "2")
     assert sides.told() == ["up move a → root/b #0", "up move b → root/a #0"]

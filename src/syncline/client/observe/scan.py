@@ -81,6 +81,11 @@ class Observer:
         """Whether anything is still to be looked at, now or later."""
         return not self._memory.dirt.is_clean
 
+    @property
+    def is_seeking(self) -> bool:
+        """Whether something vanished that may turn up elsewhere; that is not sought for long."""
+        return bool(self._memory.limbo)
+
     def being_written(self, most: int) -> list[str]:
         """Some of the files that are being written to right now; not to be asked while a scan runs."""
         return self._memory.dirt.being_written(self._senses.clock.monotonic_s(), most)

@@ -31,5 +31,8 @@ class PlanContext(Struct, frozen=True, kw_only=True):
     """Whether texts that both sides edited are merged where that is clean, instead of keeping a conflict copy."""
     unmerged: Mapping[NodeId, tuple[Digest, Digest]] = field(default_factory=dict)
     """Nodes of which these contents, local and remote, were found to have no clean merge."""
+    seeking: bool = False
+    """Something vanished from its place on this disk and may turn up at another: until then no move made here is taken back for
+    want of a way to carry it out, since what is in the way may have left."""
     only_namespaces: Set[NamespaceId] | None = None
     """Where given, nodes of other namespaces are left alone."""

@@ -40,7 +40,7 @@ def plan(trees: Trees, *, context: PlanContext, busy: Set[NodeId] = frozenset())
         return _NOTHING
     made, blocked = _round(View(trees, context, busy), unsettled)
     reverted: set[NodeId] = set()
-    while not made.steps and not busy and blocked - reverted:
+    while not made.steps and not busy and not context.seeking and blocked - reverted:
         reverted.add(min(blocked - reverted))
         made, blocked = _round(View(trees, context, busy, reverted), unsettled)
     return made
