@@ -71,15 +71,17 @@ class Intents:
             self._over.append(row_id)
 
     def match(self, namespace: NamespaceId, entry: JournalEntry, device: DeviceId | None) -> list[Told]:
-        """What this device is known to have told that led to just this row of the journal."""
+        """What this device is known to have told that led to just this row of the journal, in the order of the telling. A move that
+        never arrived and the edit that was told after it may both look like it: what is the base now, they say together."""
         if not self._open or entry.device is None or entry.device != device:
             return []
+        led: list[Told] = []
         for intent in self._open.values():
             if intent.namespace == namespace:
                 told = [each for each in intent.told if each.push.node == entry.node_id]
-                if told and all(_led_to(each, entry) for each in told):
-                    return told
-        return []
+                if all(_led_to(each, entry) for each in told):
+                    led += told
+        return led
 
     def caught_up(self, namespace: NamespaceId) -> None:
         """The journal was read to its head: what was sent long before and is not in it never will be."""

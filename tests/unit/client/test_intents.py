@@ -198,6 +198,16 @@ def test_two_changes_of_one_node_count_together_or_not_at_all(memory: Memory) ->
     assert pushes(memory.intents, row(parent_id=node_id(9), name="b", content_hash=TWO)) == []
 
 
+def test_what_was_told_again_and_again_counts_all_of_it(memory: Memory) -> None:
+    """The move arrived with an answer at last; of its earlier tries nobody knows. The edit after it is a row of its own."""
+    memory.begin(MOVE)
+    memory.begin(EDIT, DRESS)
+    memory.begin(EDIT)
+    entry = row(parent_id=node_id(9), name="b")
+    assert pushes(memory.intents, entry) == [MOVE, EDIT]
+    assert pushes(memory.intents, replace(entry, executable=True)) == [MOVE, EDIT, DRESS, EDIT]
+
+
 def test_a_row_of_another_namespace_is_not_what_was_told_here(memory: Memory) -> None:
     memory.begin(create())
     assert memory.intents.match(NamespaceId("other"), row(), ME) == []
@@ -256,6 +266,22 @@ async def test_a_commit_whose_answer_was_lost_is_the_base_before_what_came_after
     assert (base.revision, base.content_hash) == (1, ONE), "theirs is an edit on top of it, and no conflict"
     assert (theirs.revision, theirs.content_hash) == (2, TWO)
     assert teller.is_proven()
+
+
+async def test_an_edit_whose_answer_was_lost_is_the_base_though_an_earlier_try_of_a_move_looks_like_it(teller: Teller) -> None:
+    await teller.pull()
+    teller.create()
+    await teller.pull()
+    place = {"parent": NodeId(HOME), "name": "b"}
+    teller.intents.begin(HOME, [push(Op.MOVE, 1, **place)], {})
+    by(teller.remote, ME, Change(op=Op.MOVE, node_id=node_id(1), base_revision=1, parent_id=NodeId(HOME), name="b"))
+    await teller.pull()
+    teller.intents.begin(HOME, [push(Op.EDIT, 1, content=True)], {node_id(1): TWO})
+    by(teller.remote, ME, Change(op=Op.EDIT, node_id=node_id(1), base_revision=1, content_hash=TWO, size=1))
+    teller.restart()
+    await teller.pull()
+    base, theirs = teller.trees.synced[node_id(1)], teller.trees.remote[node_id(1)]
+    assert (base.name, base.revision, base.content_hash) == ("b", theirs.revision, TWO)
 
 
 @pytest.mark.parametrize("lost", [True, False])
