@@ -106,6 +106,32 @@ def test_what_was_saved_just_before_it_was_displaced_returns_though_the_disk_fai
     assert (desk.trees.synced[node].revision, left_open(desk)) == (2, [])
 
 
+def test_a_folder_made_in_a_call_that_then_fails_is_nobodys_new_one(desk: Any) -> None:
+    node = desk.fresh_id()
+    desk.remote_has(node, ROOT, "made", None)
+    desk.save()
+    desk.files.after["make_folder"] = lambda *_: desk.files.before.update(stat=fail, remove_folder=fail)
+    outcome = desk.applier.disk([MakeFolder(node=node, why="", parent=ROOT, name="made")])
+    assert (outcome.done, [problem.code for problem in outcome.problems]) == ([], ["file.io"])
+    desk.files.before.clear()
+    desk.applier.settle()
+    assert (desk.tree(), desk.node_at("made"), desk.is_agreed(node)) == ({"made": None}, node, True)
+    desk.check_no_echo()
+
+
+def test_a_folder_removed_in_a_call_that_then_fails_is_nobodys_deletion(desk: Any) -> None:
+    node = desk.known("d")
+    desk.trees.remove_remote(node)
+    desk.save()
+    desk.files.after["remove_folder"] = fail
+    outcome = desk.applier.disk([RemoveFolder(node=node, why="")])
+    assert (outcome.done, [problem.code for problem in outcome.problems]) == ([], ["file.io"])
+    desk.files.after.clear()
+    desk.applier.settle()
+    assert (desk.tree(), node in desk.trees.local, node in desk.trees.synced) == ({}, False, False)
+    desk.check_no_echo()
+
+
 # -- written to while nobody watched -----------------------------------------------------------------------------------------------
 
 
@@ -286,6 +312,9 @@ def test_a_folder_that_cannot_be_looked_at_is_undone(desk: Any) -> None:
     desk.files.before["stat"] = lambda path: fail() if path == "d" else None
     outcome = desk.applier.disk([MakeFolder(node=node, why="", parent=ROOT, name="d")])
     assert [problem.code for problem in outcome.problems] == ["file.io"]
+    assert desk.tree() == {}
+    desk.files.before.clear()
+    desk.applier.settle()
     assert desk.tree() == {}
     assert left_open(desk) == []
 

@@ -44,6 +44,9 @@ class Arranger:
         self._ids = ids
         self._mover = mover
         self._finals: dict[NodeId, Relocate] = {}
+        self._midway: set[NodeId] = set()
+        """Folders that the disk failed to make or remove, and whose rows stay open: whether it did is found out before anything
+        else."""
 
     def run(self, steps: Sequence[Step]) -> Outcome:
         """Everything that could be done is durable and claimed when this returns."""
@@ -68,6 +71,7 @@ class Arranger:
 
     def _carry_out(self, run: Sequence[Step], outcome: Outcome) -> None:
         """Rows, deeds, claims."""
+        self._midway.clear()
         hops: dict[int, Hop | None] = {}
         discards: dict[int, _Discarding] = {}
         shapings: list[tuple[str, Making | Removing]] = []
@@ -114,8 +118,9 @@ class Arranger:
                 self._remove_folder(step, outcome)
             else:
                 raise TypeError(f"{type(step).__name__} is no step of the disk")
-        for row_id, _ in shapings:
-            self._claims.over(row_id)
+        for row_id, effect in shapings:
+            if effect.node not in self._midway:
+                self._claims.over(row_id)
         self._claims.commit()
 
     def _row_of_making(self, step: MakeFolder) -> tuple[str, Making] | None:
@@ -161,6 +166,7 @@ class Arranger:
             refuse_place(self._files, step.node, path, folder, outcome)
             return
         except OSError as error:
+            self._midway.add(step.node)
             outcome.fail(step.node, path, error, folder)
             return
         if now.kind is not Kind.DIR:
@@ -252,6 +258,7 @@ class Arranger:
             self._files.remove_folder(path)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                self._midway.add(step.node)
                 outcome.fail(step.node, path, error, parent_of(path))
                 return
             outcome.tell("folder.leftover", path, "It was deleted elsewhere, but is kept here: it holds files that are not synced.")
