@@ -72,6 +72,16 @@ def test_folders_turned_inside_out_in_a_read_mount_come_to_rest() -> None:
     assert sides.told() == ["move a → root/a", "move b → a/b"]
 
 
+def test_a_new_folder_steps_out_of_one_whose_place_is_wanted_by_what_it_holds() -> None:
+    """None of the three could go first: the file needs the place, the folder there is not empty, and the new one waits for the
+    file."""
+    sides = Sides(m=Access.READ).mount("m", "team").both("f", "m", "a", "1", namespace="m").both("d", "m", "b", namespace="m")
+    sides.here("n", "d", "n").here("f", "n", "c", "1").gone_there("d").there("f", "m", "b", "1", namespace="m")
+    assert sides.told() == ["move n → m/n (Me's conflicted copy 2026-01-02)"]
+    sides.here("n", "m", "n (Me's)")
+    assert sides.told() == ["rmdir d", "move f → m/b"]
+
+
 def test_a_ring_is_not_broken_by_what_becomes_a_new_node() -> None:
     sides = Sides(m=Access.WRITE).mount("m", "team").both("d", "root", "d").here("d", "m", "d")
     mount = sides.trees.remote[NodeId("m")]

@@ -8,6 +8,7 @@ another namespace is a new node there: the old one is then deleted, or in a READ
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 
 from syncline.client.plan.decide import decide
 from syncline.client.plan.decision import (
@@ -269,13 +270,18 @@ def keep_aside(view: View) -> None:
 
 
 def _make_way(view: View, decision: Decision, here: LocalNode) -> None:
-    """A new folder holds what belongs elsewhere, perhaps at its own place: it cannot leave first, but it can change its name."""
+    """A new folder holds what belongs elsewhere, perhaps at its own place, or at that of a folder around it that is to be deleted:
+    it cannot leave first, but it can change its name, or step out of that folder."""
     below = view.local.descendants(here.id)
     if any(node.id in view.busy for node in below):
         view.waiting += 1
-    elif view.remote.keyed(here.parent, view.trees.key(here.name)):
-        name = view.take_name(here.parent, here.name, "conflict")
-        view.aside.append(Relocate(node=here.id, parent=here.parent, name=name, why=f"makes way, {decision.why}"))
+        return
+    for around in (here.id, *takewhile(view.is_absent, view.local.ancestors(here.id))):
+        place = view.local[around]
+        if view.remote.keyed(place.parent, view.trees.key(place.name)):
+            name = view.take_name(place.parent, here.name, "conflict")
+            view.aside.append(Relocate(node=here.id, parent=place.parent, name=name, why=f"makes way, {decision.why}"))
+            return
 
 
 def _kept_folder(view: View, namespace: NamespaceId, decision: Decision) -> NodeId | None:
