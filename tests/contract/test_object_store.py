@@ -87,6 +87,14 @@ async def test_remove_can_be_said_twice(store: ObjectStore) -> None:
     assert await store.head(KEY) is None
 
 
+async def test_write_stores_what_the_server_made_once(store: ObjectStore) -> None:
+    await store.write("a" * 20, BODY)
+    assert await store.head("a" * 20) == ObjectStat(len(BODY), digest(BODY))
+    with pytest.raises(AlreadyExists):
+        await store.write("a" * 20, b"other")
+    assert await store.read("a" * 20, 0, len(BODY)) == BODY
+
+
 async def test_disk_head_tells_what_the_disk_holds_now(disk: DiskObjects) -> None:
     _put(disk, KEY, BODY)
     disk.path(KEY).chmod(0o600)

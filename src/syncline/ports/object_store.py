@@ -1,11 +1,13 @@
-"""Where packs lie, as the server sees it: it signs requests and asks questions; clients move the bytes themselves.
+"""Where packs and raw contents lie, as the server sees it: it signs requests and asks questions; clients move the bytes themselves.
 
 Contract: an object is immutable and appears whole or not at all; a presigned PUT stores exactly `size` bytes with exactly
-`sha256`, once (`if-none-match`), before it expires; a presigned GET honours Range.
+`sha256`, once (`if-none-match`), before it expires; a presigned GET honours Range. An object that comes in parts is none until it
+is completed: then it is one like all others, and no part is taken any more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -19,6 +21,14 @@ class ObjectStat(Struct, frozen=True):
 
     size: int
     sha256: Digest | None
+
+
+class StoredPart(Struct, frozen=True):
+    """A part of an object that is still to be completed. `etag` is the store's own mark of these very bytes, without quotes."""
+
+    number: int
+    etag: str
+    size: int
 
 
 class ObjectStore(Protocol):
@@ -36,4 +46,37 @@ class ObjectStore(Protocol):
 
     async def remove(self, key: str) -> None:
         """Idempotent."""
+        ...
+
+    async def write(self, key: str, data: bytes) -> None:
+        """Stores an object of the server's own making. Raises `AlreadyExists`, `DiskFull`, `Unavailable`."""
+        ...
+
+
+class MultipartStore(ObjectStore, Protocol):
+    """A store that takes an object in parts too, from 1 to `UPLOAD_PARTS_MAX`, in any order and side by side."""
+
+    async def create_multipart(self, key: str) -> str:
+        """The id by which the store knows this object-to-be. Raises `Unavailable`."""
+        ...
+
+    def presign_part(self, key: str, upload_id: str, number: int, *, size: int, ttl_s: int) -> SignedRequest:
+        """A PUT of exactly `size` bytes as that part, as often as wanted until it expires: the last one stands. Its answer bears
+        the part's ETag. Once the object is completed or aborted it stores nothing."""
+        ...
+
+    async def list_parts(self, key: str, upload_id: str, *, after: int = 0, limit: int = 1000) -> list[StoredPart]:
+        """Parts that are there whole, numbers above `after`, ascending. Raises `NotFound` once completed or aborted."""
+        ...
+
+    async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[StoredPart]) -> str:
+        """Makes these parts, in order, the object; its ETag. Saying it again gives the same as long as the object is there.
+
+        Raises `Conflict` where a part is not there as listed (nothing has happened), `NotFound` where there is neither the
+        object nor the parts, `Unavailable`: then it may have happened or not.
+        """
+        ...
+
+    async def abort_multipart(self, key: str, upload_id: str) -> None:
+        """Removes the parts; nothing where it was completed. Idempotent."""
         ...

@@ -66,6 +66,12 @@ class MemoryObjects:
     async def remove(self, key: str) -> None:
         self._objects.pop(key, None)
 
+    async def write(self, key: str, data: bytes) -> None:
+        if key in self._objects:
+            raise AlreadyExists(what="This object")
+        sha256 = Digest(hashlib.sha256(data).hexdigest())
+        self._objects[key] = _Object(bytes(data), sha256, sha256)
+
     # -- The door ------------------------------------------------------------------------------------------------------------
 
     async def put(self, request: SignedRequest, data: bytes) -> None:

@@ -144,6 +144,17 @@ class DiskObjects:
     async def remove(self, key: str) -> None:
         await self.run(lambda: self.path(key).unlink(missing_ok=True))
 
+    async def write(self, key: str, data: bytes) -> None:
+        def store() -> None:
+            draft = self.draft(key)
+            try:
+                draft.write((data,))
+                draft.commit(len(data), Digest(hashlib.sha256(data).hexdigest()))
+            finally:
+                draft.close()
+
+        await self.run(store)
+
     # -- ports.object_listing --------------------------------------------------------------------------------------------
 
     async def listed(self, after: str, limit: int) -> list[ListedObject]:
