@@ -24,11 +24,13 @@ class ObjectStat(Struct, frozen=True):
 
 
 class StoredPart(Struct, frozen=True):
-    """A part of an object that is still to be completed. `etag` is the store's own mark of these very bytes, without quotes."""
+    """A part of an object that is still to be completed. `etag` is the store's own mark of these very bytes, without quotes;
+    `sha256` is None where the store does not tell it."""
 
     number: int
     etag: str
     size: int
+    sha256: Digest | None = None
 
 
 class ObjectStore(Protocol):
@@ -57,7 +59,7 @@ class MultipartStore(ObjectStore, Protocol):
     """A store that takes an object in parts too, from 1 to `UPLOAD_PARTS_MAX`, in any order and side by side."""
 
     async def create_multipart(self, key: str) -> str:
-        """The id by which the store knows this object-to-be. Raises `Unavailable`."""
+        """The id by which the store knows this object-to-be, at most 2,000 characters. Raises `Unavailable`."""
         ...
 
     def presign_part(self, key: str, upload_id: str, number: int, *, size: int, ttl_s: int) -> SignedRequest:
@@ -78,5 +80,10 @@ class MultipartStore(ObjectStore, Protocol):
         ...
 
     async def abort_multipart(self, key: str, upload_id: str) -> None:
-        """Removes the parts; nothing where it was completed. Idempotent."""
+        """Removes the parts; nothing where it was completed. Idempotent. Without an `upload_id` (the answer to `create_multipart`
+        was lost) it removes what it can find under that key, if anything."""
+        ...
+
+    async def size_of(self, key: str) -> int | None:
+        """Of an object that is whole; None when there is none. Reads none of its bytes. Raises `Unavailable`."""
         ...
