@@ -12,10 +12,11 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from syncline.adapters.objects.disk import BULK_BYTES, PIECE_BYTES, DiskObjects, Draft, uncache
-from syncline.adapters.objects.signing import PREFIX, UrlSigner, checksum_digest
+from syncline.adapters.objects.signing import PART_NUMBER, PREFIX, UrlSigner, checksum_digest
 from syncline.model.errors import (
     ChecksumMismatch,
     InvalidRequest,
@@ -35,6 +36,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Stored: TypeAlias = Callable[[str, int, Digest], Awaitable[bool]]
 """Told of each object that arrived, with key, size and SHA-256; False drops it again."""
+
+Result = TypeVar("Result")
 
 PUTS_AT_ONCE: Final = 64
 DIRECT_ABOVE_BYTES: Final = 256 * KIB
@@ -95,32 +98,47 @@ class ObjectsDoor:
     # -- In --------------------------------------------------------------------------------------------------------------
 
     async def _put(self, scope: Scope, headers: dict[str, str], key: str, receive: Receive, send: Send) -> None:
-        self._signer.verify("PUT", key, scope["query_string"], headers)
+        parameters = self._signer.verify("PUT", key, scope["query_string"], headers)
         if "transfer-encoding" in headers or "content-encoding" in headers:
             raise InvalidRequest(message="An object is sent as it is, with its Content-Length")
-        size, sha256 = int(headers["content-length"]), checksum_digest(headers["x-amz-checksum-sha256"])
         if self._puts >= PUTS_AT_ONCE:
             raise TooBusy(retry_after=1)
         self._puts += 1
         try:
-            await self._store_body(scope, key, size, sha256, receive)
+            if PART_NUMBER in parameters:
+                etag = await self._put_part(scope, headers, key, int(parameters[PART_NUMBER]), receive)
+            else:
+                etag = await self._put_whole(scope, headers, key, receive)
         finally:
             self._puts -= 1
+        mark = f'"{etag}"'.encode()
+        await _answer(send, 200, [(b"etag", mark), (b"content-length", b"0"), (b"cache-control", b"no-store")], b"")
+
+    async def _put_whole(self, scope: Scope, headers: dict[str, str], key: str, receive: Receive) -> str:
+        size, sha256 = int(headers["content-length"]), checksum_digest(headers["x-amz-checksum-sha256"])
+        await self._store_body(scope, size, receive, lambda: self._store.draft(key), lambda draft: draft.commit(size, sha256))
         if not await self._stored(key, size, sha256):
             await self._store.remove(key)
             raise NotFound(what="The grant of this object")
-        etag = f'"{key}"'.encode()
-        await _answer(send, 200, [(b"etag", etag), (b"content-length", b"0"), (b"cache-control", b"no-store")], b"")
+        return key
 
-    async def _store_body(self, scope: Scope, key: str, size: int, sha256: Digest, receive: Receive) -> None:
-        draft = await self._store.run(lambda: self._store.draft(key))
+    async def _put_part(self, scope: Scope, headers: dict[str, str], key: str, number: int, receive: Receive) -> str:
+        size = int(headers["content-length"])
+        return await self._store_body(
+            scope, size, receive, lambda: self._store.part_draft(key), lambda draft: draft.commit_part(number, size)
+        )
+
+    async def _store_body(
+        self, scope: Scope, size: int, receive: Receive, begin: Callable[[], Draft], commit: Callable[[Draft], Result]
+    ) -> Result:
+        draft = await self._store.run(begin)
         direct = _direct(scope)
         try:
             if direct is not None and size > DIRECT_ABOVE_BYTES:
                 await self._write_direct(draft, size, direct)
             else:
                 await self._write_body(draft, size, receive)
-            await self._store.run(lambda: draft.commit(size, sha256))
+            return await self._store.run(lambda: commit(draft))
         finally:
             await asyncio.shield(self._store.run(draft.close))
 
@@ -181,40 +199,45 @@ class ObjectsDoor:
 
     async def _get(self, scope: Scope, headers: dict[str, str], key: str, send: Send) -> None:
         self._signer.verify("GET", key, scope["query_string"], headers)
-        file, total = await self._store.run(lambda: _open(self._store, key))
+        layout = await self._store.run(lambda: self._store.layout(key))
+        total, etag = layout.size, f'"{key}"'
+        start, end, partial = chosen_range(headers, total, etag)
+        answer = [
+            (b"content-type", b"application/octet-stream"),
+            (b"content-length", str(end - start).encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"etag", etag.encode()),
+            (b"cache-control", b"private, no-store"),
+        ]
+        if partial:
+            answer.append((b"content-range", f"bytes {start}-{end - 1}/{total}".encode()))
+        slices = [] if scope["method"] == "HEAD" else list(layout.slices(start, end))
+        # Opened before the answer begins, so that an object that has just gone is a problem document.
+        file = await self._store.run(lambda: _open(slices[0][0])) if slices else -1
         try:
-            etag = f'"{key}"'
-            start, end, partial = chosen_range(headers, total, etag)
-            answer = [
-                (b"content-type", b"application/octet-stream"),
-                (b"content-length", str(end - start).encode()),
-                (b"accept-ranges", b"bytes"),
-                (b"etag", etag.encode()),
-                (b"cache-control", b"private, no-store"),
-            ]
-            if partial:
-                answer.append((b"content-range", f"bytes {start}-{end - 1}/{total}".encode()))
             await send({"type": "http.response.start", "status": 206 if partial else 200, "headers": answer})
-            if scope["method"] == "HEAD" or start == end:
-                await send({"type": "http.response.body", "body": b""})
-            else:
-                await self._send_range(scope, file, start, end, total >= BULK_BYTES, send)
-        finally:
-            os.close(file)
-
-    async def _send_range(self, scope: Scope, file: int, start: int, end: int, bulk: bool, send: Send) -> None:
-        direct = _direct(scope)
-        try:
-            if direct is not None and end - start > DIRECT_ABOVE_BYTES:
-                await direct.send_file(file, start, end, self._store.run, TRANSFER_STALL_S)
-                if bulk:
-                    await self._store.run(lambda: uncache(file, start, end - start))
-                await send({"type": "http.response.body", "body": b""})
-            else:
-                await self._send_pieces(file, start, end, bulk, send)
+            for index, (path, first, last) in enumerate(slices):
+                if index:
+                    os.close(file)
+                    file = -1
+                    file = await self._store.run(lambda path=path: _open(path))  # type: ignore[misc]
+                await self._send_range(scope, file, first, last, total >= BULK_BYTES, send)
+            await send({"type": "http.response.body", "body": b""})
         except SynclineError as error:
             # The answer has begun: breaking the connection is the only way left to say so.
             raise ConnectionAbortedError("the object store failed") from error
+        finally:
+            if file >= 0:
+                os.close(file)
+
+    async def _send_range(self, scope: Scope, file: int, start: int, end: int, bulk: bool, send: Send) -> None:
+        direct = _direct(scope)
+        if direct is not None and end - start > DIRECT_ABOVE_BYTES:
+            await direct.send_file(file, start, end, self._store.run, TRANSFER_STALL_S)
+            if bulk:
+                await self._store.run(lambda: uncache(file, start, end - start))
+        else:
+            await self._send_pieces(file, start, end, bulk, send)
 
     async def _send_pieces(self, file: int, start: int, end: int, bulk: bool, send: Send) -> None:
         """Sends `[start, end)`, reading one piece ahead of the peer."""
@@ -226,7 +249,7 @@ class ObjectsDoor:
                 if start < end:
                     reading = asyncio.ensure_future(self._store.run(lambda start=start: _read(file, start, end, bulk)))  # type: ignore[misc]
                 async with asyncio.timeout(TRANSFER_STALL_S):
-                    await send({"type": "http.response.body", "body": piece, "more_body": start < end})
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
             # The file is closed next: no thread may still be reading from it.
             await asyncio.wait((reading,))
@@ -255,9 +278,8 @@ def _direct(scope: Scope) -> Direct | None:
     return (scope.get("extensions") or {}).get("syncline.direct")
 
 
-def _open(store: DiskObjects, key: str) -> tuple[int, int]:
-    file = os.open(store.path(key), os.O_RDONLY | os.O_CLOEXEC)
-    return file, os.fstat(file).st_size
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _read(file: int, start: int, end: int, bulk: bool) -> bytes:
