@@ -58,14 +58,15 @@ POINTS: Final[dict[str, tuple[str, ...]]] = {
     # A server: a commit's transaction and what stands in it, packs, objects on their way in, and the word that goes round.
     "metadata": ("commit", "write"),
     "packs": ("add_packs", "finish"),
-    "objects": ("draft", "write", "sync", "rename", "place"),
+    "uploads": ("add", "opened", "move"),
+    "objects": ("draft", "write", "sync", "rename", "place", "create_multipart", "complete_multipart"),
     "hub": ("publish",),
 }
 """By adapter, then by method. Some methods belong to what another one gives: `files.write` to the files of `create` and
 `open_write`, `metadata.write` to the transaction of `commit`, `objects.write` and `objects.sync` to a draft."""
 
 CLIENT_ROOMS: Final = ("files", "store", "remote")
-SERVER_ROOMS: Final = ("metadata", "packs", "objects", "hub")
+SERVER_ROOMS: Final = ("metadata", "packs", "uploads", "objects", "hub")
 NAMES: Final = tuple(f"{room}.{method}" for room, methods in POINTS.items() for method in methods)
 
 _SPEC: Final = re.compile(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from syncline.app.data import DataDirectory
 from syncline.app.listener import Listener, base_url, bound
 from syncline.model.errors import SynclineError, Unavailable
 from syncline.ports.clock import Ids
+from syncline.ports.raw_store import RawContent
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.accounts.tokens import AccessTokens, signing_keys
 from syncline.server.blocks.fetch import Fetching
@@ -40,9 +41,13 @@ from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.uploads.service import Uploads
+from syncline.server.uploads.shorthand import Shorthand
+from syncline.server.workers.ingest import Ingest
 
 TEND_EVERY_S: Final = 60.0
 SWEEP_BATCH: Final = 500
+WORKER_PAUSE_S: Final = 5.0
 
 log: Final[Any] = structlog.get_logger("syncline.server")
 
@@ -83,31 +88,43 @@ async def _built(
     stores = await open_stores(data.database)
     try:
         hub = Hub()
-        failpoints.arm(metadata=stores.metadata, packs=stores.packs, objects=objects, hub=hub)
+        failpoints.arm(metadata=stores.metadata, packs=stores.packs, uploads=stores.uploads, objects=objects, hub=hub)
         server_id = await stores.accounts.server_id()
         tokens = AccessTokens(signing_keys(data.signing_keys()), server_id, clock, ids)
         accounts = Accounts(stores.accounts, tokens, clock, chance, on_unlink=hub.drop_device)
         metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish)
         receiving = Receiving(stores.packs, objects, clock)
+        granting = Granting(metadata, stores.packs, objects, keys, clock, chance)
+        ingest = Ingest(metadata, stores.raws, stores.packs, objects, keys, clock, chance, _ingest_failed)
+        uploads = Uploads(metadata, stores.uploads, objects, clock, chance, ingest.wake)
+        objects.completed = uploads.arrived
         services = Services(
             accounts=accounts,
             metadata=metadata,
-            granting=Granting(metadata, stores.packs, objects, keys, clock, chance),
+            granting=granting,
             receiving=receiving,
             fetching=Fetching(metadata, stores.packs, objects, keys),
+            uploads=uploads,
+            shorthand=Shorthand(metadata, granting, stores.packs, ids),
             polling=Polling(metadata, hub, clock, accounts.live),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),
             public_url=config.public_url,
         )
-        tending = asyncio.ensure_future(_tend(receiving, metadata))
+        sweeps: dict[str, Callable[[], Awaitable[object]]] = {
+            "sweep": lambda: receiving.sweep(SWEEP_BATCH),
+            "uploads": lambda: uploads.sweep(SWEEP_BATCH),
+            "raw": lambda: ingest.sweep(SWEEP_BATCH),
+            "prune": metadata.prune,
+        }
+        tending = [asyncio.ensure_future(_tend(sweeps)), asyncio.ensure_future(_at_work("ingest", ingest.run))]
         try:
             yield create_app(services, ObjectsDoor(objects, signer, receiving.stored), chance), hub
         finally:
-            tending.cancel()
-            with suppress(asyncio.CancelledError):
-                await tending
+            for task in tending:
+                task.cancel()
+            await asyncio.gather(*tending, return_exceptions=True)
             await metadata.drain()
     finally:
         await stores.close()
@@ -123,17 +140,35 @@ def _ready_check(stores: Stores, ending: asyncio.Event) -> Callable[[], Awaitabl
     return check
 
 
-async def _tend(receiving: Receiving, metadata: Metadata) -> None:
-    """Settles grants that ended without a word and forgets what is past its time, a bounded amount every so often."""
+async def _tend(sweeps: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
+    """Settles grants and uploads that ended without a word and forgets what is past its time, a bounded amount every so often."""
     while True:
         await asyncio.sleep(TEND_EVERY_S)
-        for name, work in (("sweep", lambda: receiving.sweep(SWEEP_BATCH)), ("prune", metadata.prune)):
+        for name, work in sweeps.items():
             try:
                 await work()
             except SynclineError as error:
                 log.warning("tending failed", task=name, code=error.code)
             except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
                 log.error("tending failed", task=name, kind=type(error).__name__)
+
+
+async def _at_work(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """A worker that outlives whatever happens to it."""
+    while True:
+        try:
+            await run()
+        except SynclineError as error:
+            log.warning("worker failed", task=name, code=error.code)
+        except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
+            log.error("worker failed", task=name, kind=type(error).__name__)
+        await asyncio.sleep(WORKER_PAUSE_S)
+
+
+def _ingest_failed(raw: RawContent, error: Exception) -> None:
+    """Says that a content could not be taken in, and nothing of what it is."""
+    kind = error.code if isinstance(error, SynclineError) else type(error).__name__
+    log.warning("ingest failed", node=raw.node, revision=raw.revision, attempts=raw.attempts + 1, kind=kind)
 
 
 def _announce(url: str) -> None:

@@ -110,6 +110,55 @@ class BlocksMissing(Conflict):
     code = "blocks.missing"
 
 
+class NameTaken(Conflict):
+    """{path} exists already: name its revision as `base_revision` to make a new version of a file, or choose another name."""
+
+    code = "name.taken"
+
+
+class RevisionStale(Conflict):
+    """{path} is at revision {revision} by now: look at that one first."""
+
+    code = "revision.stale"
+
+
+class ParentGone(Conflict):
+    """The folder that {path} would lie in is gone: complete the upload with another `filepath`."""
+
+    code = "parent.gone"
+
+
+class UploadIncomplete(Conflict):
+    """{count} parts have not arrived yet: send those in `missing`, then complete again."""
+
+    code = "upload.incomplete"
+
+
+class PartMismatch(Conflict):
+    """What the store holds of {count} parts is not what was said of them: send those in `parts` again, then complete again."""
+
+    code = "upload.part_mismatch"
+
+
+class UploadEnded(Conflict):
+    """This upload takes nothing any more: it is {state}."""
+
+    code = "upload.ended"
+
+
+class ContentRaw(Conflict):
+    """This revision was just uploaded and is being taken in: download it as a whole, or ask for its blocks a little later."""
+
+    code = "content.raw"
+    retryable = True
+
+
+class ContentRejected(Conflict):
+    """The bytes of this revision were not those announced, and were not kept."""
+
+    code = "content.rejected"
+
+
 class CursorReset(Conflict):
     """This position is no longer part of the server's history ({reason}): take a snapshot."""
 

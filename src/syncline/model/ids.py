@@ -17,6 +17,7 @@ NamespaceId = NewType("NamespaceId", str)
 """A namespace's root folder is the node whose id equals the namespace's."""
 NodeId = NewType("NodeId", str)
 PackId = NewType("PackId", str)
+UploadId = NewType("UploadId", str)
 ChangesetId = NewType("ChangesetId", str)
 
 Digest = NewType("Digest", str)

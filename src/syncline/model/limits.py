@@ -48,9 +48,12 @@ JOURNAL_RETENTION_S: Final = 180 * 24 * 3600
 TRASH_RETENTION_S: Final = 30 * 24 * 3600
 
 UPLOAD_PART_MIN_BYTES: Final = 8 * MIB
+UPLOAD_PART_MAX_BYTES: Final = 4 * GIB
 UPLOAD_PARTS_MAX: Final = 10_000
 UPLOAD_PARTS_WINDOW: Final = 100
 """Part URLs in one answer."""
+RAW_KEPT_S: Final = GRANT_TTL_S + 3600
+"""A raw object is kept for so long after its content was cut: URLs for it may still hold, and transfers be under way."""
 UPLOAD_TTL_S: Final = 7 * 24 * 3600
 """An open upload that nothing was heard of for so long is given up."""
 
@@ -130,6 +133,7 @@ VERIFY_PATHS_MAX: Final = 100
 assert BLOCK_MIN_BYTES < BLOCK_AVERAGE_BYTES < BLOCK_MAX_BYTES < LARGE_BLOCK_MAX_BYTES < PACK_MAX_BYTES
 assert LARGE_BLOCK_MIN_BYTES < LARGE_BLOCK_AVERAGE_BYTES < LARGE_BLOCK_MAX_BYTES
 assert BATCH_MAX <= PACK_BLOCKS_MAX < COMMIT_NODES_MAX
+assert UPLOAD_PART_MIN_BYTES * UPLOAD_PARTS_MAX < FILE_MAX_BYTES < UPLOAD_PART_MAX_BYTES * UPLOAD_PARTS_MAX
 assert UPLOAD_PARTS_WINDOW <= BATCH_MAX <= UPLOAD_PARTS_MAX
 assert GRANT_TTL_S < UPLOAD_TTL_S
 assert IDEMPOTENCY_TTL_S <= JOURNAL_RETENTION_S

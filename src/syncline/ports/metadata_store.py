@@ -14,9 +14,9 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from syncline.model.blocks import Block
+from syncline.model.blocks import Block, Manifest
 from syncline.model.entries import Access
-from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
+from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UploadId, UserId
 from syncline.model.journal import JournalEntry
 from syncline.protocol.blocks import RevisionRef
 
@@ -82,6 +82,32 @@ class NewRevision(Struct, frozen=True, kw_only=True):
     based_on: int = 0
 
 
+class RawObject(Struct, frozen=True, kw_only=True):
+    """A whole object that was uploaded plainly and becomes a revision's content before anybody has cut it. `sha256` is what its
+    sender declared, if anything."""
+
+    upload: UploadId
+    object_key: str
+    size: int
+    sha256: Digest | None
+
+
+class RawRevision(Struct, frozen=True):
+    """A revision born with such a content."""
+
+    node: NodeId
+    revision: int
+    object: RawObject
+
+
+class CutRevision(Struct, frozen=True):
+    """A raw revision whose bytes lie in packs by now."""
+
+    node: NodeId
+    revision: int
+    manifest: Manifest
+
+
 class NodeText(Struct, frozen=True, kw_only=True):
     """What describes a node without being part of its revision; None leaves what is stored."""
 
@@ -104,6 +130,11 @@ class Written(Struct, kw_only=True):
     vacated: list[NodeId] = field(default_factory=list)
     texts: list[NodeText] = field(default_factory=list)
     revisions: list[NewRevision] = field(default_factory=list)
+    raws: list[RawRevision] = field(default_factory=list)
+    """Born in this commit; each ends its upload, which must still be open."""
+    cut: list[CutRevision] = field(default_factory=list)
+    rejected: list[tuple[NodeId, int]] = field(default_factory=list)
+    """Raw revisions that are removed, since their bytes are not those announced, or nobody can name them any more."""
     acquired: list[Block] = field(default_factory=list)
     revived: list[Digest] = field(default_factory=list)
     device: DeviceId
@@ -155,6 +186,14 @@ class CommitTransaction(Protocol):
         exists: those may be copied in."""
         ...
 
+    async def raw_waits(self, node: NodeId, revision: int) -> bool:
+        """Whether this is a raw revision that was neither cut nor rejected."""
+        ...
+
+    async def earlier(self, node: NodeId, revision: int) -> JournalEntry | None:
+        """The newest revision of the file before this one."""
+        ...
+
     async def usage(self) -> Usage:
         """Of the namespace's owner."""
         ...
@@ -172,7 +211,8 @@ class JournalPage(Struct, frozen=True):
 
 
 class RevisionBlocks(Struct, frozen=True, kw_only=True):
-    """A revision's manifest: all its blocks in order. `blocks` None means that there is no such revision (or none to be seen)."""
+    """A revision's manifest: all its blocks in order. `blocks` None means that there is no such revision (or none to be seen), or
+    that it is `raw`: its blocks are not known yet."""
 
     node_id: NodeId
     revision: int
@@ -180,6 +220,7 @@ class RevisionBlocks(Struct, frozen=True, kw_only=True):
     size: int = 0
     cut: str = ""
     blocks: list[tuple[Digest, int]] | None = None
+    raw: bool = False
 
 
 class Pruned(Struct, frozen=True):

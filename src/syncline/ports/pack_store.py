@@ -53,8 +53,9 @@ class PackStore(Protocol):
 
     async def pack_by_object(self, object_key: str) -> PackRow | None: ...
 
-    async def finish(self, pack_ids: Sequence[PackId], now_us: int) -> None:
-        """Marks packs `done` and records possession of their blocks in their namespaces. Idempotent; one transaction."""
+    async def finish(self, pack_ids: Sequence[PackId], now_us: int, *, verified: bool = False) -> None:
+        """Marks packs `done` and records possession of their blocks in their namespaces. Idempotent; one transaction. `verified`
+        says that the server made the packs itself, so that their copies are what they claim to be."""
         ...
 
     async def copies(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> list[Copy]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from msgspec import Struct
 
@@ -31,8 +32,12 @@ def to_us(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
+RAW: Final = "raw"
+
+
 class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """A journal row on the wire: the whole placed state of a node after a change."""
+    """A journal row on the wire: the whole placed state of a node after a change. `content` is `raw` for a file that was uploaded
+    plainly and whose hash is not known yet: a row `settled` (or `rejected`) for it follows."""
 
     sequence: int
     changeset: ChangesetId
@@ -51,6 +56,7 @@ class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
     mount: bool = False
     actor: UserId | None = None
     device: DeviceId | None = None
+    content: str | None = None
 
     @classmethod
     def of(cls, row: JournalEntry) -> Entry:
@@ -72,6 +78,7 @@ class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
             mount=row.mount,
             actor=row.actor,
             device=row.device,
+            content=RAW if row.content_hash is None and row.kind is Kind.FILE else None,
         )
 
     def row(self) -> JournalEntry:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from syncline.model.entries import Kind
-from syncline.model.ids import ChangesetId, Digest, NamespaceId, NodeId
+from syncline.model.ids import ChangesetId, Digest, NamespaceId, NodeId, UploadId
 
 
 class Op(StrEnum):
@@ -60,6 +60,73 @@ class CommitRequest(Struct, kw_only=True):
     namespace: NamespaceId
     changes: list[Change]
     expected: Expected | None = None
+
+
+class FileCommit(Struct, kw_only=True):
+    """`POST /v1/files/commit`, the simple way: one file of blocks that were sent before. `upload_id` is that of
+    `POST /v1/files/upload_session`: the same commit may be repeated under it.
+
+    Without `original_version` a new file `file_name` in the folder (default: the root); with it, a new version of the file
+    `file_id`, or of the one of that name. Several blocks come with the `content_hash` of the whole; `size` is told by the blocks.
+    """
+
+    upload_id: UploadId
+    block_list: list[Digest]
+    parent_folder_id: NodeId | None = None
+    file_name: str | None = None
+    original_version: int | None = None
+    file_id: NodeId | None = None
+    namespace: NamespaceId | None = None
+    content_hash: Digest | None = None
+    size: int | None = None
+    cut: str | None = None
+    mtime: datetime | None = None
+
+
+class FileCommitted(Struct, kw_only=True):
+    file_id: NodeId
+    version: int
+
+
+class CommitBody(Struct, kw_only=True):
+    """`POST /v1/files/commit`: a changeset (`namespace`, `changes`, perhaps `expected`; fields of `CommitRequest`), or one file by
+    its blocks (`upload_id`, `block_list` and the other fields of `FileCommit`)."""
+
+    namespace: NamespaceId | None = None
+    changes: list[Change] | None = None
+    expected: Expected | None = None
+    upload_id: UploadId | None = None
+    block_list: list[Digest] | None = None
+    parent_folder_id: NodeId | None = None
+    file_name: str | None = None
+    original_version: int | None = None
+    file_id: NodeId | None = None
+    content_hash: Digest | None = None
+    size: int | None = None
+    cut: str | None = None
+    mtime: datetime | None = None
+
+    def changeset(self) -> CommitRequest | None:
+        if self.namespace is None or self.changes is None or self.upload_id is not None:
+            return None
+        return CommitRequest(namespace=self.namespace, changes=self.changes, expected=self.expected)
+
+    def file(self) -> FileCommit | None:
+        if self.upload_id is None or self.block_list is None or self.changes is not None:
+            return None
+        return FileCommit(
+            upload_id=self.upload_id,
+            block_list=self.block_list,
+            parent_folder_id=self.parent_folder_id,
+            file_name=self.file_name,
+            original_version=self.original_version,
+            file_id=self.file_id,
+            namespace=self.namespace,
+            content_hash=self.content_hash,
+            size=self.size,
+            cut=self.cut,
+            mtime=self.mtime,
+        )
 
 
 class ChangeResult(Struct, kw_only=True, omit_defaults=True, gc=False):

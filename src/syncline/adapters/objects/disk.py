@@ -1,11 +1,11 @@
 """The object store on a local disk: `ports.object_store.ObjectStore`, its listing for checkers, and the hands of its door.
 
-Laws: an object appears whole or not at all (own temporary file, fsync, rename, fsync of the folder) and is never replaced; one that
-came in parts is a folder of them (`multipart.py`); files are 0600 in folders 0700, fanned out by the first two characters of their
-key; keys are checked, so none is ever a path. Every call that touches the disk runs in this store's own threads. Syncing each object
-as it ends keeps the disk's backlog small: a few gigabytes of unwritten pages would stall every later fsync for seconds. Bulk objects
-pass through the page cache without staying: pages given back at once are there, warm, for the next object, where a cache that only
-grows touches fresh memory for every byte.
+Laws: an object appears whole or not at all (own temporary file, fsync, rename, fsync of the folder) and is never replaced; one
+that came in parts is a folder of them (`multipart.py`); files are 0600 in folders 0700, fanned out by the first two characters of
+their key; keys are checked, so none is ever a path. Every call that touches the disk runs in this store's own threads. Syncing
+each object as it ends keeps the disk's backlog small: a few gigabytes of unwritten pages would stall every later fsync for
+seconds. Bulk objects pass through the page cache without staying: pages given back at once are there, warm, for the next object,
+where a cache that only grows touches fresh memory for every byte.
 """
 
 from __future__ import annotations

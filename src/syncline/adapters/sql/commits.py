@@ -27,6 +27,7 @@ from syncline.adapters.sql.schema import (
     revision_blocks,
     revisions,
 )
+from syncline.adapters.sql.uploads.born import EARLIER, RAW_WAITS, write_raw
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
@@ -174,6 +175,13 @@ class SqlCommit:
             found |= {Digest(row[0].hex()): row[1] for row in rows}
         return found
 
+    async def raw_waits(self, node: NodeId, revision: int) -> bool:
+        return bool(await self._rows(RAW_WAITS, node=node, revision=revision))
+
+    async def earlier(self, node: NodeId, revision: int) -> JournalEntry | None:
+        found = await self._entries(EARLIER, node=node, revision=revision)
+        return found[0] if found else None
+
     async def usage(self) -> Usage:
         usage = await self._transaction.run(lambda connection: usage_of(connection, self._head.owner))
         if usage is None:
@@ -192,6 +200,7 @@ class SqlCommit:
             self._write_revisions(connection, written.revisions, states)
             self._write_journal(connection, written, states)
         self._write_possession(connection, written)
+        write_raw(connection, self._namespace, written)
         stored = written.stored
         answer = (self._namespace, written.device, written.key, stored.body_hash, stored.answer, written.time_us)
         insert_rows(connection, idempotency, ("namespace_id", "device_id", "key", "body_hash", "answer", "time_us"), [answer])

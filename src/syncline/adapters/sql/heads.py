@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
 from syncline.adapters.sql.rows import fetch
-from syncline.adapters.sql.schema import block_copies, members, namespaces, packs, users
+from syncline.adapters.sql.schema import block_copies, members, namespaces, packs, raw_contents, uploads, users
 from syncline.model.entries import Access
 from syncline.model.ids import Digest, NamespaceId, UserId
 from syncline.ports.metadata_store import Head, Usage
+from syncline.ports.upload_store import OPEN_STATES
 
 
 @cache
@@ -62,7 +63,7 @@ def head_of(row: Any) -> Head:
 
 @cache
 def _usage() -> Select[Any]:
-    """`user` → quota, bytes held, bytes of packs granted but not yet there."""
+    """`user` → quota, then bytes: held, of packs granted but not yet there, of open uploads, of raw contents not yet in packs."""
     held = select(func.coalesce(func.sum(namespaces.c.used_bytes), 0)).where(namespaces.c.owner_id == bindparam("user"))
     owned = and_(namespaces.c.namespace_id == packs.c.namespace_id, namespaces.c.owner_id == bindparam("user"))
     reserved = (
@@ -70,12 +71,22 @@ def _usage() -> Select[Any]:
         .select_from(packs.join(namespaces, owned).join(block_copies, block_copies.c.pack_id == packs.c.pack_id))
         .where(packs.c.state == "granted")
     )
-    return select(users.c.quota_bytes, held.scalar_subquery(), reserved.scalar_subquery()).where(
-        users.c.user_id == bindparam("user")
+    here = namespaces.c.owner_id == bindparam("user")
+    open_uploads = (
+        select(func.coalesce(func.sum(uploads.c.size), 0))
+        .select_from(uploads.join(namespaces, and_(namespaces.c.namespace_id == uploads.c.namespace_id, here)))
+        .where(uploads.c.state.in_(OPEN_STATES))
     )
+    raw = (
+        select(func.coalesce(func.sum(raw_contents.c.size - raw_contents.c.packed_bytes), 0))
+        .select_from(raw_contents.join(namespaces, and_(namespaces.c.namespace_id == raw_contents.c.namespace_id, here)))
+        .where(raw_contents.c.state == "waiting")
+    )
+    parts = (held, reserved, open_uploads, raw)
+    return select(users.c.quota_bytes, *(part.scalar_subquery() for part in parts)).where(users.c.user_id == bindparam("user"))
 
 
 def usage_of(connection: Connection, user: UserId) -> Usage | None:
     """None for an unknown user."""
     rows = fetch(connection, _usage(), user=user)
-    return Usage(used_bytes=int(rows[0][1]) + int(rows[0][2]), quota_bytes=rows[0][0]) if rows else None
+    return Usage(used_bytes=sum(map(int, rows[0][1:])), quota_bytes=rows[0][0]) if rows else None

@@ -192,13 +192,14 @@ def _manifests(
         (row[0], row[1]): RevisionBlocks(
             node_id=NodeId(row[0]),
             revision=row[1],
-            content_hash=Digest(row[2].hex()),
+            content_hash=Digest("" if row[2] is None else row[2].hex()),
             size=row[3],
             cut=row[4],
-            blocks=[],
+            blocks=None if row[2] is None else [],
+            raw=row[2] is None,
         )
         for row in fetch(connection, trees.revisions_by_ref(dialect), **parameters)
-        if row[2] is not None
+        if row[3] is not None
     }
     for node, revision, block, size in fetch(connection, trees.blocks_by_ref(dialect), **parameters):
         manifest = manifests.get((node, revision))

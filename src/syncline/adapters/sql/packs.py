@@ -79,6 +79,11 @@ _EXPIRED: Final = (
 _FORGET: Final = delete(packs).where(_THESE, packs.c.state == "granted")
 _GRANTED: Final = select(packs.c.pack_id, packs.c.namespace_id).where(_THESE, packs.c.state == "granted").with_for_update()
 _DONE: Final = update(packs).where(_THESE).values(state="done")
+_VERIFY: Final = (
+    update(block_copies)
+    .where(block_copies.c.pack_id.in_(bindparam("ids", expanding=True)), block_copies.c.state == "claimed")
+    .values(state="verified")
+)
 _HERE: Final = namespaces.c.namespace_id == bindparam("of_namespace")
 _LOCK: Final = select(namespaces.c.namespace_id).where(_HERE).with_for_update()
 _DECLARED: Final = select(block_copies.c.hash, block_copies.c.plain_size).where(
@@ -128,8 +133,13 @@ class SqlPacks(Stored):
         found = await self._packs(_BY_OBJECT, object_key=object_key)
         return found[0] if found else None
 
-    async def finish(self, pack_ids: Sequence[PackId], now_us: int) -> None:
-        await self._database.write(lambda connection: _finish(connection, list(pack_ids), now_us))
+    async def finish(self, pack_ids: Sequence[PackId], now_us: int, *, verified: bool = False) -> None:
+        def work(connection: Connection) -> None:
+            _finish(connection, list(pack_ids), now_us)
+            if verified:
+                execute(connection, _VERIFY, ids=list(pack_ids))
+
+        await self._database.write(work)
 
     async def copies(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> list[Copy]:
         def best(connection: Connection) -> dict[bytes, Any]:

@@ -137,7 +137,7 @@ class _Compiled(NamedTuple):
     preset: dict[str, Any]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _compiled(statement: Executable, dialect: Dialect) -> _Compiled:
     compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
     return _Compiled(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))

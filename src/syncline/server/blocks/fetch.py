@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from syncline.content.seal import block_key
-from syncline.model.errors import BlocksMissing, Corrupt, InvalidRequest, LimitExceeded, NotFound, SynclineError
+from syncline.model.errors import BlocksMissing, ContentRaw, Corrupt, InvalidRequest, LimitExceeded, NotFound, SynclineError
 from syncline.model.ids import Digest, NamespaceId, PackId
 from syncline.model.limits import BATCH_MAX, GRANT_TTL_S, MANIFEST_BLOCKS_PAGE_MAX
 from syncline.ports.kms import KeyWrapper
@@ -89,7 +89,7 @@ class _Slice:
         self.next_block: int | None = None
         self.blocks: Sequence[tuple[Digest, int]] = ()
         if found.blocks is None:
-            self.error = NotFound
+            self.error = ContentRaw if found.raw else NotFound
             return
         if not 0 <= ref.from_block <= len(found.blocks):
             self.error = InvalidRequest

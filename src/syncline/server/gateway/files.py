@@ -12,14 +12,14 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 from syncline.model.errors import InvalidRequest
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import BATCH_MAX
-from syncline.protocol.commits import CommitAnswer, CommitRequest
+from syncline.protocol.commits import CommitAnswer, CommitBody, FileCommitted
 from syncline.protocol.tree import ChildrenPage, Metadata, Versions
 from syncline.server.gateway.auth import signed_in
 from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked
 
 Limit = Annotated[int, QueryParameter(ge=1, le=BATCH_MAX)]
-IdempotencyKey = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=128)]
+IdempotencyKey = Annotated[str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=128)]
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
@@ -27,9 +27,20 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     guard = signed_in(services.accounts)
 
     @post("/v1/files/commit", status_code=200, before_request=guard, tags=["files"])
-    async def commit(request: Asked, data: JSONBody[CommitRequest], idempotency_key: IdempotencyKey) -> CommitAnswer:
-        """Applies a changeset: all of it, or nothing."""
-        return await metadata.commit(request.user, data, idempotency_key)
+    async def commit(
+        request: Asked, data: JSONBody[CommitBody], idempotency_key: IdempotencyKey = None
+    ) -> CommitAnswer | FileCommitted:
+        """Applies a changeset: all of it, or nothing; it takes an Idempotency-Key. Or commits one file by its blocks, under the id
+        of its upload session."""
+        file = data.file()
+        if file is not None:
+            return await services.shorthand.commit(request.user, file)
+        changeset = data.changeset()
+        if changeset is None:
+            raise InvalidRequest(message="A commit has `namespace` and `changes`, or `upload_id` and `block_list`")
+        if idempotency_key is None:
+            raise InvalidRequest(message="A changeset needs the header Idempotency-Key")
+        return await metadata.commit(request.user, changeset, idempotency_key)
 
     @get("/v1/metadata", before_request=guard, tags=["files"])
     async def node(

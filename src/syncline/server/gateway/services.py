@@ -11,6 +11,8 @@ from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
+from syncline.server.uploads.service import Uploads
+from syncline.server.uploads.shorthand import Shorthand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,8 @@ class Services:
     receiving: Receiving
     fetching: Fetching
     polling: Polling
+    uploads: Uploads
+    shorthand: Shorthand
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str

@@ -18,6 +18,10 @@ from syncline.server.metadata.content import content_of
 from syncline.server.metadata.drafts import Content, Draft, Node, Overlay, Refusal, present
 
 MIME_TYPE_MAX_BYTES: Final = 255
+SETTLED: Final = "settled"
+"""The op of a row that tells what a raw revision holds."""
+REJECTED: Final = "rejected"
+"""The op of a row that takes a raw revision back."""
 
 
 def apply(overlay: Overlay, index: int, change: Change) -> None:
@@ -90,14 +94,17 @@ def _edit(overlay: Overlay, index: int, change: Change) -> None:
     told = change.description is not None or change.mime_type is not None
     if node.kind is Kind.DIR:
         _new_content(overlay, change, node.kind)
-    same = node.kind is Kind.DIR or _same_content(node, change)
+    raw = change.node_id in overlay.facts.raws
+    same = node.kind is Kind.DIR or (_same_content(node, change) and not raw)
     if same and not told:
         overlay.adopted.add(index)
         return
     if node.kind is Kind.FILE:
         _check_base(node, change, required=True)
-    changed = change.content_hash is not None and change.content_hash != node.content_hash
-    content = content_of(change, overlay.facts) if changed else None
+    changed = raw or (change.content_hash is not None and change.content_hash != node.content_hash)
+    content = _given(overlay, change) if changed else None
+    if not same:
+        _check_known(node, content)
     mtime_us = _mtime_us(overlay, change)
     draft = overlay.draft(node, index, Op.EDIT)
     if not same:
@@ -192,10 +199,15 @@ def _undelete(overlay: Overlay, index: int, change: Change) -> None:
         _check_name(change.name)
     changed = change.content_hash is not None and change.content_hash != node.content_hash
     content = _new_content(overlay, change, node.kind) if changed else None
+    if content is None and not isinstance(node, Draft) and node.op == REJECTED:
+        raise Refusal("content.rejected", "its bytes were not those announced, and were not kept", present=present(node))
+    renewed = node.kind is Kind.FILE and not _same_content(node, change)
+    if renewed:
+        _check_known(node, content)
     mtime_us = _mtime_us(overlay, change)
     draft = overlay.draft(node, index, Op.UNDELETE)
     draft.deleted = False
-    if node.kind is Kind.FILE and not _same_content(node, change):
+    if renewed:
         _renew(draft, change, content)
     if change.mtime is not None or content is not None:
         draft.mtime_us = mtime_us
@@ -256,10 +268,26 @@ def _check_texts(change: Change) -> None:
 def _new_content(overlay: Overlay, change: Change, kind: Kind) -> Content | None:
     """The change's content, if it names any. Raises `Refusal` for a folder's."""
     if kind is Kind.FILE:
-        return None if change.content_hash is None else content_of(change, overlay.facts)
+        return _given(overlay, change)
     if change.content_hash is not None or change.blocks:
         raise Refusal("request.invalid", "a folder has no content")
     return None
+
+
+def _given(overlay: Overlay, change: Change) -> Content | None:
+    """The bytes a change brings: named by their hash, or an object that was uploaded for it."""
+    raw = overlay.facts.raws.get(change.node_id)
+    if raw is not None:
+        return Content(None, raw.size, "", (), raw)
+    return None if change.content_hash is None else content_of(change, overlay.facts)
+
+
+def _check_known(node: Node, content: Content | None) -> None:
+    """A new revision without new bytes takes those of the one before, so they must have been cut."""
+    if content is None and node.content_hash is None:
+        raise Refusal(
+            "content.raw", "its bytes were just uploaded and are being taken in; try again shortly", present=present(node)
+        )
 
 
 def _same_place(node: Node, change: Change) -> bool:

@@ -7,6 +7,7 @@ so the same request sent again gets the same answer and nothing happens twice.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -20,11 +21,11 @@ from syncline.model.errors import (
     LimitExceeded,
     QuotaExceeded,
 )
-from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest
+from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest, NodeId
 from syncline.model.journal import EMPTY_CHAIN
 from syncline.model.limits import BATCH_MAX
 from syncline.ports.clock import Clock, Ids
-from syncline.ports.metadata_store import CommitTransaction, Head, MetadataStore
+from syncline.ports.metadata_store import CommitTransaction, Head, MetadataStore, RawObject
 from syncline.protocol.commits import CommitAnswer, CommitRequest, Expected
 from syncline.server.caller import Caller
 from syncline.server.metadata.cursors import Cursor, CursorCodec
@@ -44,8 +45,11 @@ class Commits:
         self._clock = clock
         self._ids = ids
 
-    async def commit(self, caller: Caller, request: CommitRequest, key: str) -> tuple[CommitAnswer, bool]:
-        """The answer, and whether the journal grew. Raises as `Metadata.commit` says."""
+    async def commit(
+        self, caller: Caller, request: CommitRequest, key: str, raws: Mapping[NodeId, RawObject]
+    ) -> tuple[CommitAnswer, bool]:
+        """The answer, and whether the journal grew. `raws` are the contents of nodes that are created or edited without naming any
+        blocks. Raises as `Metadata.commit` says."""
         if not request.changes:
             raise InvalidRequest(message="A changeset has at least one change")
         if len(request.changes) > BATCH_MAX:
@@ -59,12 +63,18 @@ class Commits:
                 if stored.body_hash != body_hash:
                     raise IdempotencyMismatch
                 return _answers.decode(stored.answer), False
-            recorded = await self._decide(transaction, caller, request, key, body_hash)
+            recorded = await self._decide(transaction, caller, request, key, body_hash, raws)
             await transaction.write(recorded.written)
         return recorded.answer, bool(recorded.written.rows)
 
     async def _decide(
-        self, transaction: CommitTransaction, caller: Caller, request: CommitRequest, key: str, body_hash: bytes
+        self,
+        transaction: CommitTransaction,
+        caller: Caller,
+        request: CommitRequest,
+        key: str,
+        body_hash: bytes,
+        raws: Mapping[NodeId, RawObject],
     ) -> Recorded:
         head = transaction.head
         if not head.access.may_write:
@@ -73,6 +83,7 @@ class Commits:
             await self._check_expected(transaction, caller, request.expected)
         now_us = self._clock.now_us()
         facts = await gather(transaction, caller.user_id, request.changes, now_us)
+        facts.raws = raws
         settled = settle(facts, request.changes)
         if settled.failures:
             raise CommitRefused(failures=[msgspec.to_builtins(failure) for failure in settled.failures])
@@ -105,9 +116,10 @@ class Commits:
 
 async def _check_quota(transaction: CommitTransaction, recorded: Recorded) -> None:
     """Raises `QuotaExceeded` where new bytes are named and the owner's namespaces hold more than they may. What was uploaded for
-    this commit is held already, so only what is copied in comes on top."""
+    this commit is held already, or reserved, so only what is copied in comes on top."""
     written = recorded.written
-    if not any(revision.blocks and revision.entry.content_hash != EMPTY_DIGEST for revision in written.revisions):
+    named = any(revision.blocks and revision.entry.content_hash != EMPTY_DIGEST for revision in written.revisions)
+    if not named and not written.raws:
         return
     usage = await transaction.usage()
     added = sum(block.size for block in written.acquired)

@@ -12,6 +12,7 @@ from syncline.model.entries import Kind
 from syncline.model.errors import SynclineError
 from syncline.model.ids import Digest, NodeId
 from syncline.model.journal import JournalEntry
+from syncline.ports.metadata_store import RawObject
 from syncline.protocol.commits import Change, Op, Present
 from syncline.server.metadata.facts import Facts
 
@@ -31,12 +32,14 @@ class Refusal(SynclineError):
 
 
 class Content(Struct, frozen=True):
-    """New bytes for a file, checked against the blocks the commit may name."""
+    """New bytes for a file, checked against the blocks the commit may name; or a `raw` object, of which neither hash nor blocks are
+    known yet."""
 
-    content_hash: Digest
+    content_hash: Digest | None
     size: int
     cut: str
     blocks: tuple[Block, ...]
+    raw: RawObject | None = None
 
 
 @dataclass(slots=True)
@@ -53,7 +56,7 @@ class Draft:
     kind: Kind
     index: int
     before: JournalEntry | None = None
-    op: Op = Op.CREATE
+    op: str = Op.CREATE
     revision: int = 0
     content_hash: Digest | None = None
     size: int = 0
@@ -94,7 +97,7 @@ class Overlay:
     def look(self, node_id: NodeId) -> Node | None:
         return self.drafts.get(node_id) or self.facts.nodes.get(node_id)
 
-    def draft(self, node: Node, index: int, op: Op) -> Draft:
+    def draft(self, node: Node, index: int, op: str) -> Draft:
         """The node's draft, made from its stored state if need be. The op that says more names the row."""
         if isinstance(node, Draft):
             if _WEIGHT[op] > _WEIGHT[node.op]:
@@ -121,7 +124,7 @@ class Overlay:
         return draft
 
 
-_WEIGHT = {Op.MOVE: 0, Op.EDIT: 1, Op.UNDELETE: 2, Op.CREATE: 3, Op.DELETE: 4}
+_WEIGHT: dict[str, int] = {Op.MOVE: 0, Op.EDIT: 1, Op.UNDELETE: 2, Op.CREATE: 3, Op.DELETE: 4}
 
 
 def present(node: Node) -> Present:

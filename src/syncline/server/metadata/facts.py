@@ -6,7 +6,7 @@ Everything is read under the namespace's row lock, so it stays true until the tr
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -16,7 +16,7 @@ from syncline.model.ids import Digest, NamespaceId, NodeId, UserId, is_digest
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import COMMIT_NODES_MAX
 from syncline.model.paths import key_rule, name_key
-from syncline.ports.metadata_store import CommitTransaction, HeldBlock, Place
+from syncline.ports.metadata_store import CommitTransaction, HeldBlock, Place, RawObject
 from syncline.protocol.commits import Change, Op
 
 
@@ -37,6 +37,8 @@ class Facts(Struct, kw_only=True):
     heights: dict[NodeId, int] = field(default_factory=dict)
     held: dict[Digest, HeldBlock] = field(default_factory=dict)
     elsewhere: dict[Digest, int] = field(default_factory=dict)
+    raws: Mapping[NodeId, RawObject] = field(default_factory=dict)
+    """Objects uploaded plainly, by the node whose content they become."""
 
     @property
     def root(self) -> NodeId:

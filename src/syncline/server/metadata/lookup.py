@@ -54,6 +54,10 @@ class Lookup:
             at = above.get(at.parent_id)
         return Metadata(namespace=here, path="/" + "/".join(reversed(names)), entry=Entry.of(entry))
 
+    async def child(self, caller: Caller, namespace: NamespaceId, folder: NodeId, name: str) -> JournalEntry | None:
+        head = await self._history.head(caller, namespace)
+        return await self._store.child(head.namespace, (folder, key_rule(head.name_key_version)(name)))
+
     async def children(
         self, caller: Caller, namespace: NamespaceId | None, folder: NodeId, page: str | None, limit: int
     ) -> ChildrenPage:

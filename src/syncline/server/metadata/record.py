@@ -13,7 +13,7 @@ from msgspec import Struct
 from syncline.model.entries import Kind
 from syncline.model.ids import ChangesetId, NodeId
 from syncline.model.journal import JournalEntry, chain_after, node_term, root_text
-from syncline.ports.metadata_store import ChainedRow, Head, NewRevision, NodeText, StoredAnswer, Written
+from syncline.ports.metadata_store import ChainedRow, Head, NewRevision, NodeText, RawRevision, StoredAnswer, Written
 from syncline.protocol.changes import to_time
 from syncline.protocol.commits import Change, ChangeResult, CommitAnswer
 from syncline.server.caller import Caller
@@ -60,6 +60,11 @@ def record(head: Head, settled: Settled, changes: Sequence[Change], stamp: Stamp
             NodeText(node_id=text.node_id, mime_type=text.mime_type, description=text.description) for text in overlay.described
         ],
         revisions=revisions,
+        raws=[
+            RawRevision(draft.node_id, draft.revision, draft.content.raw)
+            for draft in overlay.drafts.values()
+            if draft.content is not None and draft.content.raw is not None
+        ],
         device=stamp.caller.device_id,
         key=key,
         stored=StoredAnswer(body_hash=body_hash, answer=b""),
@@ -106,7 +111,7 @@ def _entry(draft: Draft, sequence: int, stamp: Stamp) -> JournalEntry:
     return JournalEntry(
         sequence=sequence,
         changeset=stamp.changeset,
-        op=draft.op.value,
+        op=str(draft.op),
         node_id=draft.node_id,
         parent_id=draft.parent_id,
         name=draft.name,

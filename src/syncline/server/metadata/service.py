@@ -7,13 +7,15 @@ transaction, which goes on to its end even if the one who asked goes away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from syncline.model.entries import Access
-from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.ids import NamespaceId, NodeId, UserId
+from syncline.model.journal import JournalEntry
 from syncline.model.limits import BATCH_MAX, IDEMPOTENCY_TTL_S, JOURNAL_RETENTION_S
 from syncline.ports.clock import Clock, Ids
-from syncline.ports.metadata_store import MetadataStore, Pruned, RevisionBlocks, Usage
+from syncline.ports.metadata_store import MetadataStore, Pruned, RawObject, RevisionBlocks, Usage
 from syncline.protocol import tree
 from syncline.protocol.blocks import RevisionRef
 from syncline.protocol.changes import ChangesPage, LatestAnswer, SnapshotPage
@@ -24,9 +26,11 @@ from syncline.server.metadata.commit import Commits
 from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.history import History
 from syncline.server.metadata.lookup import Lookup
+from syncline.server.metadata.settling import Verdict, settle_raw
 
 __all__ = ["CursorCodec", "Metadata", "RevisionBlocks"]
 
+T = TypeVar("T")
 _SECOND_US = 1_000_000
 _PRUNE_ROWS = 10_000
 
@@ -45,10 +49,11 @@ class Metadata:
         self._store = store
         self._clock = clock
         self._on_commit = on_commit
+        self._ids = ids
         self._commits = Commits(store, cursors, clock, ids)
         self._history = History(store, cursors)
         self._lookup = Lookup(store, self._history)
-        self._running: set[asyncio.Task[CommitAnswer]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def namespaces(self, caller: Caller) -> Namespaces:
         """Every namespace the caller may see, with its head; their own root first."""
@@ -58,6 +63,10 @@ class Metadata:
         """What the caller may do there at this instant. Raises `NotFound` for foreign and unknown ids."""
         return (await self._history.head(caller, namespace)).access
 
+    async def owner(self, caller: Caller, namespace: NamespaceId) -> UserId:
+        """Whose namespace it is. Raises `NotFound` for foreign and unknown ids."""
+        return (await self._history.head(caller, namespace)).owner
+
     async def commit(self, caller: Caller, request: CommitRequest, key: str) -> CommitAnswer:
         """Applies a changeset atomically, once for its `key`.
 
@@ -65,18 +74,36 @@ class Metadata:
         accepted alone), `NotFound`, `Forbidden`, `IdempotencyMismatch`, `QuotaExceeded`, `LimitExceeded`, `InvalidRequest`,
         `CursorReset` (an `expected` head that never was), `TooBusy`, `Unavailable`.
         """
-        task = asyncio.create_task(self._commit(caller, request, key))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return await self._to_its_end(self._commit(caller, request, key, {}))
 
-    async def _commit(self, caller: Caller, request: CommitRequest, key: str) -> CommitAnswer:
-        answer, grew = await self._commits.commit(caller, request, key)
+    async def commit_raw(self, caller: Caller, request: CommitRequest, key: str, raws: Mapping[NodeId, RawObject]) -> CommitAnswer:
+        """A commit of files whose bytes are whole objects in the store that nobody has cut yet. Each ends its upload in the same
+        transaction. Raises as `commit` does, and `NotFound` for an upload that is not open any more."""
+        return await self._to_its_end(self._commit(caller, request, key, raws))
+
+    async def _commit(self, caller: Caller, request: CommitRequest, key: str, raws: Mapping[NodeId, RawObject]) -> CommitAnswer:
+        answer, grew = await self._commits.commit(caller, request, key, raws)
         if grew:
             self._on_commit(request.namespace, answer.sequence)
         return answer
 
-    def _ended(self, task: asyncio.Task[CommitAnswer]) -> None:
+    async def settle_raw(self, verdict: Verdict) -> None:
+        """Tells what a raw revision holds; see `server.metadata.settling`."""
+        await self._to_its_end(self._settle_raw(verdict))
+
+    async def _settle_raw(self, verdict: Verdict) -> None:
+        sequence = await settle_raw(self._store, self._clock, self._ids, verdict)
+        if sequence is not None:
+            self._on_commit(verdict.namespace, sequence)
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """A commit's result; once begun it goes on to its end even if the one who asked goes away."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         """Forgets a task, and looks at its error so that one nobody waits for any more is not complained about."""
         self._running.discard(task)
         if not task.cancelled():
@@ -120,6 +147,10 @@ class Metadata:
     async def metadata_by_id(self, caller: Caller, node: NodeId, namespace: NamespaceId | None = None) -> tree.Metadata:
         """A node, deleted or not. Raises `NotFound`."""
         return await self._lookup.by_id(caller, node, namespace)
+
+    async def child(self, caller: Caller, namespace: NamespaceId, folder: NodeId, name: str) -> JournalEntry | None:
+        """The live node of that name in a folder, None where there is none. Raises `NotFound` for a foreign namespace."""
+        return await self._lookup.child(caller, namespace, folder, name)
 
     async def children(
         self, caller: Caller, namespace: NamespaceId | None, folder: NodeId, page: str | None = None, limit: int = BATCH_MAX

@@ -109,6 +109,14 @@ class MemoryCommit:
                 found[block] = max(sizes)
         return found
 
+    async def raw_waits(self, node: NodeId, revision: int) -> bool:
+        return False
+
+    async def earlier(self, node: NodeId, revision: int) -> JournalEntry | None:
+        known = self._seen.revisions.get(node, {})
+        before = [number for number in known if number < revision]
+        return known[max(before)].entry if before else None
+
     async def usage(self) -> Usage:
         usage = self._shared.state.usage(self._head.owner, self._seen)
         if usage is None:

@@ -44,7 +44,7 @@ class MemoryPacks:
         pack = self._shared.state.objects.get(object_key)
         return None if pack is None else self._shared.state.packs[pack]
 
-    async def finish(self, pack_ids: Sequence[PackId], now_us: int) -> None:
+    async def finish(self, pack_ids: Sequence[PackId], now_us: int, *, verified: bool = False) -> None:
         shared, life = self._shared, self._shared.life
         known = shared.state.packs
         touched = {known[pack].namespace for pack in pack_ids if pack in known and known[pack].state == "granted"}
@@ -56,7 +56,7 @@ class MemoryPacks:
             for lock in locks:
                 lock.release()
             raise
-        await shared.publish(life, lambda: _finish(shared.state, pack_ids), locks)
+        await shared.publish(life, lambda: _finish(shared.state, pack_ids, verified), locks)
 
     async def copies(self, namespace: NamespaceId, hashes: Sequence[Digest]) -> list[Copy]:
         await self._shared.reading()
@@ -106,9 +106,12 @@ def _add(state: State, packs: Sequence[tuple[PackRow, Sequence[PackEntry]]]) -> 
             state.spaces[row.namespace].reserved_bytes += _declared_bytes(state, row.id)
 
 
-def _finish(state: State, pack_ids: Sequence[PackId]) -> None:
+def _finish(state: State, pack_ids: Sequence[PackId], verified: bool) -> None:
     """New blocks are counted, condemned ones revive."""
     for pack_id in pack_ids:
+        if verified:
+            for block in state.declared.get(pack_id, ()):
+                state.copies[block][pack_id] = replace(state.copies[block][pack_id], verified=True)
         row = state.packs.get(pack_id)
         if row is None or row.state != "granted":
             continue

@@ -162,7 +162,9 @@ class Space:
     # -- Writing -------------------------------------------------------------------------------------------------------------
 
     def check(self, written: Written) -> None:
-        """Raises `BrokenConstraint` for what the database would refuse."""
+        """Raises `BrokenConstraint` for what the database would refuse, and for raw contents: there are none in memory."""
+        if written.raws or written.cut or written.rejected:
+            raise BrokenConstraint("raw contents are not kept in memory")
         if (written.device, written.key) in self.answers:
             raise BrokenConstraint(f"an answer is stored under {written.key!r} already")
         for number, row in enumerate(written.rows, start=self.sequence + 1):

@@ -34,7 +34,9 @@ uploads = per_namespace(
     number("expires_us"),
     key=("upload_id",),
 )
-Index("uploads_by_user", uploads.c.namespace_id, uploads.c.user_id, uploads.c.sha256)
+Index("uploads_by_id", uploads.c.upload_id, unique=True)
+Index("uploads_by_user", uploads.c.user_id, uploads.c.sha256)
+Index("uploads_by_state", uploads.c.namespace_id, uploads.c.state)
 Index("uploads_by_object", uploads.c.object_key, unique=True)
 Index("uploads_by_expiry", uploads.c.state, uploads.c.expires_us)
 
@@ -55,6 +57,7 @@ raw_contents = per_namespace(
     number("revision"),
     text("object_key"),
     number("size"),
+    number("packed_bytes"),
     blob("sha256", nullable=True),
     text("state"),
     number("attempts"),
@@ -62,4 +65,6 @@ raw_contents = per_namespace(
     number("created_us"),
     key=("node_id", "revision"),
 )
+Index("raw_contents_by_object", raw_contents.c.object_key, unique=True)
+Index("raw_contents_by_state", raw_contents.c.namespace_id, raw_contents.c.state)
 Index("raw_contents_due", raw_contents.c.state, raw_contents.c.due_us)

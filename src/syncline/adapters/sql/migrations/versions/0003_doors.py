@@ -76,7 +76,9 @@ def _uploads() -> None:
         _number("expires_us"),
         key=("upload_id",),
     )
-    op.create_index("uploads_by_user", "uploads", ["namespace_id", "user_id", "sha256"], unique=False)
+    op.create_index("uploads_by_id", "uploads", ["upload_id"], unique=True)
+    op.create_index("uploads_by_user", "uploads", ["user_id", "sha256"], unique=False)
+    op.create_index("uploads_by_state", "uploads", ["namespace_id", "state"], unique=False)
     op.create_index("uploads_by_object", "uploads", ["object_key"], unique=True)
     op.create_index("uploads_by_expiry", "uploads", ["state", "expires_us"], unique=False)
     _per_namespace(
@@ -95,6 +97,7 @@ def _uploads() -> None:
         _number("revision"),
         _text("object_key"),
         _number("size"),
+        _number("packed_bytes"),
         _blob("sha256", nullable=True),
         _text("state"),
         _number("attempts"),
@@ -102,6 +105,8 @@ def _uploads() -> None:
         _number("created_us"),
         key=("node_id", "revision"),
     )
+    op.create_index("raw_contents_by_object", "raw_contents", ["object_key"], unique=True)
+    op.create_index("raw_contents_by_state", "raw_contents", ["namespace_id", "state"], unique=False)
     op.create_index("raw_contents_due", "raw_contents", ["state", "due_us"], unique=False)
 
 
