@@ -68,10 +68,23 @@ class Twins(Struct, frozen=True, gc=False):
 
 
 class CheckedRevision(Struct, frozen=True, gc=False):
-    """A revision's row, and the journal's row at the sequence it names, where that is still kept."""
+    """A revision's row, and the journal's row at the sequence it names, where that is still kept. `raw` says that a raw object
+    waits to be its content."""
 
     entry: JournalEntry
     row: JournalEntry | None
+    raw: bool = False
+
+
+class CheckedRaw(Struct, frozen=True, kw_only=True):
+    """A raw object that is a revision's content until it was taken in (`waiting`), or will be removed."""
+
+    object_key: str
+    size: int
+    namespace: NamespaceId
+    node: NodeId
+    revision: int
+    waiting: bool
 
 
 class CheckedBlock(Struct, frozen=True, gc=False):
@@ -145,6 +158,14 @@ class CheckStore(Protocol):
     async def pack(self, pack: PackId) -> PackRow | None: ...
 
     async def pack_of_object(self, object_key: str) -> PackRow | None: ...
+
+    async def raws(self, after_object: str, limit: int) -> list[CheckedRaw]:
+        """By object key."""
+        ...
+
+    async def awaits(self, object_key: str) -> bool:
+        """Whether it is a raw object, or that of an upload which is not done."""
+        ...
 
     async def copies_in(self, pack: PackId) -> list[CheckedCopy]:
         """By offset."""

@@ -18,6 +18,7 @@ from syncline.adapters.objects.disk import DiskObjects, Draft
 from syncline.adapters.sql.commits import SqlCommit
 from syncline.adapters.sql.metadata import SqlMetadata
 from syncline.adapters.sql.packs import SqlPacks
+from syncline.adapters.sql.uploads.store import SqlUploads
 from syncline.adapters.state.sqlite import SqliteTreeStore
 from syncline.model.errors import InvalidRequest
 from syncline.ports.local_files import LocalFiles
@@ -29,6 +30,7 @@ PLACES = {
     "remote": (HttpRemote,),
     "metadata": (SqlMetadata, SqlCommit),
     "packs": (SqlPacks,),
+    "uploads": (SqlUploads,),
     "objects": (DiskObjects, Draft),
     "hub": (Hub,),
 }

@@ -37,6 +37,7 @@ from syncline.ports.check_store import (
     CheckedFolder,
     CheckedNamespace,
     CheckedNode,
+    CheckedRaw,
     CheckedRevision,
     CheckedRow,
     Twins,
@@ -126,7 +127,7 @@ class SqlCheckStore:
 
     async def revisions(self, namespace: NamespaceId, after: tuple[str, int], limit: int) -> list[CheckedRevision]:
         rows = await self._rows(ask.REVISIONS, namespace=namespace, node=after[0], revision=after[1], limit=limit)
-        return _made(lambda row: CheckedRevision(entry_of(row), _entry(row[_WIDTH:])), rows)
+        return _made(lambda row: CheckedRevision(entry_of(row), _entry(row[_WIDTH : 2 * _WIDTH]), bool(row[2 * _WIDTH])), rows)
 
     async def blocks(self, namespace: NamespaceId, after: tuple[str, int, int], limit: int) -> list[CheckedBlock]:
         place = {"node": after[0], "revision": after[1], "index": after[2]}
@@ -155,6 +156,22 @@ class SqlCheckStore:
     async def pack_of_object(self, object_key: str) -> PackRow | None:
         rows = await self._rows(ask.PACK_OF_OBJECT, object_key=object_key)
         return pack_of(rows[0]) if rows else None
+
+    async def raws(self, after_object: str, limit: int) -> list[CheckedRaw]:
+        return [
+            CheckedRaw(
+                object_key=row[0],
+                size=row[1],
+                namespace=NamespaceId(row[2]),
+                node=NodeId(row[3]),
+                revision=row[4],
+                waiting=row[5] == "waiting",
+            )
+            for row in await self._rows(ask.RAWS, after=after_object, limit=limit)
+        ]
+
+    async def awaits(self, object_key: str) -> bool:
+        return bool(await self._rows(ask.AWAITED, object_key=object_key))
 
     async def copies_in(self, pack: PackId) -> list[CheckedCopy]:
         return _made(_copy, await self._rows(ask.COPIES_IN, pack=pack))

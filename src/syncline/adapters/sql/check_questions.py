@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, and_, bindparam, exists, func, or_, select, tuple_
+from sqlalchemy import BindParameter, and_, bindparam, exists, func, or_, select, tuple_, union_all
 
 from syncline.adapters.sql.rows import placed
 from syncline.adapters.sql.schema import (
@@ -14,8 +14,10 @@ from syncline.adapters.sql.schema import (
     namespaces,
     nodes,
     packs,
+    raw_contents,
     revision_blocks,
     revisions,
+    uploads,
     users,
 )
 
@@ -83,8 +85,14 @@ AT: Final = (
     .order_by(nodes.c.node_id)
     .limit(_LIMIT)
 )
+_WAITS: Final = exists().where(
+    raw_contents.c.namespace_id == revisions.c.namespace_id,
+    raw_contents.c.node_id == revisions.c.node_id,
+    raw_contents.c.revision == revisions.c.revision,
+    raw_contents.c.state == "waiting",
+)
 REVISIONS: Final = (
-    select(*placed(revisions), *placed(journal))
+    select(*placed(revisions), *placed(journal), _WAITS)
     .select_from(
         revisions.outerjoin(
             journal, and_(journal.c.namespace_id == revisions.c.namespace_id, journal.c.sequence == revisions.c.sequence)
@@ -150,6 +158,23 @@ _COPY: Final = (
     block_copies.c.plain_size,
     block_copies.c.codec,
     block_copies.c.state,
+)
+RAWS: Final = (
+    select(
+        raw_contents.c.object_key,
+        raw_contents.c.size,
+        raw_contents.c.namespace_id,
+        raw_contents.c.node_id,
+        raw_contents.c.revision,
+        raw_contents.c.state,
+    )
+    .where(raw_contents.c.object_key > bindparam("after"))
+    .order_by(raw_contents.c.object_key)
+    .limit(_LIMIT)
+)
+AWAITED: Final = union_all(
+    select(raw_contents.c.object_key).where(raw_contents.c.object_key == bindparam("object_key")),
+    select(uploads.c.object_key).where(uploads.c.object_key == bindparam("object_key"), uploads.c.state != "done"),
 )
 COPIES_IN: Final = select(*_COPY).where(block_copies.c.pack_id == bindparam("pack")).order_by(block_copies.c.block_offset)
 MADE_OF: Final = (

@@ -41,7 +41,8 @@ class Checker:
             yield hop
         store = StoreCheck(self._store, self._objects, self._teller("store"))
         await store.run()
-        yield self._hop("store", f"{counted(store.packs, 'pack')} with {counted(store.objects, 'object')}")
+        raws = f" and {counted(store.raws, 'raw content')}" if store.raws else ""
+        yield self._hop("store", f"{counted(store.packs, 'pack')}{raws} with {counted(store.objects, 'object')}")
         if deep:
             async for hop in self._content(namespaces):
                 yield hop

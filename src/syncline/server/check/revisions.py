@@ -1,13 +1,15 @@
 """One namespace's revisions: each as the journal row that made it, its blocks gap-free and adding up, each possessed and readable.
 
 Every stored revision is retained, so every one must be readable, of deleted files too. A revision whose hash is not known yet
-(a plain upload that settles) has no blocks to look at.
+(a plain upload that settles) has no blocks to look at, but a raw object that waits to be taken in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
+
+from msgspec.structs import replace
 
 from syncline.model.ids import EMPTY_DIGEST
 from syncline.model.journal import JournalEntry
@@ -28,6 +30,7 @@ class RevisionRule:
         self._count = 0
         self._size = 0
         self._gap = False
+        self._raw = False
         self._first: CheckedBlock | None = None
         self._faults: dict[str, tuple[CheckedBlock, int]] = {}
         """By code: the first block at fault, and how many there are."""
@@ -39,6 +42,10 @@ class RevisionRule:
         self._entry, self._count, self._size, self._gap, self._first = revision.entry, 0, 0, False, None
         self._faults.clear()
         row = revision.row
+        self._raw = revision.raw
+        if row is not None and row.content_hash is None:
+            # Born raw: the hash became known later, and the row that made the revision stays as it was.
+            row = replace(row, content_hash=revision.entry.content_hash)
         if revision.entry.sequence > self._space.pruned_sequence and row != revision.entry:
             what = "is not there" if row is None else f"differs in {differences(revision.entry, row)}"
             message = f"the journal row that made it ({revision.entry.sequence}) {what}"
@@ -61,6 +68,8 @@ class RevisionRule:
         entry = self._entry
         assert entry is not None
         if entry.content_hash is None:
+            if not self._raw:
+                yield self._finding("check.content_unknown", "its hash is not known, and no raw object waits to be taken in")
             return
         if self._gap:
             yield self._finding("check.blocks_missing", f"its {self._count} blocks are not numbered without gaps")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, TypeVar
 
 from syncline.model.ids import NamespaceId
-from syncline.ports.check_store import CheckStore
+from syncline.ports.check_store import CheckedRaw, CheckStore
 from syncline.ports.object_listing import ListedObject, ObjectListing
 from syncline.ports.pack_store import PackRow
 from syncline.server.check.findings import Finding, Tell
@@ -33,6 +33,7 @@ class StoreCheck:
         self._tell = tell
         self.objects = 0
         self.packs = 0
+        self.raws = 0
         self._lost = 0
         self._folders: dict[NamespaceId, Folders] = {}
 
@@ -50,6 +51,32 @@ class StoreCheck:
             else:
                 await self._compare(row, found.size)
                 found, row = await _next(listed), await _next(rows)
+        await self._raw()
+
+    async def _raw(self) -> None:
+        """Objects that are a revision's only content until they were taken in."""
+
+        async def page(after: str) -> Sequence[CheckedRaw]:
+            return await self._store.raws(after, OBJECTS_PAGE)
+
+        async for raw in paged(page, "", lambda raw: raw.object_key, OBJECTS_PAGE):
+            if not raw.waiting:
+                continue
+            self.raws += 1
+            size = await self._objects.size_of(raw.object_key)
+            if size != raw.size and await self._store.awaits(raw.object_key):
+                code = "check.object_missing" if size is None else "check.object_size"
+                what = "is not in the store" if size is None else f"has {size} bytes of {raw.size}"
+                self._tell(
+                    Finding(
+                        code=code,
+                        message=f"the raw object of a file that is still to be taken in {what}",
+                        namespace=raw.namespace,
+                        node=raw.node,
+                        revision=raw.revision,
+                        object=raw.object_key,
+                    )
+                )
 
     async def _listed(self) -> AsyncIterator[ListedObject]:
         async def page(after: str) -> Sequence[ListedObject]:
@@ -60,9 +87,11 @@ class StoreCheck:
             yield found
 
     async def _stray(self, found: ListedObject) -> None:
-        """A grant's row is there before its object can be, so an object without one was forgotten, or is not ours."""
+        """Rows of grants and uploads are there before their objects, so an object without one was forgotten, or is not ours."""
+        if await self._store.awaits(found.key):
+            return
         if await self._store.pack_of_object(found.key) is None and await self._objects.size_of(found.key) is not None:
-            message = f"an object of {found.size} bytes belongs to no pack"
+            message = f"an object of {found.size} bytes belongs to no pack and no upload"
             self._tell(Finding(code="check.object_stray", message=message, object=found.key))
 
     async def _absent(self, row: PackRow) -> None:
