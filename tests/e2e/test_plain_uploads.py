@@ -1,0 +1,126 @@
+"""Plain uploads against a real server process that is killed at each of its steps: nothing is lost, nothing happens twice, and a
+device syncs the files like any other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncline.model.limits import MIB
+from tests.e2e.world import EMAIL, PASSWORD, Server, World, eventually, run
+
+KILLS = (
+    "uploads.add:after:1",
+    "uploads.opened:after:1",
+    "uploads.move:after:1",
+    "objects.rename:after:1",
+    "objects.complete_multipart:after:1",
+    "metadata.write:before:1",
+    "metadata.commit:after:1",
+    "packs.add_packs:after:1",
+    "objects.place:after:1",
+    "packs.finish:after:1",
+    "metadata.write:before:2",
+    "metadata.commit:after:2",
+)
+SIZE = 8 * MIB + 4321
+
+
+class Curl:
+    """A plain client that knows nothing but HTTP, and says everything again until it is answered."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        _, tokens = self.call("POST", "/v1/auth/token", {"email": EMAIL, "password": PASSWORD, "device_name": "curl"})
+        self._token = tokens["access_token"]
+
+    def call(self, method: str, url: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """Raises `OSError` where the server was lost."""
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url if "://" in url else self._server.url + url, data=data, method=method)
+        sent = {"content-type": "application/json"} | (headers or {})
+        if hasattr(self, "_token") and "/objects/" not in url:
+            sent["authorization"] = f"Bearer {self._token}"
+        for name, value in sent.items():
+            request.add_header(name, value)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = answer.read()
+                return answer.status, (json.loads(text) if text else dict(answer.headers))
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+    def upload(self, path: str, content: bytes, key: str) -> dict[str, Any]:
+        file = {"filepath": path, "size": len(content), "checksum": hashlib.sha256(content).hexdigest()}
+        _, answer = self.call("POST", "/v1/files/upload", {"files": [file]}, {"idempotency-key": key})
+        (upload,) = answer["files"]
+        if upload.get("error", {}).get("code") == "name.taken":
+            _, found = self.call("GET", f"/v1/uploads?fingerprint={file['checksum']}")
+            upload = next(one for one in found["uploads"] if one["state"] == "done")
+        if upload.get("state") == "opening":
+            # Its server was lost before the store heard of it: it ends by itself, and another begins.
+            return self.upload(path, content, key + "+")
+        _, status = self.call("GET", f"/v1/uploads/{upload['uploadId']}")
+        if status["missing"] and status["state"] == "open":
+            _, more = self.call("GET", status["nextParts"])
+            for part in more["partUrls"]:
+                start = (part["partNumber"] - 1) * more["partSize"]
+                headers = {"content-type": "application/octet-stream"}
+                code, _ = self.call("PUT", part["url"], content[start : start + part["size"]], headers)
+                assert code == 200
+        code, done = self.call("POST", status["completeUrl"], {})
+        assert code == 200, done
+        answered: dict[str, Any] = done
+        return answered
+
+
+@pytest.mark.timeout(280)
+def test_a_server_killed_anywhere_goes_on_and_devices_get_every_file(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    with World(tmp_path, devices=("A",)) as world:
+        server, curl = world.server, Curl(world.server)
+        contents: dict[str, bytes] = {}
+        for number, point in enumerate(KILLS):
+            path = f"f{number:02} {re.sub('[:.]', ' ', point)}.bin"
+            contents[path] = chance.randbytes(SIZE)
+            server.stop()
+            server.start(f"{point}=kill")
+            for attempt in range(4):
+                try:
+                    done = curl.upload("/" + path, contents[path], f"key {number}")
+                    if attempt:
+                        break
+                    # The answer came: what is left to be lost is the taking in.
+                    eventually(lambda: server.ended() is not None, 30, f"{point} ends the server")
+                    raise ConnectionResetError
+                except OSError:
+                    eventually(lambda: server.ended() is not None, 30, f"{point} ends the server")
+                    assert server.ended() == -9, point
+                    server.start()
+            assert done["revision"] == 1, point
+        _, page = curl.call("GET", "/v1/changes?limit=1000")
+        eventually(lambda: not raw_files(curl), 90, "everything is taken in")
+        _, page = curl.call("GET", "/v1/changes?limit=1000")
+        for path in contents:
+            rows = [row["op"] for row in page["entries"] if row["name"] == path]
+            assert rows == ["create", "settled"], path
+        (device,) = world.devices
+        device.start()
+        device.wait(90)
+        for path, content in contents.items():
+            assert (device.folder / path).read_bytes() == content, path
+        checked = run(["admin", "check", "--deep", "--data", str(server.data)])
+        assert "check." not in checked, checked
+
+
+def raw_files(curl: Curl) -> list[str]:
+    _, page = curl.call("GET", "/v1/snapshot?limit=1000")
+    return [node["name"] for node in page["entries"] if node.get("content") == "raw"]
