@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from syncline.content.digest import Digester, digest
 from syncline.content.seal import open_frame
-from syncline.model.errors import AlreadyExists, Corrupt, Forbidden, LocalIo, NotFound, Unavailable
+from syncline.model.errors import AlreadyExists, ContentRaw, Corrupt, Forbidden, LocalIo, NotFound, Unavailable
 from syncline.model.ids import NamespaceId
 from syncline.model.limits import LARGE_BLOCK_MAX_BYTES, MIB
 from syncline.model.paths import check_name
@@ -84,6 +84,8 @@ async def _ranges(remote: Remote, namespace: NamespaceId, entry: Entry, first_bl
         if not answer.manifests:
             raise Unavailable(what="The manifest of the file")
         manifest = answer.manifests[0]
+        if manifest.error == ContentRaw.code:
+            raise ContentRaw
         if manifest.error is not None:
             raise NotFound(what=f"The content of {entry.name} ({manifest.error})")
         for piece in _neighbours(manifest.blocks):

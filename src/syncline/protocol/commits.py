@@ -173,7 +173,8 @@ class Failure(Struct, kw_only=True, omit_defaults=True):
     """Why one change of a refused changeset was refused.
 
     `code` ∈ revision.stale · node.missing · node.deleted · node.exists · parent.gone · name.taken · name.invalid · tree.cycle ·
-    subtree.changed · blocks.missing · limit.exceeded · request.invalid · access.denied. `by` is who holds a taken name.
+    subtree.changed · blocks.missing · limit.exceeded · request.invalid · access.denied · content.raw · content.rejected. `by` is
+    who holds a taken name.
     """
 
     index: int

@@ -358,3 +358,68 @@ def test_a_database_of_another_version_is_left_alone(data: Data) -> None:
     with pytest.raises(InvalidRequest, match="0001"):
         data.check()
     assert data.one("SELECT version_num FROM alembic_version") == "0001"
+
+
+# -- raw contents ----------------------------------------------------------------------------------------------------------------
+
+
+def _raw(data: Data, key: str, size: int) -> None:
+    """The newest revision of a file as if it had just been uploaded plainly, and nobody had taken it in yet."""
+    node = data.node("film.bin")
+    revision = data.one("SELECT revision FROM nodes WHERE node_id = ?", node)
+    namespace = data.one("SELECT namespace_id FROM nodes WHERE node_id = ?", node)
+    data.sql(
+        "INSERT INTO raw_contents "
+        "(namespace_id, node_id, revision, object_key, size, packed_bytes, state, attempts, due_us, created_us) "
+        "VALUES (?, ?, ?, ?, ?, 0, 'waiting', 0, 0, 0)",
+        namespace,
+        node,
+        revision,
+        key,
+        size,
+    )
+
+
+def test_a_raw_object_is_no_stray_and_is_missed_when_it_is_gone(data: Data) -> None:
+    key = "z" * 32
+    place = data.path / "objects" / "zz" / key
+    place.parent.mkdir()
+    place.write_bytes(b"raw bytes")
+    assert data.check().codes == {"check.object_stray"}
+    _raw(data, key, 9)
+    checked = data.check()
+    assert checked.findings == []
+    assert "1 raw content" in {hop.hop: hop.compared for hop in checked.hops}["store"]
+    place.write_bytes(b"raw")
+    (finding,) = data.check().findings
+    assert (finding.code, finding.node, finding.object) == ("check.object_size", data.node("film.bin"), key)
+    place.unlink()
+    (finding,) = data.check().findings
+    assert (finding.code, finding.object) == ("check.object_missing", key)
+
+
+def test_an_object_of_an_upload_under_way_is_no_stray(data: Data) -> None:
+    key, namespace = "z" * 32, data.one("SELECT namespace_id FROM namespaces LIMIT 1")
+    place = data.path / "objects" / "zz" / key
+    place.parent.mkdir()
+    place.mkdir()
+    (place / "00001-x").write_bytes(b"1234")
+    (place / "list").write_bytes(b'[{"number": 1, "etag": "x", "size": 4}]')
+    columns = "upload_id, user_id, device_id, node_id, parent_id, name, size, executable, object_key, store_upload_id, part_bytes"
+    data.sql(
+        f"INSERT INTO uploads (namespace_id, {columns}, part_count, state, created_us, signed_until_us, expires_us) "
+        f"VALUES (?, 'u', 'u', 'd', 'f', 'p', 'n', 4, 0, ?, '', 8, 1, 'completing', 0, 0, 0)",
+        namespace,
+        key,
+    )
+    assert data.check().findings == []
+    data.sql("UPDATE uploads SET state = 'done'")
+    assert data.check().codes == {"check.object_stray"}
+
+
+def test_a_revision_without_a_hash_needs_a_raw_object(data: Data) -> None:
+    node = data.node("film.bin")
+    data.sql("UPDATE revisions SET content_hash = NULL WHERE node_id = ?", node)
+    assert "check.content_unknown" in data.check().codes
+    _raw(data, "z" * 32, data.one("SELECT size FROM nodes WHERE node_id = ?", node))
+    assert "check.content_unknown" not in data.check().codes

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from typing import Any
 
 from tests.server import SignedIn
 
+from syncline.content.seal import open_frame
+from syncline.model.ids import Digest
 from syncline.model.limits import MIB
 
 PART = 8 * MIB
@@ -79,11 +82,6 @@ async def settled(device: SignedIn, path: str) -> dict[str, Any]:
 
 async def downloaded(device: SignedIn, found: dict[str, Any], namespace: str | None = None) -> bytes:
     """A settled revision's bytes, as a device would read them."""
-    import base64
-
-    from syncline.content.seal import open_frame
-    from syncline.model.ids import Digest
-
     ref = {"node_id": found["node_id"], "revision": found["revision"]}
     status, answer = await device.post("/v1/manifests", {"namespace": namespace or device.root, "revisions": [ref]})
     assert status == 200, answer
