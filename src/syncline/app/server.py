@@ -125,6 +125,7 @@ async def _built(
             for task in tending:
                 task.cancel()
             await asyncio.gather(*tending, return_exceptions=True)
+            ingest.close()
             await metadata.drain()
     finally:
         await stores.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server import RunningServer, SignedIn
+from tests.server import RunningServer, SignedIn, running_server
 from tests.unit.server_gateway.uploading import (
     PART,
     begun,
@@ -370,3 +371,14 @@ async def test_uploads_are_their_users_alone(ann: SignedIn, bob: SignedIn) -> No
     assert (await ann.get(url))[0] == 200
     status, _ = await ann.get("/v1/uploads", fingerprint="x" * 64)
     assert status == 400
+
+
+async def test_a_server_ends_in_the_middle_of_taking_in_and_the_next_goes_on(tmp_path: Path) -> None:
+    content = os.urandom(5 * PART)
+    async with running_server(tmp_path) as server:
+        ann = await server.newcomer()
+        await uploaded(ann, "/large", content)
+        assert (await entry(ann, "/large")).get("content") == "raw"
+    async with running_server(tmp_path) as server:
+        ann = await server.sign_in("ann@example.org")
+        assert (await settled(ann, "/large"))["content_hash"] == sha256(content)

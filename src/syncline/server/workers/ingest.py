@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Final, cast
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from msgspec import Struct, field
 
@@ -21,7 +23,7 @@ from syncline.content.pack import PackWriter
 from syncline.content.seal import new_pack_key
 from syncline.model.blocks import Block, Manifest, PackOffer
 from syncline.model.errors import Corrupt
-from syncline.model.ids import Digest, PackId
+from syncline.model.ids import Digest, PackId, UserId
 from syncline.model.limits import GRANT_TTL_S, MIB
 from syncline.ports.clock import Chance, Clock, Ids
 from syncline.ports.kms import KeyWrapper
@@ -39,7 +41,10 @@ RETRY_MAX_S: Final = 3600
 IDLE_S: Final = 5.0
 """What is due again is looked for so often; what was just uploaded wakes the worker."""
 _SECOND_US: Final = 1_000_000
+_NOBODY: Final = UserId("")
+"""Whoever sent a block is believed that it is what they said, for themselves; a server's own packs rest on verified copies alone."""
 
+T = TypeVar("T")
 Failed = Callable[[RawContent, Exception], None]
 
 
@@ -83,6 +88,8 @@ class Ingest:
         self._ids = Ids(clock, chance)
         self._failed = failed
         self._work = asyncio.Event()
+        # A thread of its own: what passes through many threads leaves memory behind in each of them.
+        self._thread = ThreadPoolExecutor(1, "ingest")
 
     def wake(self) -> None:
         """There is something to take in."""
@@ -99,6 +106,10 @@ class Ingest:
                     await self._work.wait()
             except TimeoutError:
                 continue
+
+    def close(self) -> None:
+        """Once `run` has ended."""
+        self._thread.shutdown(wait=False)
 
     async def step(self) -> bool:
         """Takes in one content, if one is due; whether there was one. What is wrong with it is told, and put off."""
@@ -126,10 +137,10 @@ class Ingest:
         cutting = _Cutting(raw, _Reading(self._objects, raw, asyncio.get_running_loop()))
         packing = _Packing(self._chance, dense_name(raw.name))
         while True:
-            window = await asyncio.to_thread(cutting.window)
+            window = await self._in_thread(cutting.window)
             hashes = list(dict.fromkeys(block for block, _ in window.blocks))
-            wanted = set(await self._packs.missing(raw.namespace, raw.user, hashes)) if hashes else set()
-            for pack in await asyncio.to_thread(packing.take, window, wanted):
+            wanted = set(await self._packs.missing(raw.namespace, _NOBODY, hashes)) if hashes else set()
+            for pack in await self._in_thread(partial(packing.take, window, wanted)):
                 await self._keep(raw, pack)
             if window.last:
                 break
@@ -139,6 +150,15 @@ class Ingest:
         await self._metadata.settle_raw(
             Verdict(namespace=raw.namespace, owner=raw.owner, node=raw.node, revision=raw.revision, manifest=manifest)
         )
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        job = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            # The thread asks this loop for what it reads, so it must come to its end while the loop still runs.
+            await asyncio.wait((job,))
+            raise
 
     async def _keep(self, raw: RawContent, pack: _Finished) -> None:
         """The intent, the object, then the record: as with a device's packs, so that the same sweep clears up after a crash."""
