@@ -42,7 +42,7 @@ IDLE_S: Final = 5.0
 """What is due again is looked for so often; what was just uploaded wakes the worker."""
 _SECOND_US: Final = 1_000_000
 _NOBODY: Final = UserId("")
-"""Whoever sent a block is believed that it is what they said, for themselves; a server's own packs rest on verified copies alone."""
+"""Who sent a block is believed, for themselves alone, that it is what they said; what the server cuts rests on verified copies."""
 
 T = TypeVar("T")
 Failed = Callable[[RawContent, Exception], None]
