@@ -92,6 +92,10 @@ class UploadStore(Protocol):
         """Whether it was in one of those states, and is in this one now."""
         ...
 
+    async def lead(self, upload: Upload) -> None:
+        """It leads to this node, folder and name now, after this base revision. Nothing once it is done."""
+        ...
+
     async def note_parts(self, upload: UploadId, parts: Sequence[NotedPart], now_us: int) -> None: ...
 
     async def noted_parts(self, upload: UploadId) -> list[NotedPart]:

@@ -112,6 +112,13 @@ async def test_the_disk_store_says_so_by_itself(yard: Yard, ada: Member) -> None
     assert row.state == "done"
 
 
+async def test_another_place_named_at_the_end_counts_for_the_stores_word_too(yard: Yard, ada: Member) -> None:
+    begun = await yard.begin(ada, "/here", 5)
+    await yard.send(begun, b"12345")
+    await yard.uploads.complete(ada.caller, begun.upload_id or UploadId(""), CompleteRequest(filepath="/there/it-is"))
+    assert sorted(entry.name for entry in await ada.live()) == ["it-is", "there"]
+
+
 async def test_an_upload_that_is_given_up_while_it_is_completed_leaves_nothing(yard: Yard, ada: Member) -> None:
     yard.objects.completed = None
     begun = await yard.begin(ada, "/race", 5)

@@ -103,10 +103,12 @@ class PartFolders:
                 opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             except FileNotFoundError:
                 raise _no_upload() from None
-            draft.rename(folder / _name(number, etag))
-            for part in _scan(folder):
-                if part.number == number and part.etag != etag:
-                    (folder / _name(number, part.etag)).unlink(missing_ok=True)
+            name, mine = _name(number, etag), _name(number, "")
+            draft.rename(folder / name)
+            # The folder may hold thousands, and this is done for each of them: no more than this is asked of a name.
+            for other in os.listdir(folder):
+                if other.startswith(mine) and other != name:
+                    (folder / other).unlink(missing_ok=True)
         try:
             os.fsync(opened)
         finally:
@@ -115,10 +117,10 @@ class PartFolders:
     def parts(self, key: str, after: int, limit: int) -> list[StoredPart]:
         """Raises `NotFound`."""
         try:
-            found = sorted(_scan(self._root / key), key=lambda part: part.number)
+            names = sorted(name for name in _names(self._root / key) if name[0] > after)[:limit]
+            return [_part(self._root / key, *name) for name in names]
         except FileNotFoundError:
             raise _no_upload() from None
-        return [part for part in found if part.number > after][:limit]
 
     def complete(
         self, key: str, parts: Sequence[StoredPart], target: Path, rename: Callable[[Path, Path], None]
@@ -130,16 +132,17 @@ class PartFolders:
                 if not target.is_dir():
                     raise _no_upload()
                 return object_etag(_listed(target)), False
-            there = {(part.number, part.etag): part for part in _scan(folder)}
+            there = set(_names(folder))
             numbers = [part.number for part in parts]
             if not parts or numbers != sorted(set(numbers)):
                 raise Conflict(reason="the parts are not named once each, in order")
             for part in parts:
-                found = there.pop((part.number, part.etag), None)
-                if found is None or found.size != part.size:
+                name = (part.number, part.etag)
+                if name not in there or _part(folder, *name).size != part.size:
                     raise Conflict(reason=f"part {part.number} is not there as listed")
-            for left in there.values():
-                (folder / _name(left.number, left.etag)).unlink(missing_ok=True)
+                there.discard(name)
+            for left in there:
+                (folder / _name(*left)).unlink(missing_ok=True)
             _write_list(folder, parts)
             made = not target.parent.exists()
             target.parent.mkdir(mode=0o700, exist_ok=True)
@@ -172,11 +175,16 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _scan(folder: Path) -> Iterator[StoredPart]:
-    for entry in os.scandir(folder):
-        number, _, etag = entry.name.partition("-")
+def _names(folder: Path) -> Iterator[tuple[int, str]]:
+    """Number and ETag of every part there."""
+    for name in os.listdir(folder):
+        number, _, etag = name.partition("-")
         if number.isdigit() and is_digest(etag):
-            yield StoredPart(int(number), etag, entry.stat().st_size, Digest(etag))
+            yield int(number), etag
+
+
+def _part(folder: Path, number: int, etag: str) -> StoredPart:
+    return StoredPart(number, etag, (folder / _name(number, etag)).stat().st_size, Digest(etag))
 
 
 def _name(number: int, etag: str) -> str:

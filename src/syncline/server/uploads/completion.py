@@ -33,9 +33,7 @@ from syncline.protocol.commits import Change, CommitRequest, Op
 from syncline.protocol.uploads import PartClaim
 from syncline.server.caller import Caller
 from syncline.server.metadata.service import Metadata
-from syncline.server.uploads.begin import Base
 from syncline.server.uploads.parts import check_complete
-from syncline.server.uploads.placing import Place
 
 _TAKEN: Final = ("open", "completing")
 
@@ -49,15 +47,14 @@ class Completion:
         self._objects = objects
         self._born = born
 
-    async def complete(self, upload: Upload, claims: Sequence[PartClaim] | None, place: Place | None, base: Base | None) -> Upload:
-        """The upload as it is done. `place` and `base` are where its client wants it instead.
+    async def complete(self, upload: Upload, claims: Sequence[PartClaim] | None) -> Upload:
+        """The upload as it is done.
 
-        Raises `UploadIncomplete`, `PartMismatch`, `UploadEnded`, `Corrupt`, and as a commit does, typed.
-        """
+        Raises `UploadIncomplete`, `PartMismatch`, `UploadEnded`, `Corrupt`, and as a commit does, typed."""
         if upload.state not in _TAKEN:
             raise UploadEnded(state=upload.state)
         await self._put_together(upload, claims)
-        return await self._commit(upload, place, base)
+        return await self._commit(upload)
 
     async def arrived(self, object_key: str) -> bool:
         """The store's word that it has this object whole. Whether it is a revision by now."""
@@ -72,7 +69,7 @@ class Completion:
     async def go_on(self, upload: Upload) -> bool:
         """Goes on with one that was `completing` when its server or client was lost."""
         try:
-            await self.complete(upload, None, None, None)
+            await self.complete(upload, None)
         except SynclineError:
             # The row says why; its client is told when it asks again.
             return False
@@ -112,13 +109,10 @@ class Completion:
         if size is not None and size != upload.size:
             raise Corrupt(what="The uploaded object", reason=f"it has {size} bytes of {upload.size}")
 
-    async def _commit(self, upload: Upload, place: Place | None, base: Base | None) -> Upload:
-        change = _change(upload, place, base)
-        namespace = upload.namespace if place is None else place.folder.namespace
-        if namespace != upload.namespace:
-            raise Conflict(reason="the file would lie in another shared folder: upload it there")
+    async def _commit(self, upload: Upload) -> Upload:
+        change = _change(upload)
         raw = RawObject(upload=upload.id, object_key=upload.object_key, size=upload.size, sha256=upload.sha256)
-        request = CommitRequest(namespace=namespace, changes=[change])
+        request = CommitRequest(namespace=upload.namespace, changes=[change])
         writer = Caller(upload.user, upload.device)
         try:
             await self._metadata.commit_raw(writer, request, f"upload {upload.id}", {change.node_id: raw})
@@ -140,20 +134,17 @@ class Completion:
         return done
 
 
-def _change(upload: Upload, place: Place | None, base: Base | None) -> Change:
-    chosen = base or Base(upload.node, upload.base_revision)
+def _change(upload: Upload) -> Change:
     common: dict[str, Any] = {
-        "node_id": chosen.node,
+        "node_id": upload.node,
         "mtime": None if upload.mtime_us is None else to_time(upload.mtime_us),
         "executable": upload.executable or None,
         "mime_type": upload.mime_type,
         "description": upload.description,
     }
-    if chosen.revision is not None:
-        return Change(op=Op.EDIT, base_revision=chosen.revision, **common)
-    parent = upload.parent if place is None else place.folder.id
-    name = upload.name if place is None else place.name
-    return Change(op=Op.CREATE, parent_id=parent, name=name, kind=Kind.FILE, **common)
+    if upload.base_revision is not None:
+        return Change(op=Op.EDIT, base_revision=upload.base_revision, **common)
+    return Change(op=Op.CREATE, parent_id=upload.parent, name=upload.name, kind=Kind.FILE, **common)
 
 
 def _typed(error: SynclineError, change: Change, upload: Upload) -> SynclineError:

@@ -171,21 +171,25 @@ class Uploads:
         if upload.state == "done":
             return _completed(upload)
         upload = await self._heard_of(upload)
-        place = base = None
         if request.filepath is not None or request.base_revision is not None:
-            place, base = await self._elsewhere(caller, upload, request)
-        return _completed(await self._completion.complete(upload, request.parts, place, base))
+            upload = await self._elsewhere(caller, upload, request)
+        return _completed(await self._completion.complete(upload, request.parts))
 
-    async def _elsewhere(self, caller: Caller, upload: Upload, request: CompleteRequest) -> tuple[Place, Base]:
-        """Where the client wants it now that it knows what stood in the way."""
+    async def _elsewhere(self, caller: Caller, upload: Upload, request: CompleteRequest) -> Upload:
+        """Leads it to where the client wants it now that it knows what stood in the way; recorded, since the store's word may come
+        first. An upload stays in its namespace, which its size is reserved in."""
         place, path = Place(Folder(upload.namespace, upload.parent), upload.name), upload.name
         if request.filepath is not None:
             path = request.filepath
             place = await self._beginning.place_at(caller, path)
+        if place.folder.namespace != upload.namespace:
+            raise InvalidRequest(message="That path lies in another shared folder: begin an upload there")
         base = await self._beginning.base_at(caller, place, path, request.base_revision)
         if base.revision is None and upload.base_revision is None:
             base = Base(upload.node, None)
-        return place, base
+        led = replace(upload, node=base.node, parent=place.folder.id, name=place.name, base_revision=base.revision)
+        await self._store.lead(led)
+        return led
 
     async def arrived(self, object_key: str, etag: str) -> bool:
         """The store's own event: it has this object whole. Whether that was an upload, and is a revision now. Idempotent."""

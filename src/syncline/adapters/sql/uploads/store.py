@@ -14,7 +14,7 @@ from syncline.adapters.sql.schema import namespaces, upload_parts, uploads
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UploadId, UserId
 from syncline.ports.metadata_store import Usage
-from syncline.ports.upload_store import NotedPart, Upload
+from syncline.ports.upload_store import OPEN_STATES, NotedPart, Upload
 
 _UPLOAD: Final = uploads.c
 _COLUMNS: Final = tuple(column.name for column in _UPLOAD)
@@ -109,6 +109,11 @@ class SqlUploads(Stored):
         moved = update(uploads).where(_UPLOAD.upload_id == upload, _UPLOAD.state.in_(list(out_of)))
         statement = moved.values(state=to, problem=problem)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def lead(self, upload: Upload) -> None:
+        place = {"node_id": upload.node, "parent_id": upload.parent, "name": upload.name, "base_revision": upload.base_revision}
+        statement = update(uploads).where(_UPLOAD.upload_id == upload.id, _UPLOAD.state.in_(OPEN_STATES)).values(place)
+        await self._database.write(lambda connection: connection.execute(statement))
 
     async def note_parts(self, upload: UploadId, parts: Sequence[NotedPart], now_us: int) -> None:
         def write(connection: Connection) -> None:
