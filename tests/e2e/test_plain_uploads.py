@@ -58,8 +58,8 @@ class Curl:
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
 
-    def upload(self, path: str, content: bytes, key: str) -> dict[str, Any]:
-        file = {"filepath": path, "size": len(content), "checksum": hashlib.sha256(content).hexdigest()}
+    def upload(self, path: str, content: bytes, key: str, **more: Any) -> dict[str, Any]:
+        file = {"filepath": path, "size": len(content), "checksum": hashlib.sha256(content).hexdigest()} | more
         _, answer = self.call("POST", "/v1/files/upload", {"files": [file]}, {"idempotency-key": key})
         (upload,) = answer["files"]
         if upload.get("error", {}).get("code") == "name.taken":
@@ -82,6 +82,7 @@ class Curl:
         return answered
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_a_server_killed_anywhere_goes_on_and_devices_get_every_file(tmp_path: Path) -> None:
     chance = random.Random(5)
@@ -119,6 +120,32 @@ def test_a_server_killed_anywhere_goes_on_and_devices_get_every_file(tmp_path: P
             assert (device.folder / path).read_bytes() == content, path
         checked = run(["admin", "check", "--deep", "--data", str(server.data)])
         assert "check." not in checked, checked
+
+
+def test_a_running_device_follows_what_is_uploaded_and_what_is_rejected(tmp_path: Path) -> None:
+    false = hashlib.sha256(b"something else").hexdigest()
+    with World(tmp_path, devices=("A",)) as world:
+        curl, (device,) = Curl(world.server), world.devices
+        device.start()
+        curl.upload("/new folder/doc", b"first", "1")
+        device.wait()
+        doc = device.folder / "new folder" / "doc"
+        eventually(lambda: doc.exists(), 30, "the file comes")
+        assert doc.read_bytes() == b"first"
+        curl.upload("/new folder/doc", b"second", "2", base_revision=1)
+        eventually(lambda: doc.read_bytes() == b"second", 30, "the new version comes")
+        curl.upload("/new folder/doc", b"third", "3", base_revision=2, checksum=false)
+        curl.upload("/new folder/never", b"none", "4", checksum=false)
+        eventually(lambda: not raw_files(curl), 30, "what was announced falsely is rejected")
+        device.wait()
+        assert doc.read_bytes() == b"second"
+        assert sorted(path.name for path in doc.parent.iterdir()) == ["doc"]
+        # The device's own edits go on from there.
+        doc.write_bytes(b"edited here")
+        device.wait()
+        _, found = curl.call("GET", "/v1/metadata?path=/new%20folder/doc")
+        assert found["entry"]["content_hash"] == hashlib.sha256(b"edited here").hexdigest()
+        assert device.problem_codes() == set()
 
 
 def raw_files(curl: Curl) -> list[str]:

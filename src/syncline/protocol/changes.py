@@ -33,6 +33,10 @@ def to_us(time: datetime) -> int:
 
 
 RAW: Final = "raw"
+SETTLED: Final = "settled"
+"""The op of a row that tells what a raw revision holds."""
+REJECTED: Final = "rejected"
+"""The op of a row that takes a raw revision back."""
 
 
 class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -78,7 +82,7 @@ class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
             mount=row.mount,
             actor=row.actor,
             device=row.device,
-            content=RAW if row.content_hash is None and row.kind is Kind.FILE else None,
+            content=RAW if row.content_hash is None and row.kind is Kind.FILE and row.op != REJECTED else None,
         )
 
     def row(self) -> JournalEntry:

@@ -7,6 +7,7 @@ from sqlalchemy import delete, update
 from tests.unit.server_metadata.world import DAY_US, Member
 from tests.unit.server_uploads.yard import Yard
 
+from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.schema import members, uploads
 from syncline.model.entries import Access
 from syncline.model.errors import Forbidden, NotFound, QuotaExceeded, UploadEnded
@@ -199,6 +200,22 @@ async def test_begun_in_one_batch_they_count_together(yard: Yard) -> None:
     files = [UploadFile(filepath=f"/f{number}", size=40) for number in range(3)]
     answers = (await yard.uploads.begin(eve.caller, UploadRequest(files=files))).files
     assert [one.error and one.error.code for one in answers] == [None, None, "quota.exceeded"]
+
+
+async def test_part_urls_hold_for_a_quarter_of_an_hour(yard: Yard, ada: Member) -> None:
+    (part,) = (await yard.begin(ada, "/f", 5)).part_urls
+    signer = UrlSigner(b"s" * 32, yard.world.machine)
+    path, _, query = part.url.partition("?")
+    key = path.rpartition("/")[2]
+    assert signer.verify("PUT", key, query.encode(), part.headers) == {"partNumber": "1"}
+    for wrong in (query.replace("partNumber=1", "partNumber=2"), query.replace("partNumber=1&", ""), query + "&uploadId=x"):
+        with pytest.raises(Forbidden):
+            signer.verify("PUT", key, wrong.encode(), part.headers)
+    with pytest.raises(Forbidden):
+        signer.verify("GET", key, query.encode(), part.headers)
+    yard.world.machine.time_us += GRANT_TTL_S * SECOND_US
+    with pytest.raises(Forbidden, match="expired"):
+        signer.verify("PUT", key, query.encode(), part.headers)
 
 
 async def test_folders_on_the_way_are_made_once_and_through_those_there(yard: Yard, ada: Member) -> None:

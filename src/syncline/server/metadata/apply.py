@@ -12,16 +12,12 @@ from syncline.model.entries import Kind
 from syncline.model.ids import NodeId, is_ulid
 from syncline.model.limits import DESCRIPTION_MAX_BYTES
 from syncline.model.paths import name_problem
-from syncline.protocol.changes import to_us
+from syncline.protocol.changes import REJECTED, to_us
 from syncline.protocol.commits import Change, Op
 from syncline.server.metadata.content import content_of
 from syncline.server.metadata.drafts import Content, Draft, Node, Overlay, Refusal, present
 
 MIME_TYPE_MAX_BYTES: Final = 255
-SETTLED: Final = "settled"
-"""The op of a row that tells what a raw revision holds."""
-REJECTED: Final = "rejected"
-"""The op of a row that takes a raw revision back."""
 
 
 def apply(overlay: Overlay, index: int, change: Change) -> None:

@@ -18,8 +18,8 @@ from syncline.model.journal import JournalEntry
 from syncline.model.paths import key_rule
 from syncline.ports.clock import Clock, Ids
 from syncline.ports.metadata_store import CommitTransaction, CutRevision, MetadataStore, Written
+from syncline.protocol.changes import REJECTED, SETTLED
 from syncline.server.caller import Caller
-from syncline.server.metadata.apply import REJECTED, SETTLED
 from syncline.server.metadata.drafts import Overlay
 from syncline.server.metadata.facts import Facts
 from syncline.server.metadata.record import Stamp, record
