@@ -168,7 +168,10 @@ async def test_whoever_may_write_no_more_gets_in_by_no_upload(yard: Yard, ada: M
     guest = Member(yard.world, bob.caller, ada.namespace)
     folder = await ada.commit(ada.mkdir("folder"))
     assert folder.results
-    (upload,) = [await _into(yard, guest, "/f", b"12345")]
+    upload = await _into(yard, guest, "/f", b"12345", key="once")
+    again = UploadRequest(files=[UploadFile(filepath="/f", size=5)])
+    (known,) = (await yard.uploads.begin(guest.caller, again, "once")).files
+    assert (known.upload_id, len(known.part_urls)) == (upload.id, 1)
     for access, error in ((Access.READ, Forbidden), (None, NotFound)):
         await _set_access(yard, guest, access)
         for call in (
@@ -180,6 +183,9 @@ async def test_whoever_may_write_no_more_gets_in_by_no_upload(yard: Yard, ada: M
             with pytest.raises(error):
                 await call
         assert not await yard.uploads.arrived(upload.object_key, "")
+        (refused,) = (await yard.uploads.begin(guest.caller, again, "once")).files
+        assert refused.error is not None
+        assert (refused.error.code, refused.part_urls) == (error.code, [])
     assert [entry.name for entry in await ada.entries()] == ["folder"]
 
 
@@ -227,9 +233,10 @@ async def test_folders_on_the_way_are_made_once_and_through_those_there(yard: Ya
     assert {entry.op for entry in await ada.entries()} == {Op.CREATE.value}
 
 
-async def _into(yard: Yard, guest: Member, path: str, content: bytes) -> Upload:
+async def _into(yard: Yard, guest: Member, path: str, content: bytes, key: str) -> Upload:
     """An upload into a namespace that is not mounted anywhere: as if its path led there."""
-    begun = await yard.begin(guest, path, len(content))
+    request = UploadRequest(files=[UploadFile(filepath=path, size=len(content))])
+    (begun,) = (await yard.uploads.begin(guest.caller, request, key)).files
     row = await _row(yard, begun)
     assert row is not None
     await yard.send(begun, content)

@@ -25,7 +25,7 @@ from syncline.model.errors import (
     RevisionStale,
     SynclineError,
 )
-from syncline.model.ids import NodeId, UploadId, is_digest, ulid
+from syncline.model.ids import NamespaceId, NodeId, UploadId, is_digest, ulid
 from syncline.model.limits import (
     BATCH_MAX,
     DESCRIPTION_MAX_BYTES,
@@ -79,8 +79,7 @@ class Beginning:
         ids = [UploadId(self._ids.fresh() if key is None else _named(caller, key, index)) for index in range(len(files))]
         answers: dict[int, Upload | SynclineError] = {}
         if key is not None:
-            known = {upload.id: upload for upload in await self._store.some(ids)}
-            answers |= {index: _same(known[one], files[index]) for index, one in enumerate(ids) if one in known}
+            answers |= await self._begun_before(caller, ids, files)
         fresh = [index for index in range(len(files)) if index not in answers]
         for index in fresh:
             problem = problem_of(files[index])
@@ -98,11 +97,30 @@ class Beginning:
         answers |= await self._open(rows)
         return [answers[index] for index in range(len(files))]
 
+    async def _begun_before(
+        self, caller: Caller, ids: Sequence[UploadId], files: Sequence[UploadFile]
+    ) -> dict[int, Upload | SynclineError]:
+        """Those of the batch that were begun when it was sent before; whoever may no longer write there gets no URL again."""
+        known = {upload.id: upload for upload in await self._store.some(ids)}
+        answers: dict[int, Upload | SynclineError] = {}
+        for index, one in enumerate(ids):
+            if one in known:
+                try:
+                    await self._check_may_write(caller, known[one].namespace)
+                except SynclineError as error:
+                    answers[index] = error
+                else:
+                    answers[index] = _same(known[one], files[index])
+        return answers
+
+    async def _check_may_write(self, caller: Caller, namespace: NamespaceId) -> None:
+        if not (await self._metadata.access(caller, namespace)).may_write:
+            raise Forbidden(what="write")
+
     async def base_at(self, caller: Caller, place: Place, path: str, base_revision: int | None) -> Base:
         """What a file becomes at a place. Raises `NameTaken`, `RevisionStale`, `NotFound`, `Forbidden`."""
         folder = place.folder
-        if not (await self._metadata.access(caller, folder.namespace)).may_write:
-            raise Forbidden(what="write")
+        await self._check_may_write(caller, folder.namespace)
         there = await self._metadata.child(caller, folder.namespace, folder.id, place.name)
         if there is None:
             if base_revision is not None:
