@@ -8,7 +8,7 @@ from tests.unit.server_metadata.world import DAY_US, Member
 from tests.unit.server_uploads.yard import Yard
 
 from syncline.adapters.objects.signing import UrlSigner
-from syncline.adapters.sql.schema import members, uploads
+from syncline.adapters.sql.schema import members, nodes, uploads
 from syncline.model.entries import Access
 from syncline.model.errors import Forbidden, NotFound, QuotaExceeded, UploadEnded
 from syncline.model.ids import UploadId
@@ -206,6 +206,23 @@ async def test_begun_in_one_batch_they_count_together(yard: Yard) -> None:
     files = [UploadFile(filepath=f"/f{number}", size=40) for number in range(3)]
     answers = (await yard.uploads.begin(eve.caller, UploadRequest(files=files))).files
     assert [one.error and one.error.code for one in answers] == [None, None, "quota.exceeded"]
+
+
+async def test_a_mounted_folder_leads_into_its_namespace_while_it_may(yard: Yard, ada: Member) -> None:
+    bob = await yard.world.person("bob")
+    mount = (await ada.commit(ada.mkdir("shared"))).results[0].node_id
+    # As sharing would have it: the folder stands for bob's namespace.
+    these = (nodes.c.namespace_id == ada.namespace, nodes.c.node_id == mount)
+    await yard.world._write(update(nodes).where(*these).values(mount=True, node_id=bob.namespace))
+    await yard.world.join(ada.caller.user_id, bob.namespace, Access.WRITE)
+    done = await yard.upload(ada, "/shared/deep/file", b"x")
+    assert done.namespace == bob.namespace
+    assert sorted(await bob.tree()) == ["deep", f"deep/{(await yard.entry(bob, done.file_id)).name}"]
+    for access, code in ((Access.READ, "access.denied"), (None, "not_found")):
+        await _set_access(yard, Member(yard.world, ada.caller, bob.namespace), access)
+        files = [UploadFile(filepath=path, size=1) for path in ("/shared/deep/2", "/shared/new/3", "/mine")]
+        answers = (await yard.uploads.begin(ada.caller, UploadRequest(files=files))).files
+        assert [one.error and one.error.code for one in answers] == [code, code, None]
 
 
 async def test_part_urls_hold_for_a_quarter_of_an_hour(yard: Yard, ada: Member) -> None:

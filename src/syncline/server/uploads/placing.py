@@ -16,6 +16,7 @@ from syncline.model.errors import (
     InvalidRequest,
     LimitExceeded,
     NameTaken,
+    NotFound,
     SynclineError,
     Unavailable,
 )
@@ -114,7 +115,11 @@ class _Search:
             return above
         node = None
         if names[:-1] not in self.fresh:
-            node = await self._metadata.child(self._caller, above.namespace, above.id, names[-1])
+            try:
+                node = await self._metadata.child(self._caller, above.namespace, above.id, names[-1])
+            except NotFound as error:
+                # Mounted still, and taken away already.
+                return error
         if node is None:
             return self._create(names, above)
         if node.kind is not Kind.DIR:
