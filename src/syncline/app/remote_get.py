@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from msgspec import Struct
 
 from syncline.content.digest import Digester, digest
-from syncline.content.seal import open_frame
+from syncline.content.runs import open_run, runs, span
 from syncline.model.errors import AlreadyExists, ContentRaw, Corrupt, Forbidden, LocalIo, NotFound, Unavailable
 from syncline.model.ids import NamespaceId
 from syncline.model.limits import LARGE_BLOCK_MAX_BYTES, MIB
@@ -88,36 +88,14 @@ async def _ranges(remote: Remote, namespace: NamespaceId, entry: Entry, first_bl
             raise ContentRaw
         if manifest.error is not None:
             raise NotFound(what=f"The content of {entry.name} ({manifest.error})")
-        for piece in _neighbours(manifest.blocks):
+        for piece in runs(manifest.blocks, RANGE_MAX_BYTES):
             yield _Range(answer.packs[piece[0].pack], piece)
         at = manifest.next_block
 
 
-def _neighbours(blocks: list[StoredBlock]) -> list[list[StoredBlock]]:
-    pieces: list[list[StoredBlock]] = []
-    size = 0
-    for block in blocks:
-        last = pieces[-1][-1] if pieces else None
-        joins = last is not None and last.pack == block.pack and last.offset + last.length == block.offset
-        if joins and size + block.size <= RANGE_MAX_BYTES:
-            pieces[-1].append(block)
-            size += block.size
-        else:
-            pieces.append([block])
-            size = block.size
-    return pieces
-
-
 async def _read(remote: Remote, piece: _Range) -> list[bytes]:
-    first, last = piece.blocks[0], piece.blocks[-1]
-    sealed = await remote.read_object(piece.source.get, first.offset, last.offset + last.length - first.offset)
-    return await asyncio.to_thread(_open_all, sealed, piece.blocks)
-
-
-def _open_all(sealed: bytes, blocks: list[StoredBlock]) -> list[bytes]:
-    view, start = memoryview(sealed), blocks[0].offset
-    frames = (view[block.offset - start : block.offset - start + block.length] for block in blocks)
-    return [open_frame(frame, block.key, block.hash, block.size) for frame, block in zip(frames, blocks, strict=True)]
+    sealed = await remote.read_object(piece.source.get, *span(piece.blocks))
+    return await asyncio.to_thread(open_run, sealed, piece.blocks)
 
 
 async def download(

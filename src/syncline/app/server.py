@@ -20,7 +20,7 @@ from syncline.adapters import failpoints
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.objects.disk import DiskObjects
 from syncline.adapters.objects.door import ObjectsDoor
-from syncline.adapters.objects.signing import UrlSigner
+from syncline.adapters.objects.signing import PREFIX, UrlSigner
 from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.app import memory
 from syncline.app.config import ServerConfig
@@ -34,6 +34,11 @@ from syncline.server.accounts.tokens import AccessTokens, signing_keys
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
+from syncline.server.content.assemble import Assembler
+from syncline.server.content.door import ContentDoor
+from syncline.server.content.downloads import CONTENT_PREFIX, DEVICE, Downloads
+from syncline.server.content.gates import device_gate
+from syncline.server.content.tickets import Tickets
 from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
 from syncline.server.gateway.services import Services
@@ -98,6 +103,9 @@ async def _built(
         ingest = Ingest(metadata, stores.raws, stores.packs, objects, keys, clock, chance, _ingest_failed)
         uploads = Uploads(metadata, stores.uploads, objects, clock, chance, ingest.wake)
         objects.completed = uploads.arrived
+        assembler = Assembler(stores.contents, stores.packs, objects, keys)
+        downloads = Downloads(stores.contents, objects, assembler, Tickets(data.secret("content"), clock))
+        downloads.gates[DEVICE] = device_gate(accounts, metadata)
         services = Services(
             accounts=accounts,
             metadata=metadata,
@@ -106,6 +114,7 @@ async def _built(
             fetching=Fetching(metadata, stores.packs, objects, keys),
             uploads=uploads,
             shorthand=Shorthand(metadata, granting, stores.packs, ids),
+            downloads=downloads,
             polling=Polling(metadata, hub, clock, accounts.live),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
@@ -120,7 +129,8 @@ async def _built(
         }
         tending = [asyncio.ensure_future(_tend(sweeps)), asyncio.ensure_future(_at_work("ingest", ingest.run))]
         try:
-            yield create_app(services, ObjectsDoor(objects, signer, receiving.stored), chance), hub
+            doors: dict[str, App] = {PREFIX: ObjectsDoor(objects, signer, receiving.stored), CONTENT_PREFIX: ContentDoor(downloads)}
+            yield create_app(services, doors, chance), hub
         finally:
             for task in tending:
                 task.cancel()

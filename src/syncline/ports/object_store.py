@@ -7,7 +7,7 @@ is completed: then it is one like all others, and no part is taken any more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -36,7 +36,10 @@ class StoredPart(Struct, frozen=True):
 class ObjectStore(Protocol):
     def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest: ...
 
-    def presign_get(self, key: str, *, ttl_s: int) -> SignedRequest: ...
+    def presign_get(self, key: str, *, ttl_s: int, answer: Mapping[str, str] | None = None) -> SignedRequest:
+        """`answer` are headers the store is to answer with, among `content-type` and `content-disposition`; the signature binds
+        them."""
+        ...
 
     async def head(self, key: str) -> ObjectStat | None:
         """None when there is no such object. Raises `Unavailable`."""

@@ -7,12 +7,12 @@ the door answers with what a device makes of a store's answer (`ports/remote.py`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
-from syncline.adapters.objects.signing import PREFIX, UrlSigner, checksum_digest, put_headers
+from syncline.adapters.objects.signing import PREFIX, UrlSigner, answer_parameters, checksum_digest, put_headers
 from syncline.model.errors import AlreadyExists, ChecksumMismatch, Corrupt, CorruptPack, NotFound
 from syncline.model.ids import Digest
 from syncline.ports.clock import Clock
@@ -48,8 +48,8 @@ class MemoryObjects:
     def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest:
         return self._signer.sign("PUT", key, put_headers(size, sha256), ttl_s)
 
-    def presign_get(self, key: str, *, ttl_s: int) -> SignedRequest:
-        return self._signer.sign("GET", key, {}, ttl_s)
+    def presign_get(self, key: str, *, ttl_s: int, answer: Mapping[str, str] | None = None) -> SignedRequest:
+        return self._signer.sign("GET", key, {}, ttl_s, answer_parameters(answer))
 
     async def head(self, key: str) -> ObjectStat | None:
         found = self._visible(key)

@@ -16,14 +16,14 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from syncline.adapters.objects.multipart import Layout, PartFolders, layout_of, remove_object, remove_tree, sync_folder
-from syncline.adapters.objects.signing import PART_NUMBER, UrlSigner, part_headers, put_headers
+from syncline.adapters.objects.signing import PART_NUMBER, UrlSigner, answer_parameters, part_headers, put_headers
 from syncline.adapters.threads import Threads
 from syncline.model.errors import AlreadyExists, ChecksumMismatch, Corrupt, DiskFull, NotFound, SynclineError, Unavailable
 from syncline.model.ids import Digest
@@ -151,8 +151,8 @@ class DiskObjects:
     def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest:
         return self._signer.sign("PUT", key, put_headers(size, sha256), ttl_s)
 
-    def presign_get(self, key: str, *, ttl_s: int) -> SignedRequest:
-        return self._signer.sign("GET", key, {}, ttl_s)
+    def presign_get(self, key: str, *, ttl_s: int, answer: Mapping[str, str] | None = None) -> SignedRequest:
+        return self._signer.sign("GET", key, {}, ttl_s, answer_parameters(answer))
 
     async def head(self, key: str) -> ObjectStat | None:
         """Reads the whole object: this store keeps no checksum beside it, so its answer is what the disk holds now."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
@@ -29,6 +28,7 @@ from syncline.model.errors import (
 from syncline.model.ids import Digest
 from syncline.model.limits import KIB, TRANSFER_STALL_S
 from syncline.protocol.problems import problem_answer
+from syncline.protocol.ranges import UnsatisfiableRange, chosen_range
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -42,7 +42,6 @@ Result = TypeVar("Result")
 PUTS_AT_ONCE: Final = 64
 DIRECT_ABOVE_BYTES: Final = 256 * KIB
 """Smaller bodies are not worth a straight way."""
-_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class Direct(Protocol):
@@ -55,13 +54,6 @@ class Direct(Protocol):
     async def send_file(
         self, file: int, start: int, end: int, run: Callable[[Callable[[], int]], Awaitable[int]], stall_s: float
     ) -> None: ...
-
-
-class UnsatisfiableRange(Refused):
-    """The object has only {size} bytes."""
-
-    code = "range.unsatisfiable"
-    status = 416
 
 
 class MethodRefused(Refused):
@@ -198,17 +190,20 @@ class ObjectsDoor:
     # -- Out -------------------------------------------------------------------------------------------------------------
 
     async def _get(self, scope: Scope, headers: dict[str, str], key: str, send: Send) -> None:
-        self._signer.verify("GET", key, scope["query_string"], headers)
+        parameters = self._signer.verify("GET", key, scope["query_string"], headers)
         layout = await self._store.run(lambda: self._store.layout(key))
         total, etag = layout.size, f'"{key}"'
         start, end, partial = chosen_range(headers, total, etag)
         answer = [
-            (b"content-type", b"application/octet-stream"),
+            (b"content-type", parameters.get("response-content-type", "application/octet-stream").encode()),
             (b"content-length", str(end - start).encode()),
             (b"accept-ranges", b"bytes"),
             (b"etag", etag.encode()),
             (b"cache-control", b"private, no-store"),
+            (b"content-security-policy", b"sandbox; default-src 'none'"),
         ]
+        if (disposition := parameters.get("response-content-disposition")) is not None:
+            answer.append((b"content-disposition", disposition.encode()))
         if partial:
             answer.append((b"content-range", f"bytes {start}-{end - 1}/{total}".encode()))
         slices = [] if scope["method"] == "HEAD" else list(layout.slices(start, end))
@@ -253,25 +248,6 @@ class ObjectsDoor:
         finally:
             # The file is closed next: no thread may still be reading from it.
             await asyncio.wait((reading,))
-
-
-def chosen_range(headers: dict[str, str], total: int, etag: str) -> tuple[int, int, bool]:
-    """(start, end, partial) of what is asked for (RFC 9110 §14): one range, or all of it where the header is of another form."""
-    match = _RANGE.fullmatch(headers.get("range", ""))
-    if match is None or headers.get("if-range", etag) != etag:
-        return 0, total, False
-    first, last = match.groups()
-    if not first and not last:
-        return 0, total, False
-    if not first:
-        start, end = max(0, total - int(last)), total
-    else:
-        start, end = int(first), min(total, int(last) + 1 if last else total)
-        if last and int(last) < start:
-            return 0, total, False
-    if start >= total or start >= end:
-        raise UnsatisfiableRange(size=total)
-    return start, end, True
 
 
 def _direct(scope: Scope) -> Direct | None:

@@ -23,7 +23,10 @@ PREFIX: Final = "/objects/"
 PART_NUMBER: Final = "partNumber"
 PART_HEADERS: Final = ("content-length",)
 PUT_HEADERS: Final = ("content-length", "x-amz-checksum-sha256", "if-none-match")
+ANSWER_HEADERS: Final = ("content-type", "content-disposition")
+"""What a URL may have its answer bear; in the query they are `response-…`, as S3 has them."""
 QUERY_MAX_BYTES: Final = 4096
+_FIELDS_MAX: Final = 16
 _OWN: Final = ("expires", "signed", "signature")
 
 
@@ -46,9 +49,9 @@ class UrlSigner:
     def verify(self, method: str, key: str, query: bytes, sent: Mapping[str, str]) -> dict[str, str]:
         """The request's own parameters. Raises `Forbidden` unless this very request was signed and has not expired. `sent` are the
         request's headers."""
-        if len(query) > QUERY_MAX_BYTES:
+        if len(query) > QUERY_MAX_BYTES or query.count(b"&") >= _FIELDS_MAX:
             raise Forbidden(what="use this URL (it was altered)")
-        fields = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=16))
+        fields = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
         names = fields.get("signed", "").split(";") if fields.get("signed") else []
         if method == "PUT" and tuple(names) != (PART_HEADERS if PART_NUMBER in fields else PUT_HEADERS):
             raise Forbidden(what="use this URL (it was altered)")
@@ -72,6 +75,11 @@ def put_headers(size: int, sha256: Digest) -> dict[str, str]:
     """The headers a PUT of exactly these bytes binds."""
     checksum = b64encode(bytes.fromhex(sha256)).decode()
     return dict(zip(PUT_HEADERS, (str(size), checksum, "*"), strict=True))
+
+
+def answer_parameters(answer: Mapping[str, str] | None) -> dict[str, str]:
+    """The query's parameters that ask for these headers in the answer."""
+    return {f"response-{name}": value for name, value in (answer or {}).items() if name in ANSWER_HEADERS}
 
 
 def part_headers(size: int) -> dict[str, str]:

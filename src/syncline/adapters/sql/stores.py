@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.sql.accounts import SqlAccounts
+from syncline.adapters.sql.content.contents import SqlContents
 from syncline.adapters.sql.database import Database
 from syncline.adapters.sql.metadata import SqlMetadata
 from syncline.adapters.sql.migrate import migrate
@@ -29,6 +30,7 @@ class Stores:
         self.packs = SqlPacks(database)
         self.uploads = SqlUploads(database)
         self.raws = SqlRaws(database)
+        self.contents = SqlContents(database)
 
     async def close(self) -> None:
         """Waits for a transaction under way, then lets go of every connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from litestar import Litestar
@@ -9,16 +10,16 @@ from litestar.exceptions import HTTPException
 
 from syncline.model.errors import SynclineError
 from syncline.ports.clock import Chance
-from syncline.server.gateway import blocks, changes, failures, files, identity, operation, uploads
+from syncline.server.gateway import blocks, changes, downloads, failures, files, identity, operation, uploads
 from syncline.server.gateway.edge import App, Edge
 from syncline.server.gateway.openapi import description
 from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked
 
 
-def create_app(services: Services, objects: App, chance: Chance) -> App:
-    """The ASGI application. `objects` answers below `/objects/`, bare."""
-    rooms = (identity, changes, files, blocks, uploads, operation)
+def create_app(services: Services, doors: Mapping[str, App], chance: Chance) -> App:
+    """The ASGI application. `doors` answer bare, each below its prefix, such as `/objects/`."""
+    rooms = (identity, changes, files, downloads, blocks, uploads, operation)
     app = Litestar(
         route_handlers=[handler for room in rooms for handler in room.routes(services)],
         request_class=Asked,
@@ -33,4 +34,4 @@ def create_app(services: Services, objects: App, chance: Chance) -> App:
         logging_config=None,
         debug=False,
     )
-    return Edge(cast(App, app), objects, chance)
+    return Edge(cast(App, app), doors, chance)

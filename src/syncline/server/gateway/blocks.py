@@ -21,7 +21,7 @@ from syncline.protocol.blocks import (
 )
 from syncline.server.gateway.auth import signed_in
 from syncline.server.gateway.services import Services
-from syncline.server.gateway.wire import Asked
+from syncline.server.gateway.wire import Asked, whole
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
@@ -55,7 +55,6 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
 
 
 def _complete(requests: Sequence[SignedRequest], base: str) -> None:
-    """Makes the relative URLs of a store behind this same server whole, in place."""
+    """Makes the URLs whole, in place."""
     for signed in requests:
-        if signed.url.startswith("/"):
-            signed.url = base + signed.url
+        signed.url = whole(signed.url, base)

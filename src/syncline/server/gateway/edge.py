@@ -1,14 +1,14 @@
 """The edge: bare ASGI around everything, kept thin since every request passes.
 
-It names the request, sends objects to their own door, bounds bodies (`BODY_MAX_BYTES`, counted after decompression), undoes
-`Content-Encoding: zstd` when the route first reads the body, and so never for a caller the guard refused, and compresses
-answers above `COMPRESS_ABOVE_BYTES` for clients that take zstd. Large ones are worked on in a thread.
+It names the request, sends objects and content to doors of their own, bounds bodies (`BODY_MAX_BYTES`, counted after
+decompression), undoes `Content-Encoding: zstd` when the route first reads the body, and so never for a caller the guard refused,
+and compresses answers above `COMPRESS_ABOVE_BYTES` for clients that take zstd. Large ones are worked on in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from backports import zstd
@@ -30,13 +30,12 @@ COMPRESS_LEVEL: Final = 3
 _THREAD_ABOVE_BYTES: Final = 64 * KIB
 _WINDOW_LOG_MAX: Final = 23
 """RFC 9659: a zstd body's window is at most 8 MiB, so a frame cannot claim more memory than that."""
-_OBJECTS: Final = "/objects/"
 
 
 class Edge:
-    def __init__(self, app: App, objects: App, chance: Chance) -> None:
+    def __init__(self, app: App, doors: Mapping[str, App], chance: Chance) -> None:
         self._app = app
-        self._objects = objects
+        self._doors = doors
         self._chance = chance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,8 +45,10 @@ class Edge:
         request_id = self._chance.token(8).hex()
         scope["syncline.request_id"] = request_id
         stamp = (b"x-request-id", request_id.encode())
-        if scope["path"].startswith(_OBJECTS):
-            await self._guarded(scope, receive, _Stamped(send, stamp))
+        prefix = scope["path"][: scope["path"].find("/", 1) + 1]
+        door = self._doors.get(prefix)
+        if door is not None:
+            await self._guarded(door, prefix, scope, receive, _Stamped(send, stamp))
             return
         headers = dict(scope["headers"])
         answer = _Stamped(send, stamp)
@@ -59,15 +60,15 @@ class Edge:
         takes_zstd = b"zstd" in headers.get(b"accept-encoding", b"") and _takes_zstd(headers[b"accept-encoding"])
         await self._app(scope, body, _Compressed(answer) if takes_zstd else answer)
 
-    async def _guarded(self, scope: Scope, receive: Receive, answer: _Stamped) -> None:
-        """The objects' door, whose defects nobody else would answer or log."""
+    async def _guarded(self, door: App, prefix: str, scope: Scope, receive: Receive, answer: _Stamped) -> None:
+        """A door of bulk bytes, whose defects nobody else would answer or log."""
         try:
-            await self._objects(scope, receive, answer)
+            await door(scope, receive, answer)
         except (TimeoutError, ConnectionError):
             # The peer stalled or the disk failed in mid-answer: uvicorn breaks the connection, which says it.
             raise
         except Exception as error:
-            log_defect(error, scope["syncline.request_id"], _OBJECTS)
+            log_defect(error, scope["syncline.request_id"], prefix)
             if answer.started:
                 raise
             await _refuse(answer, Defect(), scope["syncline.request_id"])

@@ -9,6 +9,7 @@ from syncline.server.accounts.sessions import Accounts
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
+from syncline.server.content.downloads import Downloads
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
 from syncline.server.uploads.service import Uploads
@@ -22,6 +23,7 @@ class Services:
     granting: Granting
     receiving: Receiving
     fetching: Fetching
+    downloads: Downloads
     polling: Polling
     uploads: Uploads
     shorthand: Shorthand

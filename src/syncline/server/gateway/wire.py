@@ -47,3 +47,8 @@ class Asked(Request[Caller, Session, State]):
             server = self.scope.get("server") or ("localhost", None)
             host = server[0] if server[1] is None else f"{server[0]}:{server[1]}"
         return f"{self.scope['scheme']}://{host}"
+
+
+def whole(url: str, base: str) -> str:
+    """A URL as a client can use it: those behind this same server are relative, and `base` goes before them."""
+    return base + url if url.startswith("/") else url

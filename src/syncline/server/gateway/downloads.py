@@ -1,0 +1,118 @@
+"""Routes: downloads for programs without the block pipeline. The bytes come from the URLs these give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from syncline.model.errors import Conflict, Corrupt, InvalidRequest, NotFound, SynclineError
+from syncline.model.ids import NamespaceId, NodeId
+from syncline.ports.content_store import Content, ContentRef
+from syncline.protocol.blocks import ManifestsRequest, RevisionRef
+from syncline.protocol.changes import to_time
+from syncline.protocol.downloads import Disposition, DownloadAnswer, DownloadFile, DownloadRequest, FileManifest, FileRef
+from syncline.server.content.downloads import Downloads, Offer
+from syncline.server.content.headers import type_of
+from syncline.server.gateway.auth import signed_in
+from syncline.server.gateway.services import Services
+from syncline.server.gateway.wire import Asked, whole
+
+
+class NotInBlocks(Conflict):
+    """This revision still lies as it was uploaded, not in blocks: download it, or ask again in a moment."""
+
+    code = "content.raw"
+
+
+def routes(services: Services) -> Sequence[HTTPRouteHandler]:
+    guard, downloads = signed_in(services.accounts), services.downloads
+
+    @post("/v1/files/download", status_code=200, before_request=guard, tags=["files"])
+    async def download(request: Asked, data: JSONBody[DownloadRequest]) -> DownloadAnswer:
+        """A URL for each of these files, good for 15 minutes; the URL honours Range."""
+        asked = [one if isinstance(one, FileRef) else FileRef(file_id=NodeId(one)) for one in data.file_ids]
+        found = await downloads.find(request.user, [_ref(one) for one in asked])
+        base, inline = request.base(services.public_url), data.disposition is Disposition.INLINE
+        return DownloadAnswer(
+            files=[
+                DownloadFile(file_id=one.file_id, error=NotFound.code)
+                if content is None
+                else _file(downloads.offer_to(request.user, content, inline=inline), base)
+                for one, content in zip(asked, found, strict=True)
+            ]
+        )
+
+    @get("/v1/files/{file:str}/download", status_code=302, before_request=guard, tags=["files"])
+    async def redirect(
+        request: Asked,
+        file: FromPath[str],
+        revision: FromQuery[int | None] = None,
+        namespace: FromQuery[NamespaceId | None] = None,
+        disposition: FromQuery[Disposition] = Disposition.ATTACHMENT,
+    ) -> Response[None]:
+        """Redirects to the file's bytes, at a URL good for 15 minutes."""
+        content = await _found(downloads, request, ContentRef(node_id=NodeId(file), revision=revision, namespace=namespace))
+        offer = downloads.offer_to(request.user, content, inline=disposition is Disposition.INLINE)
+        location = whole(offer.url, request.base(services.public_url))
+        return Response(None, status_code=302, headers={"location": location, "cache-control": "no-store"})
+
+    @get("/v1/files/{file:str}/manifest", before_request=guard, tags=["files"])
+    async def manifest(
+        request: Asked,
+        file: FromPath[str],
+        revision: FromQuery[int | None] = None,
+        namespace: FromQuery[NamespaceId | None] = None,
+        from_block: Annotated[int, QueryParameter(ge=0)] = 0,
+    ) -> FileManifest:
+        """A revision's blocks, presigned GETs of the packs they lie in, and the key of each block."""
+        content = await _found(downloads, request, ContentRef(node_id=NodeId(file), revision=revision, namespace=namespace))
+        if content.raw_key is not None:
+            raise NotInBlocks()
+        ref = RevisionRef(node_id=content.node_id, revision=content.revision, from_block=from_block)
+        answer = await services.fetching.manifests(request.user, ManifestsRequest(namespace=content.namespace, revisions=[ref]))
+        if (code := answer.manifests[0].error) is not None:
+            raise _failure(code)
+        for pack in answer.packs:
+            pack.get.url = whole(pack.get.url, request.base(services.public_url))
+        return FileManifest(namespace=content.namespace, manifest=answer.manifests[0], packs=answer.packs)
+
+    return [download, redirect, manifest]
+
+
+async def _found(downloads: Downloads, request: Asked, ref: ContentRef) -> Content:
+    (content,) = await downloads.find(request.user, [ref])
+    if content is None:
+        raise NotFound(what="The file")
+    return content
+
+
+def _failure(code: str) -> SynclineError:
+    """What it is called, where one file is asked for, that a manifest has an error in the place of blocks."""
+    if code == InvalidRequest.code:
+        return InvalidRequest(message="from_block is past the end of this file's blocks")
+    if code == NotFound.code:
+        return NotFound(what="The file")
+    return Corrupt(what="The content of this file", reason="one of its blocks is not stored, or its key is lost")
+
+
+def _ref(asked: FileRef) -> ContentRef:
+    return ContentRef(node_id=asked.file_id, revision=asked.revision, namespace=asked.namespace)
+
+
+def _file(offer: Offer, base: str) -> DownloadFile:
+    content = offer.content
+    return DownloadFile(
+        file_id=content.node_id,
+        namespace=content.namespace,
+        revision=content.revision,
+        name=content.name,
+        presigned_url=whole(offer.url, base),
+        expires=to_time(offer.expires_s * 1_000_000),
+        size=content.size,
+        sha256=content.content_hash,
+        mime_type=type_of(content.name, content.mime_type),
+    )
