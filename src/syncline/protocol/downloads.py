@@ -34,7 +34,7 @@ class DownloadRequest(Struct, kw_only=True):
 
 
 class DownloadFile(Struct, kw_only=True, omit_defaults=True):
-    """`presignedUrl` answers GET, HEAD and Range without a token until `expires`. `sha256` is null while the file lies as it was
+    """`presignedUrl` answers GET, HEAD and Range without a token until `expires`. `sha256` is absent while the file lies as it was
     uploaded and nobody has read it through yet. `error` is a problem code, and then there is no more than that."""
 
     file_id: NodeId

@@ -48,8 +48,16 @@ class MethodRefused(Refused):
 
 
 class ContentDoor:
-    def __init__(self, downloads: Downloads, *, streams: int = STREAMS_AT_ONCE, per_holder: int = STREAMS_PER_HOLDER) -> None:
+    def __init__(
+        self,
+        downloads: Downloads,
+        *,
+        streams: int = STREAMS_AT_ONCE,
+        per_holder: int = STREAMS_PER_HOLDER,
+        stall_s: float = TRANSFER_STALL_S,
+    ) -> None:
         self._downloads = downloads
+        self._stall_s = stall_s
         self._streams = streams
         self._per_holder = per_holder
         self._open: Counter[str] = Counter()
@@ -100,7 +108,7 @@ class ContentDoor:
                         return
                     part = piece[at : at + SEND_BYTES]
                     size -= len(part)
-                    async with asyncio.timeout(TRANSFER_STALL_S):
+                    async with asyncio.timeout(self._stall_s):
                         await send({"type": "http.response.body", "body": part, "more_body": size > 0})
         except SynclineError as error:
             log.error("content failed", request_id=scope.get("syncline.request_id", ""), code=error.code, begun=begun, left=size)

@@ -9,7 +9,7 @@ read any more gets nothing, however young the ticket.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -31,6 +31,14 @@ Gate: TypeAlias = Callable[[Ticket], Awaitable[None]]
 """Raises `NotFound` or `Unauthenticated` unless the ticket's holder may still read what it names."""
 
 
+class Grants(Protocol):
+    """Single files that people may read beside the namespaces they are members of."""
+
+    async def namespace_of(self, caller: Caller, namespace: NamespaceId | None, node: NodeId) -> NamespaceId | None:
+        """Where a live file lies that was granted to the caller at this instant: in `namespace`, or anywhere. None for others."""
+        ...
+
+
 class Offer(Struct, frozen=True, kw_only=True):
     """A URL to read `content` at until `expires_s` (seconds since 1970). One that begins with `/` is relative to this server."""
 
@@ -48,8 +56,16 @@ class Admitted(Struct, frozen=True, kw_only=True):
 
 
 class Downloads:
-    def __init__(self, contents: ContentStore, objects: ObjectStore, assembler: Assembler, tickets: Tickets) -> None:
+    def __init__(
+        self,
+        contents: ContentStore,
+        objects: ObjectStore,
+        assembler: Assembler,
+        tickets: Tickets,
+        grants: Grants | None = None,
+    ) -> None:
         self._contents = contents
+        self._grants = grants
         self._objects = objects
         self._assembler = assembler
         self._tickets = tickets
@@ -86,7 +102,14 @@ class Downloads:
         """In request order; None where there is none, or none for this caller. Raises `LimitExceeded`."""
         if len(refs) > BATCH_MAX:
             raise LimitExceeded(what="The number of files", limit=BATCH_MAX)
-        return await self._contents.find(caller.user_id, refs)
+        found = await self._contents.find(caller.user_id, refs)
+        if self._grants is not None:
+            for index, ref in enumerate(refs):
+                if found[index] is None:
+                    namespace = await self._grants.namespace_of(caller, ref.namespace, ref.node_id)
+                    if namespace is not None:
+                        found[index] = await self._contents.content(namespace, ref.node_id, ref.revision)
+        return found
 
     def offer_to(self, caller: Caller, content: Content, *, inline: bool = False) -> Offer:
         """An offer for what `find` found, good while the caller's device is linked and may read it."""
