@@ -1,0 +1,111 @@
+"""A real S3 server for tests: SeaweedFS from its wheel, one a session, in a folder and under a home of its own.
+
+Telemetry is switched off. It is ended with SIGKILL: ending gracefully takes it many seconds, and nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+ACCESS_KEY = "syncline-tests"
+SECRET_KEY = "no secret, only tests"
+READY_S = 60
+GRPC_ABOVE = 10_000
+
+
+@dataclass(frozen=True)
+class Seaweed:
+    endpoint: str
+    folder: Path
+
+
+def binary() -> str | None:
+    """The program, as its wheel put it beside this Python, or anywhere on the path."""
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return shutil.which("weed", path=beside)
+
+
+@contextmanager
+def running_seaweed(folder: Path, program: str) -> Iterator[Seaweed]:
+    """SeaweedFS with its data in `folder`, which exists and is empty, until the block ends."""
+    ports = _free_ports(6)
+    named = dict(zip(("s3.port", "master.port", "volume.port", "filer.port", "metricsPort", "admin.port"), ports, strict=True))
+    identity = {"name": "tests", "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}], "actions": ["Admin"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "data").mkdir()
+    command = [
+        program,
+        "-logtostderr=true",
+        "mini",
+        f"-dir={folder / 'data'}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-s3.config={folder / 's3.json'}",
+        *(f"-{name}={port}" for name, port in named.items()),
+        "-admin.ui=false",
+        "-webdav=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-master.telemetry=false",
+    ]
+    environment = {"HOME": str(folder), "PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        endpoint = f"http://127.0.0.1:{named['s3.port']}"
+        _wait(process, endpoint, folder / "log")
+        yield Seaweed(endpoint, folder)
+    finally:
+        process.kill()
+        process.wait()
+        for port in (number for port in ports for number in (port, port + GRPC_ABOVE)):
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
+
+
+def _wait(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urlopen(Request(endpoint, method="GET"), timeout=2):
+                return
+        except HTTPError:
+            # Who asks without a signature is refused: it serves.
+            return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    raise AssertionError(f"SeaweedFS did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of which each is free, and so is its gRPC port, which lies 10,000 above it."""
+    found: list[int] = []
+    at = 12_000 + os.getpid() % 9_000
+    while len(found) < count:
+        at = 12_000 + (at - 11_999) % 9_900
+        if _free(at) and _free(at + GRPC_ABOVE):
+            found.append(at)
+    return found
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
