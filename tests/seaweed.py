@@ -12,12 +12,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
+
+from syncline.adapters.http.retry import Backoff
+from syncline.adapters.machine import MachineChance, MachineClock
+from syncline.adapters.objects.s3.caller import Bucket, Place
+from syncline.adapters.objects.s3.probe import probed
+from syncline.adapters.objects.s3.signature import Credentials, Signer
+from syncline.adapters.objects.s3.store import S3Objects
+from syncline.ports.clock import Clock
 
 ACCESS_KEY = "syncline-tests"
 SECRET_KEY = "no secret, only tests"
@@ -29,6 +37,24 @@ GRPC_ABOVE = 10_000
 class Seaweed:
     endpoint: str
     folder: Path
+
+
+def bucket_of(seaweed: Seaweed, name: str, *, clock: Clock | None = None, **changed: str) -> Bucket:
+    """A bucket there; it is made by the first object in it."""
+    place = Place(bucket=name, origin=seaweed.endpoint, public_origin=seaweed.endpoint)
+    keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY} | changed
+    chance = MachineChance()
+    return Bucket(place, Signer(Credentials(**keys), "us-east-1", clock or MachineClock()), Backoff(chance, first_s=0.01))
+
+
+@asynccontextmanager
+async def s3_objects(seaweed: Seaweed) -> AsyncIterator[S3Objects]:
+    """A store in a bucket of its own, as a server opens it."""
+    bucket = bucket_of(seaweed, f"test-{MachineChance().token(8).hex()}")
+    try:
+        yield await probed(bucket, MachineChance())
+    finally:
+        await bucket.close()
 
 
 def binary() -> str | None:
@@ -70,7 +96,7 @@ def running_seaweed(folder: Path, program: str) -> Iterator[Seaweed]:
     finally:
         process.kill()
         process.wait()
-        for port in (number for port in ports for number in (port, port + GRPC_ABOVE)):
+        for port in (*ports, *(port + GRPC_ABOVE for port in ports)):
             for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink(missing_ok=True)
 

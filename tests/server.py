@@ -76,11 +76,14 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def running_server(folder: Path, *, listen: str = "127.0.0.1:0") -> AsyncIterator[RunningServer]:
-    """A server whose data lies in `folder/data`, until the block ends; it must end by itself, and without an error."""
+async def running_server(
+    folder: Path, *, listen: str = "127.0.0.1:0", file: Path | None = None
+) -> AsyncIterator[RunningServer]:
+    """A server whose data lies in `folder/data`, until the block ends; it must end by itself, and without an error. `file` is its
+    configuration, if any."""
     stop: asyncio.Event = asyncio.Event()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    config = load(folder / "data", listen, None)
+    config = load(folder / "data", listen, file)
     running = asyncio.ensure_future(serve(config, ready=ready.set_result, stop=stop))
     await asyncio.wait((running, ready), return_when=asyncio.FIRST_COMPLETED)
     if running.done():

@@ -6,10 +6,11 @@ The presigned half of the contract, which crosses HTTP, is asked in the tests of
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.seaweed import Seaweed, s3_objects
 from tests.unit.server_metadata.world import Machine, digest
 
 from syncline.adapters.machine import MachineChance, MachineClock
@@ -42,16 +43,23 @@ def memory(machine: Machine) -> MemoryObjects:
     return MemoryObjects(machine)
 
 
-@pytest.fixture(params=["disk", "memory"])
-async def store(request: pytest.FixtureRequest) -> ObjectStore:
+@pytest.fixture(params=["disk", "memory", "s3"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[ObjectStore]:
     """Each store, holding one object of `BODY` under `KEY`."""
+    if request.param == "s3":
+        seaweed: Seaweed = request.getfixturevalue("seaweed")
+        async with s3_objects(seaweed) as s3:
+            await s3.write(KEY, BODY)
+            yield s3
+        return
     if request.param == "memory":
         memory: MemoryObjects = request.getfixturevalue("memory")
         await memory.put(_granted(memory, KEY, BODY), BODY)
-        return memory
+        yield memory
+        return
     disk: DiskObjects = request.getfixturevalue("disk")
     _put(disk, KEY, BODY)
-    return disk
+    yield disk
 
 
 def _granted(store: ObjectStore, key: str, content: bytes) -> SignedRequest:

@@ -6,16 +6,21 @@ Nothing is made that is not there, no lock is taken and nothing is brought up to
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from syncline.adapters.kms.keyfile import KeyFileWrapper
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.objects.disk import DiskObjects
+from syncline.adapters.objects.s3.store import S3Objects
 from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.check import SqlCheckStore
+from syncline.app.config import ObjectsConfig
 from syncline.app.data import SECRET_BYTES, DataDirectory
+from syncline.app.objects import s3_bucket
 from syncline.model.errors import Corrupt
 from syncline.ports.clock import Ids
+from syncline.ports.object_listing import ObjectListing
 from syncline.server.check.checker import Checker
 from syncline.server.check.findings import Hop, Show, Tell
 
@@ -30,18 +35,33 @@ class NoKeys:
         raise Corrupt(what="The key file", reason="it is missing, so that no pack can be opened")
 
 
-async def check_server(path: Path, *, deep: bool, tell: Tell, show: Show) -> AsyncIterator[Hop]:
-    """Checks the data directory at `path`; `Checker.run`. Raises `InvalidRequest` for one of another version, `Unavailable`,
-    `Corrupt`."""
+async def check_server(
+    path: Path, *, deep: bool, tell: Tell, show: Show, objects: ObjectsConfig | None = None
+) -> AsyncIterator[Hop]:
+    """Checks the data directory at `path` and the store its objects lie in; `Checker.run`. Raises `InvalidRequest` for one of
+    another version, `Unavailable`, `Corrupt`."""
     clock, chance = MachineClock(), MachineChance()
     data = DataDirectory(path.resolve(), chance, Ids(clock, chance))
     store = SqlCheckStore.open(data.database)
-    # Signs nothing here: a checker reads the objects by itself.
-    objects = DiskObjects(data.objects, UrlSigner(bytes(SECRET_BYTES), clock), chance)
+    closing = AsyncExitStack()
+    closing.push_async_callback(store.close)
     try:
+        listing = _listing(objects or ObjectsConfig(), data, clock, chance, closing)
         keys: KeyFileWrapper | NoKeys = data.key_wrapper() if data.pack_keys.exists() else NoKeys()
-        async for hop in Checker(store, objects, keys, tell=tell, show=show).run(deep=deep):
+        async for hop in Checker(store, listing, keys, tell=tell, show=show).run(deep=deep):
             yield hop
     finally:
-        await store.close()
-        objects.close()
+        await closing.aclose()
+
+
+def _listing(
+    config: ObjectsConfig, data: DataDirectory, clock: MachineClock, chance: MachineChance, closing: AsyncExitStack
+) -> ObjectListing:
+    """The store as a checker reads it: by itself, so that it signs no URLs."""
+    if config.kind == "s3":
+        store = S3Objects(s3_bucket(config, clock, chance))
+        closing.push_async_callback(store.close)
+        return store
+    disk = DiskObjects(data.objects, UrlSigner(bytes(SECRET_BYTES), clock), chance)
+    closing.callback(disk.close)
+    return disk

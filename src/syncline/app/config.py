@@ -5,9 +5,10 @@ The file is TOML with the fields of `ServerConfig` as its keys. An unknown key i
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,24 @@ from msgspec import Struct
 from syncline.model.errors import InvalidRequest
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8484"
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,255}/?")
+
+
+class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[objects]`: where the stored bytes lie. All but `kind` is for S3 and what speaks like it."""
+
+    kind: Literal["disk", "s3"] = "disk"
+    bucket: str | None = None
+    endpoint: str | None = None
+    """How this server reaches the store: `https://s3.eu-central-1.amazonaws.com`, `http://127.0.0.1:8333`."""
+    public_endpoint: str | None = None
+    """How clients reach it, where that differs."""
+    region: str = "us-east-1"
+    addressing: Literal["path", "virtual"] = "path"
+    """Whether URLs name the bucket in their path or in their host."""
+    credentials_file: Path | None = None
+    """A TOML file with `access_key` and `secret_key`; without it the environment is asked."""
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,6 +49,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tls_key: Path | None = None
     """PEM files; both or none."""
     log_level: str = "info"
+    objects: ObjectsConfig = ObjectsConfig()
     drain_s: float = 10.0
     """How long requests under way may take to end at shutdown, in seconds."""
 
@@ -88,9 +108,32 @@ def _decode_path(kind: type, value: Any) -> Any:
 
 def _check(config: ServerConfig) -> None:
     split_address(config.listen)
+    _check_objects(config.objects)
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise InvalidRequest(message="tls_certificate and tls_key go together")
     if config.public_url is not None and not config.public_url.startswith(("http://", "https://")):
         raise InvalidRequest(message="public_url must begin with http:// or https://")
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidRequest(message="log_level is one of debug, info, warning, error")
+
+
+def _check_objects(objects: ObjectsConfig) -> None:
+    if objects.kind == "disk":
+        given = [
+            name for name in ("bucket", "endpoint", "public_endpoint", "credentials_file") if getattr(objects, name) is not None
+        ]
+        if given:
+            raise InvalidRequest(message=f'objects.{given[0]} is for objects.kind = "s3", which is not set')
+        return
+    if objects.bucket is None or not _BUCKET.fullmatch(objects.bucket):
+        raise InvalidRequest(message="objects.bucket must name a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+    if objects.endpoint is None:
+        raise InvalidRequest(message="objects.endpoint must say where the store is, such as https://s3.eu-central-1.amazonaws.com")
+    for name in ("endpoint", "public_endpoint"):
+        value = getattr(objects, name)
+        if value is not None and not _ORIGIN.fullmatch(value):
+            raise InvalidRequest(
+                message=f"objects.{name} must be http:// or https:// with a host and perhaps a port, without a path"
+            )
+    if not objects.region:
+        raise InvalidRequest(message="objects.region must not be empty")

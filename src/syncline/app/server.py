@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from syncline.app import memory
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
 from syncline.app.listener import Listener, base_url, bound
+from syncline.app.objects import opened as opened_objects
 from syncline.model.errors import SynclineError, Unavailable
 from syncline.ports.clock import Ids
 from syncline.ports.raw_store import RawContent
@@ -60,7 +61,7 @@ log: Final[Any] = structlog.get_logger("syncline.server")
 async def serve(config: ServerConfig, *, ready: Callable[[str], None] | None = None, stop: asyncio.Event | None = None) -> None:
     """Runs the server until `stop` is set (by default: until SIGTERM or SIGINT). `ready` is told the base URL once it listens.
 
-    Raises `ServerRunning`, `LocalIo`, `Corrupt`.
+    Raises `ServerRunning`, `LocalIo`, `Corrupt`, `InvalidRequest` where the object store refuses its configuration, `Unavailable`.
     """
     clock, chance = MachineClock(), MachineChance()
     data = DataDirectory.open(config.data.resolve(), chance, Ids(clock, chance))
@@ -89,9 +90,10 @@ async def _built(
     ids = Ids(clock, chance)
     keys = data.key_wrapper()
     signer = UrlSigner(data.secret("urls"), clock)
-    objects = DiskObjects.open(data.objects, signer, chance)
-    stores = await open_stores(data.database)
-    try:
+    async with AsyncExitStack() as opened:
+        objects = await opened.enter_async_context(opened_objects(config.objects, data.objects, signer, clock, chance))
+        stores = await open_stores(data.database)
+        opened.push_async_callback(stores.close)
         hub = Hub()
         failpoints.arm(metadata=stores.metadata, packs=stores.packs, uploads=stores.uploads, objects=objects, hub=hub)
         server_id = await stores.accounts.server_id()
@@ -102,7 +104,6 @@ async def _built(
         granting = Granting(metadata, stores.packs, objects, keys, clock, chance)
         ingest = Ingest(metadata, stores.raws, stores.packs, objects, keys, clock, chance, _ingest_failed)
         uploads = Uploads(metadata, stores.uploads, objects, clock, chance, ingest.wake)
-        objects.completed = uploads.arrived
         assembler = Assembler(stores.contents, stores.packs, objects, keys)
         downloads = Downloads(stores.contents, objects, assembler, Tickets(data.secret("content"), clock))
         downloads.gates[DEVICE] = device_gate(accounts, metadata)
@@ -129,7 +130,10 @@ async def _built(
         }
         tending = [asyncio.ensure_future(_tend(sweeps)), asyncio.ensure_future(_at_work("ingest", ingest.run))]
         try:
-            doors: dict[str, App] = {PREFIX: ObjectsDoor(objects, signer, receiving.stored), CONTENT_PREFIX: ContentDoor(downloads)}
+            doors: dict[str, App] = {CONTENT_PREFIX: ContentDoor(downloads)}
+            if isinstance(objects, DiskObjects):
+                objects.completed = uploads.arrived
+                doors[PREFIX] = ObjectsDoor(objects, signer, receiving.stored)
             yield create_app(services, doors, chance), hub
         finally:
             for task in tending:
@@ -137,9 +141,6 @@ async def _built(
             await asyncio.gather(*tending, return_exceptions=True)
             ingest.close()
             await metadata.drain()
-    finally:
-        await stores.close()
-        objects.close()
 
 
 def _ready_check(stores: Stores, ending: asyncio.Event) -> Callable[[], Awaitable[None]]:

@@ -127,7 +127,7 @@ def check(deep: bool, as_json: bool, data: Path | None, config: Path | None) -> 
 
     Compares journal, tree, revisions, blocks and stored objects. Ends with 1 where something is not as it must be.
     """
-    check_data(_existing(data, config), deep=deep, as_json=as_json)
+    check_data(_existing(data, config), config, deep=deep, as_json=as_json)
 
 
 def _read_password(from_stdin: bool) -> str:

@@ -18,11 +18,11 @@ FINDINGS_KEPT_MAX: Final = 10_000
 """In a JSON document; the rest is counted."""
 
 
-def check_data(data: Path, *, deep: bool, as_json: bool) -> None:
+def check_data(data: Path, config: Path | None, *, deep: bool, as_json: bool) -> None:
     """Raises `outcome.Ended` with 1 where there are findings."""
     told = _Told(Bars(quiet=as_json), quiet=as_json)
     with told.bars:
-        asyncio.run(_run(data, deep, told))
+        asyncio.run(_run(data, config, deep, told))
     if as_json:
         facts = {"ok": not told.count, "deep": deep, "hops": told.hops, "findings": told.kept, "findings_total": told.count}
         show.as_json(facts)
@@ -57,13 +57,15 @@ class _Told:
             self.bars.say(f"{verdict}  {hop.hop:<10} {hop.compared}{more}")
 
 
-async def _run(data: Path, deep: bool, told: _Told) -> None:
+async def _run(data: Path, config: Path | None, deep: bool, told: _Told) -> None:
     from syncline.app.checking import check_server
+    from syncline.app.config import load
 
     def progress(found: Progress) -> None:
         told.bars.show(found.what, found.done, found.total, found.done_bytes, found.total_bytes)
 
-    async for hop in check_server(data, deep=deep, tell=told.finding, show=progress):
+    objects = load(data, None, config).objects
+    async for hop in check_server(data, deep=deep, tell=told.finding, show=progress, objects=objects):
         told.hop(hop)
 
 

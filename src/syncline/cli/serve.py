@@ -11,7 +11,9 @@ import click
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Where the server keeps everything; made if missing.")
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen (127.0.0.1:8484); port 0 picks a free one.")
 @click.option(
-    "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A TOML file: listen, public_url, tls_…"
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A TOML file: listen, public_url, tls_…, [objects]",
 )
 def serve(data: Path, listen: str | None, config: Path | None) -> None:
     """Run a server: the whole of it in this one process, on SQLite and the disk.

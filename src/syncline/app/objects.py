@@ -1,0 +1,87 @@
+"""The object store that a configuration names, opened: on this server's disk, or on S3 and what speaks like it."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from syncline.adapters.http.retry import Backoff
+from syncline.adapters.objects.disk import DiskObjects
+from syncline.adapters.objects.s3.caller import Bucket, Place
+from syncline.adapters.objects.s3.probe import probed
+from syncline.adapters.objects.s3.signature import Credentials, Signer
+from syncline.adapters.objects.s3.store import S3Objects
+from syncline.adapters.objects.signing import UrlSigner
+from syncline.app.config import ObjectsConfig
+from syncline.model.errors import InvalidRequest
+from syncline.ports.clock import Chance, Clock
+
+_VARIABLES: Final = (
+    ("SYNCLINE_S3_ACCESS_KEY", "SYNCLINE_S3_SECRET_KEY", "SYNCLINE_S3_SESSION_TOKEN"),
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
+
+
+@asynccontextmanager
+async def opened(
+    config: ObjectsConfig, folder: Path, signer: UrlSigner, clock: Clock, chance: Chance
+) -> AsyncIterator[DiskObjects | S3Objects]:
+    """The store, until the block ends. Raises `InvalidRequest` naming the key of the configuration to correct, `Unavailable`."""
+    if config.kind == "disk":
+        disk = DiskObjects.open(folder, signer, chance)
+        try:
+            yield disk
+        finally:
+            disk.close()
+        return
+    bucket = s3_bucket(config, clock, chance)
+    try:
+        yield await probed(bucket, chance)
+    finally:
+        await bucket.close()
+
+
+def s3_bucket(config: ObjectsConfig, clock: Clock, chance: Chance) -> Bucket:
+    """The bucket that a checked configuration names; nothing is asked of it yet. Raises `InvalidRequest`."""
+    assert config.bucket is not None
+    assert config.endpoint is not None
+    origin = config.endpoint.rstrip("/")
+    place = Place(
+        bucket=config.bucket,
+        origin=origin,
+        public_origin=(config.public_endpoint or origin).rstrip("/"),
+        virtual=config.addressing == "virtual",
+    )
+    return Bucket(place, Signer(credentials(config, os.environ), config.region, clock), Backoff(chance))
+
+
+def credentials(config: ObjectsConfig, environment: Mapping[str, str]) -> Credentials:
+    """From `objects.credentials_file` where that is given, else from the environment. Raises `InvalidRequest`."""
+    if config.credentials_file is not None:
+        return _from_file(config.credentials_file)
+    for access, secret, token in _VARIABLES:
+        if environment.get(access) and environment.get(secret):
+            return Credentials(
+                access_key=environment[access], secret_key=environment[secret], session_token=environment.get(token) or None
+            )
+    wanted = " or ".join(f"{access} and {secret}" for access, secret, _ in _VARIABLES)
+    raise InvalidRequest(message=f'objects.kind = "s3" needs credentials: set objects.credentials_file, or {wanted}')
+
+
+def _from_file(path: Path) -> Credentials:
+    try:
+        fields = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InvalidRequest(message=f"objects.credentials_file: {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(message=f"objects.credentials_file: {path} is not TOML: {error}") from error
+    known = {"access_key", "secret_key", "session_token"}
+    if not {"access_key", "secret_key"} <= fields.keys() <= known or not all(isinstance(value, str) for value in fields.values()):
+        raise InvalidRequest(
+            message=f"objects.credentials_file: {path} must hold access_key and secret_key (and session_token, if any) as texts"
+        )
+    return Credentials(**fields)
