@@ -76,9 +76,7 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def running_server(
-    folder: Path, *, listen: str = "127.0.0.1:0", file: Path | None = None
-) -> AsyncIterator[RunningServer]:
+async def running_server(folder: Path, *, listen: str = "127.0.0.1:0", file: Path | None = None) -> AsyncIterator[RunningServer]:
     """A server whose data lies in `folder/data`, until the block ends; it must end by itself, and without an error. `file` is its
     configuration, if any."""
     stop: asyncio.Event = asyncio.Event()

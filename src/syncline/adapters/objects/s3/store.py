@@ -11,6 +11,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from msgspec import Struct
 from syncline.adapters.objects.s3 import answers
 from syncline.adapters.objects.s3.caller import Answer, Bucket
 from syncline.adapters.objects.signing import ANSWER_HEADERS, put_headers
-from syncline.model.errors import AlreadyExists, Corrupt, NotFound, Unavailable
+from syncline.model.errors import AlreadyExists, Conflict, Corrupt, NotFound, Unavailable
 from syncline.model.ids import Digest
 from syncline.ports.object_listing import ListedObject
 from syncline.ports.object_store import ObjectStat, StoredPart
@@ -78,17 +79,17 @@ class S3Objects:
             return
 
     async def write(self, key: str, data: bytes) -> None:
-        if not self._enforced.once and await self._head(key) is not None:
-            raise AlreadyExists(what="This object")
+        """As the port has it; where exactly these bytes are stored already, perhaps by an attempt whose answer was lost, it is
+        done too."""
         sha256 = hashlib.sha256(data)
         headers = {"x-amz-checksum-sha256": b64encode(sha256.digest()).decode(), "if-none-match": "*"}
         try:
-            await self._bucket.call("PUT", _checked(key), headers=headers, body=data, repeatable=False)
-        except Unavailable:
-            # It may have been stored all the same. Whoever asks again is told that it is there, and that it is this.
-            if await self._holds(key, data, Digest(sha256.hexdigest())):
-                return
+            if not self._enforced.once and await self._head(key) is not None:
+                raise AlreadyExists(what="This object")
             await self._bucket.call("PUT", _checked(key), headers=headers, body=data)
+        except AlreadyExists:
+            if not await self._holds(key, data, Digest(sha256.hexdigest())):
+                raise
 
     async def size_of(self, key: str) -> int | None:
         found = await self._head(key)
@@ -122,6 +123,9 @@ class S3Objects:
         return sorted((part for part in found if part.number > after), key=lambda part: part.number)[:limit]
 
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[StoredPart]) -> str:
+        if any(after.number <= before.number for before, after in pairwise(parts)) or not parts:
+            # Stores differ in how they refuse these; some take them.
+            raise Conflict(reason="parts out of order")
         body = answers.completion(list(parts))
         try:
             answer = await self._bucket.call("POST", _checked(key), query={"uploadId": upload_id}, body=body)

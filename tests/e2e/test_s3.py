@@ -1,0 +1,109 @@
+"""A server that keeps its objects on S3: the doors as on disk, the bytes straight between clients and the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import EMAIL, PASSWORD, READY, SYNCLINE, environment, eventually, run
+from tests.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
+
+pytestmark = pytest.mark.real
+
+
+class Site:
+    """A server on S3 with one account, and a signed-in home."""
+
+    def __init__(self, root: Path, seaweed: Seaweed) -> None:
+        self.data, self.home, self.config = root / "data", root / "home", root / "server.toml"
+        keys = root / "keys.toml"
+        keys.write_text(f'access_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\n')
+        self.config.write_text(
+            f'[objects]\nkind = "s3"\nbucket = "end-to-end"\nendpoint = "{seaweed.endpoint}"\ncredentials_file = "{keys}"\n'
+        )
+        self.log = root / "server.log"
+        command = [*SYNCLINE, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--config", str(self.config)]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment(None))
+        self.url = ""
+        eventually(self._listens, 30, "the server listens")
+        run(["admin", "user", "add", EMAIL, "--password-stdin", "--data", str(self.data)], input_text=PASSWORD + "\n")
+        self.run("login", self.url, "--email", EMAIL, "--password-stdin", input_text=PASSWORD + "\n")
+
+    def _listens(self) -> bool:
+        said = self.log.read_text()
+        assert self.process.poll() is None, said
+        if found := READY.search(said):
+            self.url = found[1]
+        return bool(self.url)
+
+    def run(self, *arguments: str, input_text: str = "") -> str:
+        return run(list(arguments), input_text=input_text, home=self.home)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, seaweed: Seaweed) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("s3"), seaweed)
+    yield made
+    made.process.terminate()
+    assert made.process.wait(20) == 0
+
+
+def test_what_is_put_comes_back(site: Site, tmp_path: Path) -> None:
+    content = os.urandom(9_000_000) + b"text " * 100_000
+    (tmp_path / "file").write_bytes(content)
+    site.run("put", str(tmp_path / "file"), "/file")
+    site.run("get", "/file", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == content
+    assert not (site.data / "objects").exists()
+    run(["admin", "check", "--deep", "--data", str(site.data), "--config", str(site.config)])
+
+
+def test_a_plain_download_is_assembled_from_the_store(site: Site, tmp_path: Path) -> None:
+    content = os.urandom(5_000_000)
+    (tmp_path / "plain").write_bytes(content)
+    site.run("put", str(tmp_path / "plain"), "/plain")
+    body = json.dumps({"email": EMAIL, "password": PASSWORD, "device_name": "curl"}).encode()
+    token = _answer(urllib.request.Request(f"{site.url}/v1/auth/token", body, {"content-type": "application/json"}))["access_token"]
+    bearer = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    node = _answer(urllib.request.Request(f"{site.url}/v1/metadata?path=/plain", headers=bearer))["entry"]["node_id"]
+    asked = json.dumps({"file_ids": [node]}).encode()
+    (found,) = _answer(urllib.request.Request(f"{site.url}/v1/files/download", asked, bearer))["files"]
+    assert found["sha256"] == hashlib.sha256(content).hexdigest()
+    with urllib.request.urlopen(found["presignedUrl"], timeout=30) as answer:
+        assert answer.read() == content
+    ranged = urllib.request.Request(found["presignedUrl"], headers={"range": "bytes=1000000-3000000"})
+    with urllib.request.urlopen(ranged, timeout=30) as answer:
+        assert answer.status == 206
+        assert answer.read() == content[1_000_000:3_000_001]
+
+
+def test_what_is_wrong_with_the_store_is_said_at_start(site: Site, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(
+        site.config.read_text().replace("[objects]", '[objects]\nregion = "elsewhere"').replace("keys.toml", "no.toml")
+    )
+    ran = subprocess.run(
+        [*SYNCLINE, "serve", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--config", str(wrong)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(None),
+        check=False,
+    )
+    assert ran.returncode in (1, 2)
+    assert "objects.credentials_file" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def _answer(request: urllib.request.Request) -> dict[str, object]:
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: dict[str, object] = json.loads(answer.read())
+        return found
