@@ -59,7 +59,10 @@ def _revisions(dialect: str) -> Select[Any]:
     wanted = pairs(dialect, "refs", numbers=True)
     here = and_(revisions.c.namespace_id == NAMESPACE, revisions.c.node_id == wanted.c.a, revisions.c.revision == wanted.c.b)
     raw = and_(
-        raw_contents.c.namespace_id == NAMESPACE, raw_contents.c.node_id == wanted.c.a, raw_contents.c.revision == wanted.c.b
+        raw_contents.c.namespace_id == NAMESPACE,
+        raw_contents.c.node_id == wanted.c.a,
+        raw_contents.c.revision == wanted.c.b,
+        raw_contents.c.state.not_in(("settled", "rejected")),
     )
     return select(
         wanted.c.a, wanted.c.b, revisions.c.content_hash, revisions.c.size, revisions.c.mtime_us, raw_contents.c.object_key
