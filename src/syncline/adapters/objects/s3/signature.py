@@ -1,13 +1,14 @@
 """AWS Signature Version 4 for S3: presigned URLs that bind headers, and signed requests of the server's own.
 
 Source: "Authenticating Requests (AWS Signature Version 4)" in the Amazon S3 API reference. Written here because signing is asked
-for by the thousand on the event loop: a signature takes 20 µs, where the usual library takes 230; the tests compare the two.
+for by the thousand on the event loop, and this takes a tenth of the time that the usual library does; the tests compare the two.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -20,6 +21,7 @@ from syncline.ports.clock import Clock
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 class Credentials(Struct, frozen=True, kw_only=True):
@@ -39,6 +41,7 @@ class Signer:
         self._region = region
         self._clock = clock
         self._key: tuple[str, bytes] = ("", b"")
+        self._second: tuple[int, tuple[str, str, str]] = (-1, ("", "", ""))
 
     def presign(
         self, method: str, origin: str, path: str, *, query: Mapping[str, str], headers: Mapping[str, str], ttl_s: int
@@ -58,9 +61,9 @@ class Signer:
             **({} if token is None else {"X-Amz-Security-Token": token}),
         }
         text = _query(parameters)
-        request = _canonical(method, path, text, signed, names, _UNSIGNED)
-        signature = self._signature(request, time, date, scope)
-        return f"{origin}{_path(path)}?{text}&X-Amz-Signature={signature}"
+        quoted = _quoted(path, "/")
+        signature = self._signature(_canonical(method, quoted, text, signed, names, _UNSIGNED), time, date, scope)
+        return f"{origin}{quoted}?{text}&X-Amz-Signature={signature}"
 
     def signed(
         self,
@@ -79,17 +82,19 @@ class Signer:
         sent = dict(headers) | own | ({} if token is None else {"x-amz-security-token": token})
         signed = {"host": _host(origin)} | sent
         names = ";".join(sorted(signed))
-        text = _query(query)
-        signature = self._signature(_canonical(method, path, text, signed, names, payload_sha256), time, date, scope)
+        text, quoted = _query(query), _quoted(path, "/")
+        signature = self._signature(_canonical(method, quoted, text, signed, names, payload_sha256), time, date, scope)
         credential = f"Credential={self._credentials.access_key}/{scope}"
         sent["authorization"] = f"{_ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}"
-        return f"{origin}{_path(path)}{'?' if text else ''}{text}", sent
+        return f"{origin}{quoted}{'?' if text else ''}{text}", sent
 
     def _now(self) -> tuple[str, str, str]:
-        """Time, date and scope of a signature made now."""
-        now = datetime.fromtimestamp(self._clock.now_us() // 1_000_000, UTC)
-        date = now.strftime("%Y%m%d")
-        return now.strftime("%Y%m%dT%H%M%SZ"), date, f"{date}/{self._region}/s3/aws4_request"
+        """Time, date and scope of a signature made now; the same all through a second."""
+        second = self._clock.now_us() // 1_000_000
+        if second != self._second[0]:
+            time = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
+            self._second = second, (time, time[:8], f"{time[:8]}/{self._region}/s3/aws4_request")
+        return self._second[1]
 
     def _signature(self, request: str, time: str, date: str, scope: str) -> str:
         digest = hashlib.sha256(request.encode()).hexdigest()
@@ -106,16 +111,19 @@ class Signer:
 
 
 def _canonical(method: str, path: str, query: str, headers: Mapping[str, str], names: str, payload_sha256: str) -> str:
-    lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers))
-    return f"{method}\n{_path(path)}\n{query}\n{lines}\n{names}\n{payload_sha256}"
-
-
-def _path(path: str) -> str:
-    return quote(path, safe="/~")
+    lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in sorted(headers)])
+    return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload_sha256}"
 
 
 def _query(parameters: Mapping[str, str]) -> str:
-    return "&".join(sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in parameters.items()))
+    return "&".join(sorted([f"{_quoted(name)}={_quoted(value)}" for name, value in parameters.items()]))
+
+
+def _quoted(text: str, safe: str = "") -> str:
+    """RFC 3986, upper-case; most texts here need none of it."""
+    if _UNRESERVED.fullmatch(text if not safe else text.replace(safe, "")):
+        return text
+    return quote(text, safe=safe + "~")
 
 
 def _host(origin: str) -> str:
