@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,17 @@ class Site:
             self.url = found[1]
         return bool(self.url)
 
+    def bearer(self) -> dict[str, str]:
+        """The headers of a program that signed in."""
+        body = json.dumps({"email": EMAIL, "password": PASSWORD, "device_name": "curl"}).encode()
+        asked = urllib.request.Request(f"{self.url}/v1/auth/token", body, {"content-type": "application/json"})
+        return {"authorization": f"Bearer {_answer(asked)['access_token']}", "content-type": "application/json"}
+
+    def offers(self, bearer: dict[str, str], *files: str) -> list[dict[str, Any]]:
+        asked = json.dumps({"file_ids": list(files)}).encode()
+        found: list[dict[str, Any]] = _answer(urllib.request.Request(f"{self.url}/v1/files/download", asked, bearer))["files"]
+        return found
+
     def run(self, *arguments: str, input_text: str = "") -> str:
         return run(list(arguments), input_text=input_text, home=self.home)
 
@@ -70,12 +82,9 @@ def test_a_plain_download_is_assembled_from_the_store(site: Site, tmp_path: Path
     content = os.urandom(5_000_000)
     (tmp_path / "plain").write_bytes(content)
     site.run("put", str(tmp_path / "plain"), "/plain")
-    body = json.dumps({"email": EMAIL, "password": PASSWORD, "device_name": "curl"}).encode()
-    token = _answer(urllib.request.Request(f"{site.url}/v1/auth/token", body, {"content-type": "application/json"}))["access_token"]
-    bearer = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    bearer = site.bearer()
     node = _answer(urllib.request.Request(f"{site.url}/v1/metadata?path=/plain", headers=bearer))["entry"]["node_id"]
-    asked = json.dumps({"file_ids": [node]}).encode()
-    (found,) = _answer(urllib.request.Request(f"{site.url}/v1/files/download", asked, bearer))["files"]
+    (found,) = site.offers(bearer, node)
     assert found["sha256"] == hashlib.sha256(content).hexdigest()
     with urllib.request.urlopen(found["presignedUrl"], timeout=30) as answer:
         assert answer.read() == content
@@ -83,6 +92,30 @@ def test_a_plain_download_is_assembled_from_the_store(site: Site, tmp_path: Path
     with urllib.request.urlopen(ranged, timeout=30) as answer:
         assert answer.status == 206
         assert answer.read() == content[1_000_000:3_000_001]
+
+
+def test_a_plain_upload_goes_to_the_store_and_is_settled_from_there(site: Site) -> None:
+    content = os.urandom(9_000_000)
+    bearer = site.bearer()
+    asked = json.dumps({"files": [{"filepath": "/sent", "size": len(content)}]}).encode()
+    (upload,) = _answer(urllib.request.Request(f"{site.url}/v1/files/upload", asked, bearer))["files"]
+    for part in upload["partUrls"]:
+        at = (part["partNumber"] - 1) * upload["partSize"]
+        sent = urllib.request.Request(part["url"], content[at : at + upload["partSize"]], part["headers"], method="PUT")
+        with urllib.request.urlopen(sent, timeout=30) as answer:
+            assert answer.status == 200
+    done = _answer(urllib.request.Request(upload["completeUrl"], b"", bearer, method="POST"))
+
+    def settled() -> bool:
+        (found,) = site.offers(bearer, done["file_id"])
+        with urllib.request.urlopen(found["presignedUrl"], timeout=30) as answer:
+            assert answer.read() == content
+        return "sha256" in found
+
+    eventually(settled, 60, "the upload is settled")
+    (found,) = site.offers(bearer, done["file_id"])
+    assert found["sha256"] == hashlib.sha256(content).hexdigest()
+    run(["admin", "check", "--deep", "--data", str(site.data), "--config", str(site.config)])
 
 
 def test_what_is_wrong_with_the_store_is_said_at_start(site: Site, tmp_path: Path) -> None:
@@ -103,7 +136,7 @@ def test_what_is_wrong_with_the_store_is_said_at_start(site: Site, tmp_path: Pat
     assert "Traceback" not in ran.stderr
 
 
-def _answer(request: urllib.request.Request) -> dict[str, object]:
+def _answer(request: urllib.request.Request) -> dict[str, Any]:
     with urllib.request.urlopen(request, timeout=30) as answer:
-        found: dict[str, object] = json.loads(answer.read())
+        found: dict[str, Any] = json.loads(answer.read())
         return found

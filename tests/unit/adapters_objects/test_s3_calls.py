@@ -229,6 +229,17 @@ async def test_what_is_no_answer_is_none(script: Scripted, store: S3Objects, bod
             await asked
 
 
+async def test_of_a_part_sent_twice_the_later_one_is_listed(script: Scripted, store: S3Objects) -> None:
+    def part(number: int, etag: str, second: int) -> str:
+        sent = f"<LastModified>2026-11-25T13:23:{second:02d}Z</LastModified>"
+        return f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{etag}&quot;</ETag><Size>{number}</Size>{sent}</Part>"
+
+    listed = part(2, "b", 7) + part(1, "new", 5) + part(1, "old", 3) + part(3, "c", 1) + part(3, "c", 1)
+    script.answers["GET"] = [answer(200, f"<ListPartsResult>{listed}</ListPartsResult>")]
+    assert await store.list_parts(KEY, "u") == [StoredPart(1, "new", 1), StoredPart(2, "b", 2), StoredPart(3, "c", 3)]
+    assert await store.list_parts(KEY, "u", after=1, limit=1) == [StoredPart(2, "b", 2)]
+
+
 # -- What is found out at start ----------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 from tests.server import RunningServer, SignedIn
+from tests.unit.server_gateway import uploading
 from tests.unit.server_gateway.content import sent
 from tests.unit.server_gateway.nodes import commit, create_file, create_folder, fresh_id
 
@@ -477,8 +478,25 @@ async def test_whoever_leaves_makes_room(server: RunningServer, ann: SignedIn) -
 # -- Raw contents ------------------------------------------------------------------------------------------------------------
 
 
+async def test_a_plain_upload_is_downloadable_at_once_and_once_settled(ann: SignedIn) -> None:
+    content = os.urandom(3 * MIB) + b"the end"
+    done = await uploading.uploaded(ann, "/holiday.mp4", content, mime_type="video/mp4")
+    at_once = await url_of(ann, done["file_id"])
+    status, headers, body = await fetched(ann, at_once, range="bytes=5-")
+    assert (status, body) == (206, content[5:])
+    assert headers["content-type"] == "video/mp4"
+    await uploading.settled(ann, "/holiday.mp4")
+    (found,) = await offered(ann, done["file_id"])
+    assert found["sha256"] == hashlib.sha256(content).hexdigest()
+    assert "/content/" in found["presignedUrl"]
+    status, headers, body = await fetched(ann, found["presignedUrl"])
+    assert (status, body, headers["content-type"]) == (200, content, "video/mp4")
+    # A URL of before holds until it expires: the raw object goes later than that.
+    assert (await fetched(ann, at_once))[2] == content
+
+
 async def test_what_lies_raw_is_given_by_its_object(server: RunningServer, ann: SignedIn) -> None:
-    """Stored as ingest finds it: an object of the plain bytes and no content hash."""
+    """Stored as ingest finds it, which is not due for long: an object of the plain bytes and no content hash."""
     file = await uploaded(ann, "Füße.svg", [[b"<svg/>"]], mime_type="image/svg+xml")
     key = os.urandom(20).hex()
     place = server.data / "objects" / key[:2]
@@ -488,8 +506,9 @@ async def test_what_lies_raw_is_given_by_its_object(server: RunningServer, ann: 
     raw = (ann.root, file, key, 6)
     run_sql(
         server,
-        "INSERT INTO raw_contents (namespace_id, node_id, revision, object_key, size, state, attempts, due_us, created_us)"
-        " VALUES (?, ?, 1, ?, ?, 'waiting', 0, 0, 0)",
+        "INSERT INTO raw_contents"
+        " (namespace_id, node_id, revision, object_key, size, state, attempts, packed_bytes, due_us, created_us)"
+        " VALUES (?, ?, 1, ?, ?, 'waiting', 0, 0, 1 << 62, 0)",
         *raw,
     )
     (found,) = await offered(ann, file, disposition="inline")

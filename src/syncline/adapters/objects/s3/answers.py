@@ -83,16 +83,14 @@ def listing(body: bytes) -> tuple[list[tuple[str, int]], bool]:
 
 
 def parts(body: bytes) -> list[StoredPart]:
-    """Of a ListParts answer."""
-    return [
-        StoredPart(
-            int(_text(one, "PartNumber")),
-            bare(_text(one, "ETag")),
-            int(_text(one, "Size")),
-            digest_of(_text(one, "ChecksumSHA256")),
-        )
-        for one in _each(_document(body, "ListPartsResult"), "Part")
-    ]
+    """Of a ListParts answer, by number. Where a store lists each sending of a part, the last by its clock stands."""
+    found: dict[int, tuple[str, StoredPart]] = {}
+    for one in _each(_document(body, "ListPartsResult"), "Part"):
+        number, sent = int(_text(one, "PartNumber")), _text(one, "LastModified")
+        sha256 = digest_of(_text(one, "ChecksumSHA256"))
+        if number not in found or sent >= found[number][0]:
+            found[number] = sent, StoredPart(number, bare(_text(one, "ETag")), int(_text(one, "Size")), sha256)
+    return [found[number][1] for number in sorted(found)]
 
 
 def upload_id(body: bytes) -> str:

@@ -120,7 +120,7 @@ class S3Objects:
     async def list_parts(self, key: str, upload_id: str, *, after: int = 0, limit: int = 1000) -> list[StoredPart]:
         query = {"uploadId": upload_id, "part-number-marker": str(after), "max-parts": str(min(limit, LIST_PAGE_MAX))}
         found = answers.parts((await self._bucket.call("GET", _checked(key), query=query)).body)
-        return sorted((part for part in found if part.number > after), key=lambda part: part.number)[:limit]
+        return [part for part in found if part.number > after][:limit]
 
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[StoredPart]) -> str:
         if any(after.number <= before.number for before, after in pairwise(parts)) or not parts:
