@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from syncline.model.errors import Conflict, Corrupt, InvalidRequest, NotFound, SynclineError
+from syncline.model.errors import ContentRaw, Corrupt, InvalidRequest, NotFound, SynclineError
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.ports.content_store import Content, ContentRef
 from syncline.protocol.blocks import ManifestsRequest, RevisionRef
@@ -20,12 +20,6 @@ from syncline.server.content.headers import type_of
 from syncline.server.gateway.auth import signed_in
 from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked, whole
-
-
-class NotInBlocks(Conflict):
-    """This revision still lies as it was uploaded, not in blocks: download it, or ask again in a moment."""
-
-    code = "content.raw"
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
@@ -71,7 +65,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         """A revision's blocks, presigned GETs of the packs they lie in, and the key of each block."""
         content = await _found(downloads, request, ContentRef(node_id=NodeId(file), revision=revision, namespace=namespace))
         if content.raw_key is not None:
-            raise NotInBlocks()
+            raise ContentRaw
         ref = RevisionRef(node_id=content.node_id, revision=content.revision, from_block=from_block)
         answer = await services.fetching.manifests(request.user, ManifestsRequest(namespace=content.namespace, revisions=[ref]))
         if (code := answer.manifests[0].error) is not None:
