@@ -40,6 +40,7 @@ from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.sharing.access import NodeAccess
 
 TEND_EVERY_S: Final = 60.0
 SWEEP_BATCH: Final = 500
@@ -96,6 +97,7 @@ async def _built(
             receiving=receiving,
             fetching=Fetching(metadata, stores.packs, objects, keys),
             polling=Polling(metadata, hub, clock, accounts.live),
+            access=NodeAccess(stores.shares),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),

@@ -14,17 +14,19 @@ from syncline.adapters.sql.metadata import SqlMetadata
 from syncline.adapters.sql.migrate import migrate
 from syncline.adapters.sql.packs import SqlPacks
 from syncline.adapters.sql.schema import server
+from syncline.adapters.sql.sharing.store import SqlShares
 from syncline.ports.clock import Clock, Ids
 
 
 class Stores:
-    """The three stores of one database; close it when done."""
+    """The stores of one database; close it when done."""
 
     def __init__(self, database: Database, server_id: str, clock: Clock, ids: Ids) -> None:
         self._database = database
         self.metadata = SqlMetadata(database, server_id)
         self.accounts = SqlAccounts(database, server_id, clock, ids)
         self.packs = SqlPacks(database)
+        self.shares = SqlShares(database)
 
     async def close(self) -> None:
         """Waits for a transaction under way, then lets go of every connection."""
