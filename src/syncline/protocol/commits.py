@@ -106,7 +106,8 @@ class Failure(Struct, kw_only=True, omit_defaults=True):
     """Why one change of a refused changeset was refused.
 
     `code` ∈ revision.stale · node.missing · node.deleted · node.exists · parent.gone · name.taken · name.invalid · tree.cycle ·
-    subtree.changed · blocks.missing · limit.exceeded · request.invalid · access.denied. `by` is who holds a taken name.
+    subtree.changed · blocks.missing · limit.exceeded · request.invalid · access.denied · moved · mount.nested. `by` is who holds a
+    taken name; `namespace` is where a node that moved can be changed now.
     """
 
     index: int
@@ -116,3 +117,4 @@ class Failure(Struct, kw_only=True, omit_defaults=True):
     present: Present | None = None
     by: Present | None = None
     hashes: list[Digest] | None = None
+    namespace: NamespaceId | None = None

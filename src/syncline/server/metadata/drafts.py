@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -30,6 +31,13 @@ class Refusal(SynclineError):
         self.hashes = list(hashes) or None
 
 
+class ServerOp(StrEnum):
+    """Rows that no changeset asks for by name: the server writes them."""
+
+    MOUNT = "mount"
+    UNMOUNT = "unmount"
+
+
 class Content(Struct, frozen=True):
     """New bytes for a file, checked against the blocks the commit may name."""
 
@@ -53,7 +61,7 @@ class Draft:
     kind: Kind
     index: int
     before: JournalEntry | None = None
-    op: Op = Op.CREATE
+    op: Op | ServerOp = Op.CREATE
     revision: int = 0
     content_hash: Digest | None = None
     size: int = 0
@@ -94,7 +102,7 @@ class Overlay:
     def look(self, node_id: NodeId) -> Node | None:
         return self.drafts.get(node_id) or self.facts.nodes.get(node_id)
 
-    def draft(self, node: Node, index: int, op: Op) -> Draft:
+    def draft(self, node: Node, index: int, op: Op | ServerOp) -> Draft:
         """The node's draft, made from its stored state if need be. The op that says more names the row."""
         if isinstance(node, Draft):
             if _WEIGHT[op] > _WEIGHT[node.op]:
@@ -121,7 +129,15 @@ class Overlay:
         return draft
 
 
-_WEIGHT = {Op.MOVE: 0, Op.EDIT: 1, Op.UNDELETE: 2, Op.CREATE: 3, Op.DELETE: 4}
+_WEIGHT: dict[Op | ServerOp, int] = {
+    Op.MOVE: 0,
+    Op.EDIT: 1,
+    Op.UNDELETE: 2,
+    ServerOp.MOUNT: 2,
+    Op.CREATE: 3,
+    Op.DELETE: 4,
+    ServerOp.UNMOUNT: 4,
+}
 
 
 def present(node: Node) -> Present:

@@ -35,6 +35,8 @@ class Facts(Struct, kw_only=True):
     gone: dict[NodeId, list[NodeId]] = field(default_factory=dict)
     child_counts: dict[NodeId, int] = field(default_factory=dict)
     heights: dict[NodeId, int] = field(default_factory=dict)
+    joined: frozenset[NamespaceId] = frozenset()
+    """Of the shared folders whose mounts are to come back: those the caller is a member of."""
     held: dict[Digest, HeldBlock] = field(default_factory=dict)
     elsewhere: dict[Digest, int] = field(default_factory=dict)
 
@@ -59,6 +61,8 @@ async def gather(transaction: CommitTransaction, user: UserId, changes: Sequence
     leads = {change.parent_id or change.node_id for change in placing} - {facts.root}
     _keep(facts, await transaction.ancestors([node for node in leads if node in facts.nodes]))
     await _gather_subtrees(transaction, facts, changes)
+    mounts = [NamespaceId(node.node_id) for node in facts.nodes.values() if node.mount and node.deleted]
+    facts.joined = frozenset(await transaction.joined(user, mounts)) if mounts else frozenset()
     places = {place for change in placing if (place := _place(facts, change)) is not None}
     holders = await transaction.holders(list(places))
     _keep(facts, holders)
