@@ -39,6 +39,7 @@ class Space(Struct, frozen=True, kw_only=True):
     owner_email: str
     is_root: bool
     name_key_version: int
+    used_bytes: int
     members: int
 
 

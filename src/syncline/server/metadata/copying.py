@@ -13,16 +13,25 @@ from typing import Final
 from msgspec import Struct
 
 from syncline.model.entries import Kind
-from syncline.model.errors import AlreadyExists, CommitRefused, Conflict, InvalidName, LimitExceeded, NotFound, QuotaExceeded
+from syncline.model.errors import (
+    AlreadyExists,
+    CommitRefused,
+    Conflict,
+    InvalidName,
+    LimitExceeded,
+    NotFound,
+    QuotaExceeded,
+    SynclineError,
+)
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import COMMIT_NODES_MAX
-from syncline.model.paths import key_rule, name_problem
+from syncline.model.paths import name_problem
 from syncline.ports.clock import Ids
-from syncline.ports.metadata_store import CommitTransaction, StoredAnswer, Written
+from syncline.ports.metadata_store import StoredAnswer, Written
 from syncline.ports.share_store import Copying, ShareTransaction
 from syncline.server.metadata.drafts import Content, Draft, Overlay, Refusal
-from syncline.server.metadata.facts import Facts
+from syncline.server.metadata.facts import ground
 from syncline.server.metadata.record import Stamp, draw_up
 from syncline.server.metadata.settle import Standing, judge
 
@@ -83,7 +92,7 @@ async def plan(
     if len(below) > COMMIT_NODES_MAX:
         raise LimitExceeded(what="The number of nodes in one copy", limit=COMMIT_NODES_MAX)
     there = transaction.of(target)
-    facts = await _ground(there, parent, name, stamp.time_us)
+    facts = await ground(there, parent, [name], stamp.time_us)
     fresh = {node.node_id: NodeId(ids.fresh()) for node in below if not node.mount}
     overlay = Overlay(facts)
     for node in below:
@@ -91,7 +100,7 @@ async def plan(
             _draft(overlay, node, fresh, (parent, name) if node.node_id == original.node_id else None)
     standing = Standing(overlay)
     for _, refusal in judge(overlay, standing):
-        raise _error(refusal, name)
+        raise refused(refusal, name)
     written = draw_up(there.head, overlay, standing, stamp, key=key, stored=_NOTHING)
     return Copy(
         source=source,
@@ -102,21 +111,6 @@ async def plan(
         written=written,
         files=[Copying(node.node_id, node.revision, fresh[node.node_id]) for node in below if node.kind is Kind.FILE],
     )
-
-
-async def _ground(there: CommitTransaction, parent: NodeId, name: str, now_us: int) -> Facts:
-    """What the target's rules must know: the folder it goes into, what is above that, and who has the name already."""
-    head = there.head
-    facts = Facts(namespace=head.namespace, now_us=now_us, key=key_rule(head.name_key_version))
-    if parent != facts.root:
-        known = await there.nodes([parent])
-        if not known or known[0].deleted or known[0].kind is not Kind.DIR or known[0].mount:
-            raise NotFound(what="The folder it would lie in")
-        facts.nodes = {node.node_id: node for node in (*known, *await there.ancestors([parent]))}
-    for holder in await there.holders([(parent, facts.key(name))]):
-        facts.nodes[holder.node_id] = holder
-        facts.holders[(parent, facts.key(name))] = holder.node_id
-    return facts
 
 
 def _draft(overlay: Overlay, node: JournalEntry, fresh: dict[NodeId, NodeId], top: tuple[NodeId, str] | None) -> None:
@@ -144,13 +138,12 @@ def _draft(overlay: Overlay, node: JournalEntry, fresh: dict[NodeId, NodeId], to
     overlay.drafts[new] = draft
 
 
-def _error(refusal: Refusal, name: str) -> Exception:
+def refused(refusal: Refusal, name: str) -> SynclineError:
+    """A refusal of the rules, about one node of this name, as the error a door answers."""
     match refusal.reason:
         case "name.taken":
             return AlreadyExists(what=name)
         case "parent.gone":
             return NotFound(what="The folder it would lie in")
-        case "limit.exceeded":
-            return LimitExceeded(what=refusal.detail, limit=COMMIT_NODES_MAX)
         case _:
             return CommitRefused(failures=[{"index": 0, "code": refusal.reason, "detail": refusal.detail}])

@@ -146,6 +146,7 @@ def seen(state: State, space: Space) -> SharedSpace:
         owner_email=state.users[space.owner].email,
         is_root=space.is_root,
         name_key_version=space.name_keys,
+        used_bytes=space.used_bytes,
         members=len(space.members),
     )
 

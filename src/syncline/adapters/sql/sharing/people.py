@@ -26,6 +26,7 @@ _SPACE: Final = (
     _OWNERS.c.email,
     namespaces.c.is_root,
     namespaces.c.name_key_version,
+    namespaces.c.used_bytes,
     _COUNT,
 )
 
@@ -160,5 +161,6 @@ def _space(row: Any) -> Space:
         owner_email=row[3],
         is_root=bool(row[4]),
         name_key_version=row[5],
-        members=row[6],
+        used_bytes=row[6],
+        members=row[7],
     )
