@@ -37,10 +37,13 @@ from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
 from syncline.server.gateway.services import Services
 from syncline.server.metadata.cursors import CursorCodec
+from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
 from syncline.server.sharing.access import NodeAccess
+from syncline.server.sharing.folders import Stores as Shared
+from syncline.server.sharing.service import Sharing
 
 TEND_EVERY_S: Final = 60.0
 SWEEP_BATCH: Final = 500
@@ -88,8 +91,11 @@ async def _built(
         server_id = await stores.accounts.server_id()
         tokens = AccessTokens(signing_keys(data.signing_keys()), server_id, clock, ids)
         accounts = Accounts(stores.accounts, tokens, clock, chance, on_unlink=hub.drop_device)
-        metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish)
+        access = NodeAccess(stores.shares)
+        metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish, access=access)
         receiving = Receiving(stores.packs, objects, clock)
+        shared = Shared(stores.shares, stores.accounts, stores.metadata)
+        sharing = Sharing(shared, metadata, access, clock, ids, hub.publish)
         services = Services(
             accounts=accounts,
             metadata=metadata,
@@ -97,7 +103,9 @@ async def _built(
             receiving=receiving,
             fetching=Fetching(metadata, stores.packs, objects, keys),
             polling=Polling(metadata, hub, clock, accounts.live),
-            access=NodeAccess(stores.shares),
+            access=access,
+            sharing=sharing,
+            doors=Doors(stores.shares, metadata.lookup, access, clock, ids, hub.publish),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),
@@ -110,6 +118,8 @@ async def _built(
             tending.cancel()
             with suppress(asyncio.CancelledError):
                 await tending
+            await services.doors.drain()
+            await sharing.drain()
             await metadata.drain()
     finally:
         await stores.close()

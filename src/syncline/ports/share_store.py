@@ -14,9 +14,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from syncline.model.entries import Access
-from syncline.model.ids import NamespaceId, NodeId, UserId
+from syncline.model.ids import DeviceId, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
-from syncline.ports.metadata_store import ChainedRow, CommitTransaction
+from syncline.ports.metadata_store import ChainedRow, CommitTransaction, StoredAnswer
 
 
 class Located(Struct, frozen=True, kw_only=True):
@@ -158,6 +158,14 @@ class ShareStore(Protocol):
 
     async def granted(self, user: UserId, namespace: NamespaceId, nodes: Sequence[NodeId]) -> list[NodeId]:
         """Which of these live nodes were granted to the user."""
+        ...
+
+    async def granted_to_write(self, user: UserId, namespace: NamespaceId) -> bool:
+        """Whether any live file there was granted to the user to write."""
+        ...
+
+    async def answered(self, user: UserId, device: DeviceId, key: str) -> StoredAnswer | None:
+        """What a committed request of this device under this key answered, in any of the user's namespaces."""
         ...
 
     async def space(self, namespace: NamespaceId) -> Space | None: ...

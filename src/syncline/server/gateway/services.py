@@ -9,9 +9,11 @@ from syncline.server.accounts.sessions import Accounts
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
+from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
 from syncline.server.sharing.access import NodeAccess
+from syncline.server.sharing.service import Sharing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Services:
     fetching: Fetching
     polling: Polling
     access: NodeAccess
+    sharing: Sharing
+    doors: Doors
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str

@@ -75,3 +75,7 @@ class NodeAccess:
     async def granted(self, caller: Caller, namespace: NamespaceId, nodes: Sequence[NodeId]) -> frozenset[NodeId]:
         """Which of these files were granted to the caller one by one, whatever they are to the namespace besides."""
         return frozenset(await self._store.granted(caller.user_id, namespace, nodes))
+
+    async def may_send(self, caller: Caller, namespace: NamespaceId) -> bool:
+        """Whether the caller was granted any file there to write, and so may send blocks."""
+        return await self._store.granted_to_write(caller.user_id, namespace)

@@ -6,9 +6,7 @@ who asked goes away; ids that are not the caller's to see answer `NotFound`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from syncline.model.entries import Access, Kind
 from syncline.model.errors import InvalidRequest, LimitExceeded, NotFound, SynclineError
@@ -22,6 +20,7 @@ from syncline.protocol import sharing as wire
 from syncline.protocol.changes import to_time
 from syncline.protocol.sessions import Namespaces
 from syncline.server.caller import Caller
+from syncline.server.finishing import Finishing
 from syncline.server.metadata.service import Metadata
 from syncline.server.sharing.access import NodeAccess, Reach
 from syncline.server.sharing.files import Grants
@@ -30,19 +29,17 @@ from syncline.server.sharing.lists import Lists
 from syncline.server.sharing.mounts import Place
 from syncline.server.sharing.rules import Act
 
-T = TypeVar("T")
-
 
 class Sharing:
-    def __init__(self, stores: Stores, metadata: Metadata, clock: Clock, ids: Ids, publish: Publish) -> None:
-        self.access = NodeAccess(stores.shares)
+    def __init__(self, stores: Stores, metadata: Metadata, access: NodeAccess, clock: Clock, ids: Ids, publish: Publish) -> None:
+        self._access = access
         self._shares = stores.shares
         self._accounts = stores.accounts
         self._metadata = metadata
         self._folders = Folders(stores, clock, ids, publish)
-        self._grants = Grants(stores.shares, self.access, clock)
+        self._grants = Grants(stores.shares, self._access, clock)
         self._lists = Lists(stores.shares)
-        self._running: set[asyncio.Task[Any]] = set()
+        self._finishing = Finishing()
 
     # -- What is shared with whom --------------------------------------------------------------------------------------------------
 
@@ -51,7 +48,7 @@ class Sharing:
         `InvalidRequest`, and what turning a folder into a shared one raises (`ShareNested`)."""
         if len(request.users) > BATCH_MAX:
             raise LimitExceeded(what="The number of people", limit=BATCH_MAX)
-        return await self._to_the_end(self._share(caller, node, request))
+        return await self._finishing.finish(self._share(caller, node, request))
 
     async def _share(self, caller: Caller, node: NodeId, request: wire.ShareRequest) -> wire.ShareAnswer:
         reach = await self._find(caller, node, request.namespace)
@@ -104,7 +101,7 @@ class Sharing:
 
     async def unshare(self, caller: Caller, node: NodeId, namespace: NamespaceId | None, email: str | None) -> wire.UnshareAnswer:
         """Ends it for one person, or for all but the owner. Raises `NotFound`, `Forbidden`, `OwnerStays`."""
-        return await self._to_the_end(self._unshare(caller, node, namespace, email))
+        return await self._finishing.finish(self._unshare(caller, node, namespace, email))
 
     async def _unshare(self, caller: Caller, node: NodeId, namespace: NamespaceId | None, email: str | None) -> wire.UnshareAnswer:
         reach = await self._find(caller, node, namespace)
@@ -150,35 +147,35 @@ class Sharing:
 
     async def accept(self, caller: Caller, namespace: NamespaceId, request: wire.MountRequest) -> wire.Mounted:
         place = await self._place(caller, request)
-        access = await self._to_the_end(self._folders.accept(caller, namespace, place))
+        access = await self._finishing.finish(self._folders.accept(caller, namespace, place))
         return await self._mounted(caller, namespace, access)
 
     async def decline(self, caller: Caller, namespace: NamespaceId) -> None:
-        await self._to_the_end(self._folders.decline(caller, namespace))
+        await self._finishing.finish(self._folders.decline(caller, namespace))
 
     async def leave(self, caller: Caller, namespace: NamespaceId) -> None:
-        await self._to_the_end(self._folders.leave(caller, namespace))
+        await self._finishing.finish(self._folders.leave(caller, namespace))
 
     async def mount(self, caller: Caller, namespace: NamespaceId, request: wire.MountRequest) -> wire.Mounted:
         place = await self._place(caller, request)
-        access = await self._to_the_end(self._folders.mount(caller, namespace, place))
+        access = await self._finishing.finish(self._folders.mount(caller, namespace, place))
         return await self._mounted(caller, namespace, access)
 
     async def unmount(self, caller: Caller, namespace: NamespaceId) -> wire.Mounted:
-        access = await self._to_the_end(self._folders.unmount(caller, namespace))
+        access = await self._finishing.finish(self._folders.unmount(caller, namespace))
         return await self._mounted(caller, namespace, access)
 
     async def drain(self) -> None:
         """Waits for the acts under way."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._finishing.drain()
 
     # -- Finding ------------------------------------------------------------------------------------------------------------------
 
     async def _find(self, caller: Caller, node: NodeId, namespace: NamespaceId | None) -> Reach:
         """The node; of a shared folder the namespace itself, whichever of its two sides was named."""
-        reach = await self.access.may_read(caller, namespace, node)
+        reach = await self._access.may_read(caller, namespace, node)
         if reach.entry is not None and reach.entry.mount:
-            reach = await self.access.may_read(caller, NamespaceId(node), node)
+            reach = await self._access.may_read(caller, NamespaceId(node), node)
         elif reach.entry is None and NamespaceId(node) == await self._folders.root(caller):
             raise InvalidRequest(message="Your whole tree cannot be shared; share a folder in it")
         elif reach.entry is not None and reach.entry.deleted:
@@ -209,18 +206,6 @@ class Sharing:
     async def _email(self, reach: Reach) -> str:
         owner = await self._accounts.user(reach.owner)
         return "" if owner is None else owner.email
-
-    async def _to_the_end(self, act: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.create_task(act)
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        """Forgets a task, and looks at its error so that one nobody waits for any more is not complained about."""
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()
 
 
 def _kind(reach: Reach) -> Kind:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from syncline.model.entries import Access
-from syncline.model.ids import NamespaceId, NodeId, UserId
+from syncline.model.ids import DeviceId, NamespaceId, NodeId, UserId
+from syncline.ports.metadata_store import StoredAnswer
 from syncline.ports.share_store import Granted, Joined, Located, Participant, ShareTransaction
 from syncline.ports.share_store import Space as SharedSpace
 from syncline.testing.stores.sharing import MemoryShareTransaction, seen
@@ -35,6 +36,20 @@ class MemoryShares:
     async def granted(self, user: UserId, namespace: NamespaceId, nodes: Sequence[NodeId]) -> list[NodeId]:
         space = await self._space(namespace)
         return [] if space is None else [node for node in nodes if (node, user) in space.grants and node in space.keys]
+
+    async def granted_to_write(self, user: UserId, namespace: NamespaceId) -> bool:
+        space = await self._space(namespace)
+        grants = {} if space is None else space.grants
+        return any(
+            whose == user and grant.access.may_write and space is not None and node in space.keys
+            for (node, whose), grant in grants.items()
+        )
+
+    async def answered(self, user: UserId, device: DeviceId, key: str) -> StoredAnswer | None:
+        await self._shared.reading()
+        mine = [space for space in self._shared.state.spaces.values() if user in space.members]
+        found = [space.answers[device, key].stored for space in mine if (device, key) in space.answers]
+        return found[0] if found else None
 
     async def space(self, namespace: NamespaceId) -> SharedSpace | None:
         space = await self._space(namespace)

@@ -8,9 +8,10 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, select
 
 from syncline.adapters.sql.rows import entry_of, fetch, placed
-from syncline.adapters.sql.schema import PLACED_STATE, grants, members, namespaces, nodes
+from syncline.adapters.sql.schema import PLACED_STATE, grants, idempotency, members, namespaces, nodes
 from syncline.model.entries import Access
-from syncline.model.ids import NamespaceId, NodeId, UserId
+from syncline.model.ids import DeviceId, NamespaceId, NodeId, UserId
+from syncline.ports.metadata_store import StoredAnswer
 from syncline.ports.share_store import Located
 
 GRANTS_AT_ONCE: Final = 1000
@@ -42,6 +43,20 @@ _GRANTED: Final = (
     .where(grants.c.namespace_id == bindparam("namespace"), grants.c.user_id == _USER, nodes.c.name_key.is_not(None))
     .where(grants.c.node_id.in_(bindparam("nodes", expanding=True)))
 )
+_TO_WRITE: Final = (
+    select(grants.c.node_id)
+    .join(nodes, and_(grants.c.namespace_id == nodes.c.namespace_id, grants.c.node_id == nodes.c.node_id))
+    .where(grants.c.namespace_id == bindparam("namespace"), grants.c.user_id == _USER, grants.c.access == Access.WRITE.value)
+    .where(nodes.c.name_key.is_not(None))
+    .limit(1)
+)
+_ANSWERED: Final = (
+    select(idempotency.c.body_hash, idempotency.c.answer)
+    .join(members, and_(members.c.namespace_id == idempotency.c.namespace_id, members.c.user_id == _USER))
+    .where(idempotency.c.device_id == bindparam("device"), idempotency.c.key == bindparam("key"))
+    .where(idempotency.c.namespace_id.in_(select(members.c.namespace_id).where(members.c.user_id == _USER)))
+    .limit(1)
+)
 
 
 def reach(connection: Connection, user: UserId, node: NodeId, namespace: NamespaceId | None) -> list[Located]:
@@ -60,6 +75,15 @@ def granted(connection: Connection, user: UserId, namespace: NamespaceId, asked:
         part = list(asked[start : start + GRANTS_AT_ONCE])
         found += [NodeId(row[0]) for row in fetch(connection, _GRANTED, namespace=namespace, user=user, nodes=part)]
     return found
+
+
+def granted_to_write(connection: Connection, user: UserId, namespace: NamespaceId) -> bool:
+    return bool(fetch(connection, _TO_WRITE, user=user, namespace=namespace))
+
+
+def answered(connection: Connection, user: UserId, device: DeviceId, key: str) -> StoredAnswer | None:
+    rows = fetch(connection, _ANSWERED, user=user, device=device, key=key)
+    return StoredAnswer(body_hash=rows[0][0], answer=rows[0][1]) if rows else None
 
 
 def _rows(connection: Connection, statement: Select[Any], user: UserId, node: NodeId) -> Sequence[Any]:

@@ -12,7 +12,8 @@ from syncline.adapters.sql.database import Stored
 from syncline.adapters.sql.schema import grants, invitations, members
 from syncline.adapters.sql.sharing import people, reads
 from syncline.adapters.sql.sharing.transaction import SqlShareTransaction
-from syncline.model.ids import NamespaceId, NodeId, UserId
+from syncline.model.ids import DeviceId, NamespaceId, NodeId, UserId
+from syncline.ports.metadata_store import StoredAnswer
 from syncline.ports.share_store import Granted, Joined, Located, Participant, ShareTransaction, Space
 
 T = TypeVar("T")
@@ -31,6 +32,12 @@ class SqlShares(Stored):
 
     async def granted(self, user: UserId, namespace: NamespaceId, nodes: Sequence[NodeId]) -> list[NodeId]:
         return await self._read(lambda connection: reads.granted(connection, user, namespace, nodes))
+
+    async def granted_to_write(self, user: UserId, namespace: NamespaceId) -> bool:
+        return await self._read(lambda connection: reads.granted_to_write(connection, user, namespace))
+
+    async def answered(self, user: UserId, device: DeviceId, key: str) -> StoredAnswer | None:
+        return await self._read(lambda connection: reads.answered(connection, user, device, key))
 
     async def space(self, namespace: NamespaceId) -> Space | None:
         return await self._read(lambda connection: people.space(connection, namespace))
