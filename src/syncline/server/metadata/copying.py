@@ -21,6 +21,7 @@ from syncline.model.errors import (
     LimitExceeded,
     NotFound,
     QuotaExceeded,
+    ShareNested,
     SynclineError,
 )
 from syncline.model.ids import NamespaceId, NodeId
@@ -82,10 +83,13 @@ async def plan(
     key: str,
 ) -> Copy:
     """A copy of `original`, which is live in `source`, under `parent` in `target`, both of the transaction. `key` is what the
-    request is stored under. Raises `AlreadyExists`, `NotFound` (the parent), `InvalidName`, `LimitExceeded`, `Settling`."""
+    request is stored under. Raises `AlreadyExists`, `NotFound` (the parent), `InvalidName`, `LimitExceeded`, `Settling`, and
+    `ShareNested` for a mount."""
     problem = name_problem(name)
     if problem is not None:
         raise InvalidName(name=name, reason=problem)
+    if original.mount:
+        raise ShareNested(what=original.name, reason="it is a shared folder itself")
     below = [original]
     if original.kind is Kind.DIR:
         below = await transaction.of(source).below([original.node_id], COMMIT_NODES_MAX + 1)

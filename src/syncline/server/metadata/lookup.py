@@ -61,13 +61,14 @@ class Lookup:
     async def children(
         self, caller: Caller, namespace: NamespaceId | None, folder: NodeId, page: str | None, limit: int
     ) -> ChildrenPage:
-        """Live children by name key. Raises `NotFound` unless `folder` is a live folder, `CorruptCursor` for a wrong page."""
+        """Live children by name key; of a mount those of its shared folder. Raises `NotFound` unless `folder` is a live folder,
+        `CorruptCursor` for a wrong page."""
         limit = bounded(limit)
-        here = (await self._history.head(caller, namespace)).namespace
-        if folder != NodeId(here):
-            entry = await self._node(here, folder)
-            if entry.deleted or entry.kind is not Kind.DIR:
-                raise NotFound(what="The folder")
+        here, entry, member = await self._reach(caller, namespace, folder)
+        if not member or (entry is not None and (entry.deleted or entry.kind is not Kind.DIR)):
+            raise NotFound(what="The folder")
+        if entry is not None and entry.mount:
+            here = (await self._history.head(caller, NamespaceId(folder))).namespace
         after = None if page is None else _decode(page)
         found = await self._store.children(here, folder, after, limit + 1)
         more = len(found) > limit
