@@ -32,7 +32,7 @@ def shared(path: str | None, as_json: bool) -> None:
     if as_json:
         show.as_json(found)
         return
-    rows = [("what", "access", "owner", "with", "where")]
+    rows: list[tuple[str, ...]] = [("what", "access", "owner", "with", "where")]
     rows += [_folder(one) for one in found.folders] + [_invitation(one) for one in found.invitations]
     rows += [_file(one, one.owner, "") for one in found.files] + [_file(one, "you", one.email) for one in found.by_me]
     if len(rows) > 1:
