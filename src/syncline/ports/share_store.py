@@ -153,7 +153,7 @@ class ShareStore(Protocol):
 
     async def reach(self, user: UserId, node: NodeId, namespace: NamespaceId | None) -> list[Located]:
         """Where the user may read this node: in `namespace`, or anywhere. Their own root first, then other namespaces they are
-        members of, then grants (of live nodes only), each by namespace id."""
+        members of, then grants (of live nodes only), each by namespace id. A mount that is gone is no place of its folder."""
         ...
 
     async def granted(self, user: UserId, namespace: NamespaceId, nodes: Sequence[NodeId]) -> list[NodeId]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
 from syncline.adapters.sql.rows import fetch
-from syncline.adapters.sql.schema import block_copies, grants, members, namespaces, packs, users
+from syncline.adapters.sql.schema import block_copies, grants, members, namespaces, nodes, packs, users
 from syncline.model.entries import Access
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId
 from syncline.ports.metadata_store import Head, Usage
@@ -51,8 +51,9 @@ def head_query(*, locking: bool = False) -> Select[Any]:
 
 @cache
 def grants_query() -> Select[Any]:
-    """`namespace`, `user` → for each file granted to the user: the row `head_of` reads, and the file."""
-    joined = grants.join(namespaces, namespaces.c.namespace_id == grants.c.namespace_id)
+    """`namespace`, `user` → for each live file granted to the user: the row `head_of` reads, and the file."""
+    here = and_(nodes.c.namespace_id == grants.c.namespace_id, nodes.c.node_id == grants.c.node_id, nodes.c.name_key.is_not(None))
+    joined = grants.join(namespaces, namespaces.c.namespace_id == grants.c.namespace_id).join(nodes, here)
     return (
         select(*_head_columns(grants.c.access), grants.c.node_id)
         .select_from(joined)

@@ -114,6 +114,8 @@ class Folders:
     async def _hand_over(self, caller: Caller, namespace: NamespaceId, user: User) -> str:
         """The folder and what it takes of the quota become another member's; who had it may write there still."""
         if user.id == caller.user_id:
+            async with self._shares.transaction({}, [namespace]) as transaction:
+                await self._check(transaction, caller, namespace, Act.HAND_OVER)
             return "unchanged"
         usage = await self._metadata.usage(user.id)
         theirs, mine = await self.root(user), await self.root(caller)

@@ -151,6 +151,8 @@ _Wanted = Callable[[Space, UserId, Grant], bool]
 
 def _located(space: Space, user: UserId, node: NodeId) -> Located | None:
     access, entry = space.members.get(user), space.nodes.get(node)
+    if entry is not None and entry.mount and entry.deleted:
+        entry = None
     if access is not None and (entry is not None or node == NodeId(space.id)):
         return Located(namespace=space.id, owner=space.owner, access=access, member=True, entry=entry)
     grant = space.grants.get((node, user))

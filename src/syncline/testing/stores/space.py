@@ -112,7 +112,7 @@ class Space:
 
     def head_by_grants(self, user: UserId) -> Head | None:
         """As somebody sees it who was granted single files to write; None without any grant."""
-        granted = {node: grant.access for (node, whose), grant in self.grants.items() if whose == user}
+        granted = {node: grant.access for (node, whose), grant in self.grants.items() if whose == user and node in self.keys}
         if not granted:
             return None
         writable = frozenset(node for node, access in granted.items() if access.may_write)

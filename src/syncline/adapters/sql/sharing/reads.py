@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, select
+from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, or_, select
 
 from syncline.adapters.sql.rows import entry_of, fetch, placed
 from syncline.adapters.sql.schema import PLACED_STATE, grants, idempotency, members, namespaces, nodes
@@ -25,6 +25,7 @@ _AS_MEMBER: Final = (
     .join(members, and_(members.c.namespace_id == nodes.c.namespace_id, members.c.user_id == _USER))
     .join(namespaces, namespaces.c.namespace_id == nodes.c.namespace_id)
     .where(nodes.c.node_id == _NODE, nodes.c.namespace_id.in_(select(members.c.namespace_id).where(members.c.user_id == _USER)))
+    .where(or_(nodes.c.mount.is_(False), nodes.c.deleted.is_(False)))
 )
 _BY_GRANT: Final = (
     select(*placed(nodes), *_SPACE, grants.c.access)
