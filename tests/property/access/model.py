@@ -116,8 +116,8 @@ class Model:
             return DENIED
         if members.get(whom) == "owner":
             return "share.owner_stays"
-        if members.pop(whom, None) is None and self.invited[folder].pop(whom, None) is None:
-            return MISSING
+        if members.pop(whom, None) is None:
+            return OK if self.invited[folder].pop(whom, None) is not None else MISSING
         self.mounted.discard((whom, folder))
         for file, given in self.grants.items():
             if self.place[file] == folder:

@@ -218,7 +218,8 @@ class Play:
             mounted = {self.ids[folder] for who, folder in self.model.mounted if who == name}
             assert {one.namespace for one in shared.folders if one.path is not None} == mounted
             granted = {self.ids[file] for file, given in self.model.grants.items() if name in given}
-            assert {one.entry.node_id for one in shared.files} == granted
+            listed = {one.entry.node_id for one in shared.files}
+            assert listed == granted, (name, listed, granted)
             inside = [Member(self.office.world, person.caller, NamespaceId(self.ids[folder])) for folder in known]
             await self.office.check(person, *inside)
 

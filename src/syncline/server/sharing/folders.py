@@ -99,17 +99,14 @@ class Folders:
             member = await transaction.member(namespace, user.id)
             if member is Access.OWNER:
                 raise OwnerStays
-            invited = await transaction.invited(namespace, user.id)
-            head = await self._end(transaction, caller, namespace, user, root)
+            if member is None:
+                invited = await transaction.invited(namespace, user.id)
+                await transaction.drop_invitation(namespace, user.id)
+                return invited is not None
+            await transaction.drop_member(namespace, user.id)
+            head = await mounts.unmount(transaction.of(root), namespace, self.stamp(caller))
         self._tell(root, head)
-        return member is not None or invited is not None
-
-    async def _end(
-        self, transaction: ShareTransaction, caller: Caller, namespace: NamespaceId, user: User, root: NamespaceId
-    ) -> int | None:
-        await transaction.drop_invitation(namespace, user.id)
-        await transaction.drop_member(namespace, user.id)
-        return await mounts.unmount(transaction.of(root), namespace, self.stamp(caller))
+        return True
 
     async def _hand_over(self, caller: Caller, namespace: NamespaceId, user: User) -> str:
         """The folder and what it takes of the quota become another member's; who had it may write there still."""
