@@ -197,12 +197,16 @@ class RemoteFiles:
             raise from_problem({"code": moved.error, "detail": moved.detail, "what": target, "path": target, "reason": moved.error})
 
     async def remove(self, path: str, *, recursive: bool) -> Found:
-        """Moves a file, or with `recursive` a folder and all in it, to the server's trash; what it was."""
+        """Moves a file, or with `recursive` a folder and all in it, to the server's trash, or takes a shared folder out of the
+        tree; what it was."""
         what = await self.find(path)
         if what.entry is None:
             raise InvalidRequest(message="/ cannot be deleted.")
         if not what.is_folder:
             change = Change(op=Op.DELETE, node_id=what.id, base_revision=what.entry.revision)
+        elif what.entry.mount:
+            # It only goes from this tree: what is in it stays.
+            change = Change(op=Op.DELETE, node_id=what.id)
         else:
             head = await self.remote.latest(what.namespace)
             if not recursive and await self.children(what):
