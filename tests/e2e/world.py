@@ -107,9 +107,9 @@ class Device:
     def json(self, *arguments: str, good: tuple[int, ...] = (0,)) -> Any:
         return json.loads(self.run(*arguments, "--json", good=good))
 
-    def set_up(self) -> None:
+    def set_up(self, email: str = EMAIL) -> None:
         self.run(
-            "login", self._server.url, "--email", EMAIL, "--password-stdin", "--device-name", self.name, input_text=PASSWORD + "\n"
+            "login", self._server.url, "--email", email, "--password-stdin", "--device-name", self.name, input_text=PASSWORD + "\n"
         )
         self.run("link", str(self.folder))
 

@@ -7,7 +7,7 @@ faster the server refuses it, and that is said, never overwritten.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from msgspec import Struct
 
@@ -17,8 +17,11 @@ from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.paths import join, name_of, parent_of, split_path
 from syncline.ports.clock import Ids
 from syncline.ports.remote import Remote
+from syncline.ports.remote_people import RemoteDoors
 from syncline.protocol.changes import Entry
 from syncline.protocol.commits import Change, CommitAnswer, CommitRequest, Op
+from syncline.protocol.doors import Move
+from syncline.protocol.problems import from_problem
 
 PAGES_MAX: Final = 10_000
 
@@ -59,6 +62,11 @@ class Found(Struct, frozen=True, kw_only=True):
         return NodeId(self.namespace) if self.entry is None else self.entry.node_id
 
     @property
+    def inside(self) -> NamespaceId:
+        """The namespace of what lies in it: of a mount the shared folder's own."""
+        return NamespaceId(self.entry.node_id) if self.entry is not None and self.entry.mount else self.namespace
+
+    @property
     def needed(self) -> Entry:
         """The entry, where it cannot be the root."""
         assert self.entry is not None
@@ -69,10 +77,17 @@ class Found(Struct, frozen=True, kw_only=True):
         return self.entry is None or self.entry.kind is Kind.DIR
 
 
+class RemoteTree(Remote, Protocol):
+    """The server, with the plain doors to its tree."""
+
+    @property
+    def doors(self) -> RemoteDoors: ...
+
+
 class RemoteFiles:
     """The tree of one account, by path."""
 
-    def __init__(self, remote: Remote, ids: Ids) -> None:
+    def __init__(self, remote: RemoteTree, ids: Ids) -> None:
         self.remote = remote
         self.ids = ids
 
@@ -110,7 +125,7 @@ class RemoteFiles:
         entries: list[Entry] = []
         page: str | None = None
         for _ in range(PAGES_MAX):
-            answer = await self.remote.children(folder.namespace, folder.id, page)
+            answer = await self.remote.children(folder.inside, folder.id, page)
             entries += answer.entries
             page = answer.next
             if page is None:
@@ -124,7 +139,7 @@ class RemoteFiles:
             at, parent = waiting.pop()
             for entry in await self.children(parent):
                 path = join(at, entry.name)
-                yield path, parent.namespace, entry
+                yield path, parent.inside, entry
                 if entry.kind is Kind.DIR:
                     waiting.append((path, inside(parent, entry)))
 
@@ -142,7 +157,7 @@ class RemoteFiles:
             node = NodeId(self.ids.fresh())
             changes.append(Change(op=Op.CREATE, node_id=node, parent_id=parent, name=name, kind=Kind.DIR))
             parent = node
-        await self.commit(at.namespace, changes, path)
+        await self.commit(at.inside, changes, path)
         return await self.find(path)
 
     async def _deepest(self, names: tuple[str, ...]) -> tuple[Found, tuple[str, ...]]:
@@ -168,18 +183,30 @@ class RemoteFiles:
         if place is not None and (place.id != what.id or place.path == what.path == _clean(target)):
             raise AlreadyExists(what=place.path)
         parent, name = await self.folder(parent_of(_clean(target))), name_of(_clean(target))
-        if parent.namespace != what.namespace:
-            raise InvalidRequest(message=f"{what.path} and {target} belong to different shared folders; copy it with get and put.")
+        if parent.inside != what.namespace:
+            await self._move_over(what, target)
+            return await self.find(target)
         await self.commit(what.namespace, [_move(what.entry, parent.id, name)], target)
         return await self.find(target)
 
+    async def _move_over(self, what: Found, target: str) -> None:
+        """Into or out of a shared folder: a copy and a delete on the server, as one. Raises what stood in the way."""
+        move = Move(node_id=what.id, namespace=what.namespace, to_path=_clean(target))
+        moved = (await self.remote.doors.move([move], key=self.ids.fresh())).files[0]
+        if moved.error is not None:
+            raise from_problem({"code": moved.error, "detail": moved.detail, "what": target, "path": target, "reason": moved.error})
+
     async def remove(self, path: str, *, recursive: bool) -> Found:
-        """Moves a file, or with `recursive` a folder and all in it, to the server's trash; what it was."""
+        """Moves a file, or with `recursive` a folder and all in it, to the server's trash, or takes a shared folder out of the
+        tree; what it was."""
         what = await self.find(path)
         if what.entry is None:
             raise InvalidRequest(message="/ cannot be deleted.")
         if not what.is_folder:
             change = Change(op=Op.DELETE, node_id=what.id, base_revision=what.entry.revision)
+        elif what.entry.mount:
+            # It only goes from this tree: what is in it stays.
+            change = Change(op=Op.DELETE, node_id=what.id)
         else:
             head = await self.remote.latest(what.namespace)
             if not recursive and await self.children(what):
@@ -214,9 +241,8 @@ def _explain(refusal: CommitRefused, path: str) -> NoReturn:
 
 
 def inside(folder: Found, entry: Entry) -> Found:
-    """What `entry`, a child of `folder`, is by path. A mount is a folder whose id is the mounted namespace's."""
-    namespace = NamespaceId(entry.node_id) if entry.mount else folder.namespace
-    return Found(namespace=namespace, path=f"{folder.path.rstrip('/')}/{entry.name}", entry=entry)
+    """What `entry`, a child of `folder`, is by path."""
+    return Found(namespace=folder.inside, path=f"{folder.path.rstrip('/')}/{entry.name}", entry=entry)
 
 
 def _move(entry: Entry, parent: NodeId, name: str) -> Change:

@@ -126,7 +126,7 @@ class Uploader:
             return known
         found = await self._look(path)
         if found is not None:
-            self._folders[path] = found.namespace, found.id
+            self._folders[path] = found.inside, found.id
             self._present[path] = await self._listed(found)
             return self._folders[path]
         namespace, parent = await self._folder(parent_of(path), made)

@@ -44,9 +44,13 @@ from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
 from syncline.server.gateway.services import Services
 from syncline.server.metadata.cursors import CursorCodec
+from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.sharing.access import NodeAccess
+from syncline.server.sharing.folders import Stores as Shared
+from syncline.server.sharing.service import Sharing
 from syncline.server.uploads.service import Uploads
 from syncline.server.uploads.shorthand import Shorthand
 from syncline.server.workers.ingest import Ingest
@@ -99,14 +103,17 @@ async def _built(
         server_id = await stores.accounts.server_id()
         tokens = AccessTokens(signing_keys(data.signing_keys()), server_id, clock, ids)
         accounts = Accounts(stores.accounts, tokens, clock, chance, on_unlink=hub.drop_device)
-        metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish)
+        access = NodeAccess(stores.shares)
+        metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish, access=access)
         receiving = Receiving(stores.packs, objects, clock)
         granting = Granting(metadata, stores.packs, objects, keys, clock, chance)
         ingest = Ingest(metadata, stores.raws, stores.packs, objects, keys, clock, chance, _ingest_failed)
         uploads = Uploads(metadata, stores.uploads, objects, clock, chance, ingest.wake)
         assembler = Assembler(stores.contents, stores.packs, objects, keys)
-        downloads = Downloads(stores.contents, objects, assembler, Tickets(data.secret("content"), clock))
-        downloads.gates[DEVICE] = device_gate(accounts, metadata)
+        downloads = Downloads(stores.contents, objects, assembler, Tickets(data.secret("content"), clock), access)
+        downloads.gates[DEVICE] = device_gate(accounts, metadata, access)
+        shared = Shared(stores.shares, stores.accounts, stores.metadata)
+        sharing = Sharing(shared, metadata, access, clock, ids, hub.publish)
         services = Services(
             accounts=accounts,
             metadata=metadata,
@@ -117,6 +124,9 @@ async def _built(
             shorthand=Shorthand(metadata, granting, stores.packs, ids),
             downloads=downloads,
             polling=Polling(metadata, hub, clock, accounts.live),
+            access=access,
+            sharing=sharing,
+            doors=Doors(stores.shares, metadata.lookup, access, clock, ids, hub.publish),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),
@@ -140,6 +150,8 @@ async def _built(
                 task.cancel()
             await asyncio.gather(*tending, return_exceptions=True)
             ingest.close()
+            await services.doors.drain()
+            await sharing.drain()
             await metadata.drain()
 
 

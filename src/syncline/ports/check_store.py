@@ -42,12 +42,14 @@ class CheckedFolder(Struct, frozen=True, gc=False):
 
 
 class CheckedRow(Struct, frozen=True, gc=False):
-    """A journal row, and the sequence that its node's own row names (None where there is no such node)."""
+    """A journal row, and the sequence that its node's own row names (None where there is no such node). `left` says that the node
+    is in a shared folder by now that was a folder of this namespace."""
 
     entry: JournalEntry
     chain: Digest
     root: str
     node_sequence: int | None
+    left: bool = False
 
 
 class CheckedNode(Struct, frozen=True, gc=False):

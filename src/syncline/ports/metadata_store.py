@@ -41,6 +41,8 @@ class Head(Struct, frozen=True, kw_only=True):
     root: str
     pruned_sequence: int = 0
     name_key_version: int = 1
+    only: frozenset[NodeId] | None = None
+    """For someone who is no member: the files that were granted to them to write. A member sees everything (None)."""
 
 
 class ChainedRow(Struct, frozen=True, gc=False):
@@ -192,6 +194,12 @@ class CommitTransaction(Protocol):
 
     async def earlier(self, node: NodeId, revision: int) -> JournalEntry | None:
         """The newest revision of the file before this one."""
+
+    async def joined(self, user: UserId, namespaces: Sequence[NamespaceId]) -> list[NamespaceId]:
+        """Those of these namespaces that the user is a member of."""
+
+    async def elsewhere(self, user: UserId, ids: Sequence[NodeId]) -> dict[NodeId, NamespaceId]:
+        """Where else among the user's namespaces these nodes are; those that are nowhere are left out."""
         ...
 
     async def usage(self) -> Usage:
@@ -235,7 +243,9 @@ class MetadataStore(Protocol):
     async def server_id(self) -> str: ...
 
     def commit(self, namespace: NamespaceId, user: UserId) -> AbstractAsyncContextManager[CommitTransaction]:
-        """Raises `NotFound` unless the user is a member, `TooBusy` when too many commits wait already."""
+        """Raises `NotFound` unless the user is a member or was granted a file in it, `TooBusy` when too many commits wait already.
+        For someone with grants alone (`Head.only`), `held` are the blocks of the granted files, and those that they sent
+        themselves."""
         ...
 
     async def heads(self, user: UserId) -> list[Head]:

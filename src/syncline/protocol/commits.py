@@ -173,8 +173,8 @@ class Failure(Struct, kw_only=True, omit_defaults=True):
     """Why one change of a refused changeset was refused.
 
     `code` ∈ revision.stale · node.missing · node.deleted · node.exists · parent.gone · name.taken · name.invalid · tree.cycle ·
-    subtree.changed · blocks.missing · limit.exceeded · request.invalid · access.denied · content.raw · content.rejected. `by` is
-    who holds a taken name.
+    subtree.changed · blocks.missing · limit.exceeded · request.invalid · access.denied · content.raw · content.rejected ·
+    moved · mount.nested. `by` is who holds a taken name; `namespace` is where a node that moved can be changed now.
     """
 
     index: int
@@ -184,3 +184,4 @@ class Failure(Struct, kw_only=True, omit_defaults=True):
     present: Present | None = None
     by: Present | None = None
     hashes: list[Digest] | None = None
+    namespace: NamespaceId | None = None

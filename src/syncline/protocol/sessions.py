@@ -73,6 +73,10 @@ class Namespace(Struct, kw_only=True):
     root: str
     name_key_version: int = 1
     """The rule by which names collide in it (`model.paths.key_rule`)."""
+    owner: str = ""
+    """Of a shared folder: the owner's e-mail address, how many are members, and where it is mounted (None: nowhere now)."""
+    members: int = 1
+    path: str | None = None
 
 
 class Namespaces(Struct, kw_only=True):

@@ -21,6 +21,7 @@ from syncline.ports.metadata_store import ChainedRow, CommitTransaction, HeldBlo
 from syncline.testing.stores.accounts import MemoryAccounts
 from syncline.testing.stores.metadata import MemoryMetadata
 from syncline.testing.stores.packs import MemoryPacks
+from syncline.testing.stores.shares import MemoryShares
 from syncline.testing.stores.space import BrokenConstraint, Space
 from syncline.testing.stores.state import Shared, State, Step
 
@@ -28,7 +29,7 @@ __all__ = ["BrokenConstraint", "MemoryStores", "Step"]
 
 
 class MemoryStores:
-    """The three stores of one state."""
+    """The stores of one state."""
 
     def __init__(self, ids: Ids) -> None:
         server_id = ids.fresh()
@@ -38,6 +39,7 @@ class MemoryStores:
         self.metadata = MemoryMetadata(self._shared, server_id)
         self.accounts = MemoryAccounts(self._shared, server_id, ids)
         self.packs = MemoryPacks(self._shared)
+        self.shares = MemoryShares(self._shared)
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -337,7 +337,8 @@ class Client:
         for old, new in ((node.id, step.new_id), *step.fresh):
             if new is not None:
                 trees.rekey_local(old, new)
-                trees.remove_synced(old)
+                if not step.left:
+                    trees.remove_synced(old)
                 if old in self.bytes:
                     self.bytes[new] = self.bytes.pop(old)
 

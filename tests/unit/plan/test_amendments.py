@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.plan.sides import Sides
 
-from syncline.client.plan.steps import Push
+from syncline.client.plan.steps import Push, Relocate
 from syncline.model.entries import Access
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import BATCH_MAX, DEPTH_MAX
@@ -327,6 +327,18 @@ def test_read_mount_move_out_is_copy_and_restore() -> None:
     assert sides.told() == ["move f → root/f as new1"]
     sides.gone_here("f").here("new1", "root", "f", "1")
     assert sides.told() == ["fetch f → m/f", "up create new1 → root/f +bytes"]
+
+
+def test_write_mount_move_out_is_copy_and_delete() -> None:
+    sides = Sides(m=Access.WRITE).mount("m", "Shared").both("f", "m", "f", "1", namespace="m").here("f", "root", "f", "1")
+    (step,) = sides.plan().steps
+    assert isinstance(step, Relocate)
+    assert step.left, "it keeps its base, so that its absence is the deletion it is"
+    sides.gone_here("f").here("new1", "root", "f", "1")
+    assert sides.told() == ["up create new1 → root/f +bytes", "up delete f"]
+    (step,) = read_mount().here("f", "root", "f", "1").plan().steps
+    assert isinstance(step, Relocate)
+    assert not step.left
 
 
 def test_read_mount_move_in_goes_back() -> None:

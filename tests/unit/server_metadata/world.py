@@ -281,13 +281,24 @@ class Member:
         assert [row.sequence for row in rows] == list(range(1, len(rows) + 1))
         latest = await self.world.metadata.latest(self.caller, self.namespace)
         assert chain_over(EMPTY_CHAIN, rows) == latest.chain
-        state = {row.node_id: row for row in rows}
+        state: dict[NodeId, JournalEntry] = {}
+        for row in rows:
+            state[row.node_id] = row
+            if row.mount:
+                _carry_off(state, row.node_id)
         live = {node_id: row for node_id, row in state.items() if not row.deleted}
         assert {entry.node_id: entry.row() for entry in await self.live()} == live
         total = sum(
             node_term(row.node_id, row.parent_id, row.name, row.kind, row.executable, row.content_hash) for row in live.values()
         )
         assert root_text(total) == latest.root
+
+
+def _carry_off(state: dict[NodeId, JournalEntry], folder: NodeId) -> None:
+    """A folder that becomes a shared one takes all below it along."""
+    for node in [node for node, row in state.items() if row.parent_id == folder and not row.mount]:
+        _carry_off(state, node)
+        del state[node]
 
 
 def content(data: bytes | Sequence[bytes]) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def _entry(row: Sequence[Any]) -> JournalEntry | None:
 
 
 def _row(row: Any) -> CheckedRow:
-    return CheckedRow(entry_of(row), Digest(row[_WIDTH].hex()), row[_WIDTH + 1].hex(), row[_WIDTH + 2])
+    return CheckedRow(entry_of(row), Digest(row[_WIDTH].hex()), row[_WIDTH + 1].hex(), row[_WIDTH + 2], bool(row[_WIDTH + 3]))
 
 
 def _node(row: Any) -> CheckedNode:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, and_, bindparam, exists, func, or_, select, tuple_, union_all
+from sqlalchemy import BindParameter, and_, bindparam, case, exists, func, or_, select, tuple_, union_all
 
 from syncline.adapters.sql.rows import placed
 from syncline.adapters.sql.schema import (
@@ -20,6 +20,7 @@ from syncline.adapters.sql.schema import (
     uploads,
     users,
 )
+from syncline.adapters.sql.sharing.sources import serves
 
 _HERE: Final[BindParameter[Any]] = bindparam("namespace")
 _LIMIT: Final[BindParameter[Any]] = bindparam("limit")
@@ -45,8 +46,19 @@ FOLDERS: Final = (
     .order_by(nodes.c.node_id)
     .limit(_LIMIT)
 )
+_MOUNTS: Final = nodes.alias("mounts")
+_INSIDE: Final = nodes.alias("inside")
+_LEFT: Final = exists().where(
+    _INSIDE.c.node_id == journal.c.node_id,
+    _MOUNTS.c.namespace_id == journal.c.namespace_id,
+    _MOUNTS.c.node_id == _INSIDE.c.namespace_id,
+    _MOUNTS.c.mount.is_(True),
+)
+"""Whether a node lives in a shared folder that was a folder of this namespace."""
 ROWS: Final = (
-    select(*placed(journal), journal.c.chain, journal.c.root, nodes.c.sequence)
+    select(
+        *placed(journal), journal.c.chain, journal.c.root, nodes.c.sequence, case((nodes.c.sequence.is_(None), _LEFT), else_=False)
+    )
     .select_from(
         journal.outerjoin(nodes, and_(nodes.c.namespace_id == journal.c.namespace_id, nodes.c.node_id == journal.c.node_id))
     )
@@ -103,9 +115,7 @@ REVISIONS: Final = (
     .order_by(revisions.c.node_id, revisions.c.revision)
     .limit(_LIMIT)
 )
-_MAY_READ: Final = or_(
-    block_copies.c.state == "verified", and_(block_copies.c.state == "claimed", packs.c.namespace_id == bindparam("reader"))
-)
+_MAY_READ: Final = or_(block_copies.c.state == "verified", and_(block_copies.c.state == "claimed", serves(bindparam("reader"))))
 _READABLE: Final = exists().where(
     block_copies.c.hash == revision_blocks.c.hash,
     block_copies.c.plain_size == revision_blocks.c.size,

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, exists, func, in
 
 from syncline.adapters.sql import trees
 from syncline.adapters.sql.database import Transaction
-from syncline.adapters.sql.heads import head_of, head_query, usage_of
+from syncline.adapters.sql.heads import grants_query, head_by_grants, head_of, head_query, lock_query, usage_of
 from syncline.adapters.sql.rows import Row, as_json, blobs, entry_of, execute, execute_many, fetch, insert_rows, row_of
 from syncline.adapters.sql.schema import (
     PLACED_STATE,
@@ -24,9 +24,11 @@ from syncline.adapters.sql.schema import (
     namespace_blocks,
     namespaces,
     nodes,
+    packs,
     revision_blocks,
     revisions,
 )
+from syncline.adapters.sql.sharing import within
 from syncline.adapters.sql.uploads.born import EARLIER, RAW_WAITS, write_raw
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
@@ -48,6 +50,18 @@ _ELSEWHERE: Final = (
     .where(revision_blocks.c.namespace_id != bindparam("namespace"))
     .where(exists().where(block_copies.c.hash == revision_blocks.c.hash, block_copies.c.state == "verified"))
     .group_by(revision_blocks.c.hash)
+)
+_OF_NODES: Final = (
+    select(revision_blocks.c.hash)
+    .where(revision_blocks.c.namespace_id == bindparam("namespace"))
+    .where(revision_blocks.c.hash.in_(bindparam("hashes", expanding=True)))
+    .where(revision_blocks.c.node_id.in_(bindparam("nodes", expanding=True)))
+)
+_SENT: Final = (
+    select(block_copies.c.hash)
+    .join(packs, packs.c.pack_id == block_copies.c.pack_id)
+    .where(block_copies.c.hash.in_(bindparam("hashes", expanding=True)))
+    .where(packs.c.namespace_id == bindparam("namespace"), packs.c.user_id == bindparam("user"), packs.c.state == "done")
 )
 _STORED: Final = select(idempotency.c.body_hash, idempotency.c.answer).where(
     idempotency.c.namespace_id == bindparam("namespace"),
@@ -112,10 +126,19 @@ _TAKES_BLOCKS: Final = ("of_revision", "base_namespace", "base_node", "base_revi
 _TAKES_CUT: Final = ("base_namespace", "base_node", "base_revision", "of_namespace", "of_node", "of_revision")
 
 
+def _locked(connection: Connection, namespace: NamespaceId, user: UserId) -> Head | None:
+    rows = fetch(connection, head_query(locking=True), namespace=namespace, user=user)
+    if rows:
+        return head_of(rows[0])
+    fetch(connection, lock_query(), namespace=namespace)
+    return head_by_grants(fetch(connection, grants_query(), namespace=namespace, user=user))
+
+
 class SqlCommit:
     """`ports.metadata_store.CommitTransaction`; made by `begin`."""
 
-    def __init__(self, transaction: Transaction, dialect: str, head: Head) -> None:
+    def __init__(self, transaction: Transaction, dialect: str, head: Head, user: UserId) -> None:
+        self._user = user
         self._transaction = transaction
         self._head = head
         self._dialect = dialect
@@ -123,12 +146,11 @@ class SqlCommit:
 
     @classmethod
     async def begin(cls, transaction: Transaction, dialect: str, namespace: NamespaceId, user: UserId) -> SqlCommit:
-        """Locks the namespace's row. Raises `NotFound` unless the user is a member."""
-        query = head_query(locking=True)
-        rows = await transaction.run(lambda connection: fetch(connection, query, namespace=namespace, user=user))
-        if not rows:
+        """Locks the namespace's row. Raises `NotFound` unless the user is a member, or was granted a file in it."""
+        head = await transaction.run(lambda connection: _locked(connection, namespace, user))
+        if head is None:
             raise NotFound(what="The namespace")
-        return cls(transaction, dialect, head_of(rows[0]))
+        return cls(transaction, dialect, head, user)
 
     @property
     def head(self) -> Head:
@@ -166,7 +188,26 @@ class SqlCommit:
         for start in range(0, len(hashes), HASHES_AT_ONCE):
             rows = await self._rows(_HELD, hashes=blobs(hashes[start : start + HASHES_AT_ONCE]))
             found |= {Digest(row[0].hex()): HeldBlock(row[1], row[2] == "condemned") for row in rows}
+        if self._head.only is not None:
+            mine = await self._within_grants(self._head.only, list(found))
+            found = {block: held for block, held in found.items() if block in mine}
         return found
+
+    async def _within_grants(self, only: frozenset[NodeId], hashes: Sequence[Digest]) -> set[Digest]:
+        """Those that make up a revision of the granted files, or that the user sent here. To name others would be to read them."""
+        mine: set[Digest] = set()
+        for start in range(0, len(hashes), HASHES_AT_ONCE):
+            part = blobs(hashes[start : start + HASHES_AT_ONCE])
+            rows = [*await self._rows(_OF_NODES, nodes=sorted(only), hashes=part)] if only else []
+            rows += await self._rows(_SENT, user=self._user, hashes=part)
+            mine |= {Digest(row[0].hex()) for row in rows}
+        return mine
+
+    async def joined(self, user: UserId, namespaces: Sequence[NamespaceId]) -> list[NamespaceId]:
+        return await self._transaction.run(lambda connection: within.joined(connection, user, namespaces))
+
+    async def elsewhere(self, user: UserId, ids: Sequence[NodeId]) -> dict[NodeId, NamespaceId]:
+        return await self._transaction.run(lambda connection: within.elsewhere(connection, user, self._namespace, ids))
 
     async def readable_elsewhere(self, user: UserId, hashes: Sequence[Digest]) -> dict[Digest, int]:
         found: dict[Digest, int] = {}

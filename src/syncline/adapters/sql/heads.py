@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
 from syncline.adapters.sql.rows import fetch
-from syncline.adapters.sql.schema import block_copies, members, namespaces, packs, raw_contents, uploads, users
+from syncline.adapters.sql.schema import block_copies, grants, members, namespaces, nodes, packs, raw_contents, uploads, users
 from syncline.model.entries import Access
-from syncline.model.ids import Digest, NamespaceId, UserId
+from syncline.model.ids import Digest, NamespaceId, NodeId, UserId
 from syncline.ports.metadata_store import Head, Usage
 from syncline.ports.upload_store import OPEN_STATES
+
+_HEAD_WIDTH: Final = 11
+
+
+def _head_columns(access: Any) -> tuple[Any, ...]:
+    table = namespaces.c
+    return (
+        table.namespace_id,
+        table.name,
+        table.owner_id,
+        access,
+        table.is_root,
+        table.epoch,
+        table.head_sequence,
+        table.chain,
+        table.root,
+        table.pruned_sequence,
+        table.name_key_version,
+    )
 
 
 @cache
 def member_heads() -> Select[Any]:
     """`user` → the rows `head_of` reads, of every namespace the user is a member of."""
     joined = members.join(namespaces, namespaces.c.namespace_id == members.c.namespace_id)
-    return (
-        select(
-            namespaces.c.namespace_id,
-            namespaces.c.name,
-            namespaces.c.owner_id,
-            members.c.access,
-            namespaces.c.is_root,
-            namespaces.c.epoch,
-            namespaces.c.head_sequence,
-            namespaces.c.chain,
-            namespaces.c.root,
-            namespaces.c.pruned_sequence,
-            namespaces.c.name_key_version,
-        )
-        .select_from(joined)
-        .where(members.c.user_id == bindparam("user"))
-    )
+    return select(*_head_columns(members.c.access)).select_from(joined).where(members.c.user_id == bindparam("user"))
 
 
 @cache
@@ -43,6 +48,35 @@ def head_query(*, locking: bool = False) -> Select[Any]:
     """`namespace`, `user` → the one row, or none; `locking` it until the transaction ends."""
     query = member_heads().where(members.c.namespace_id == bindparam("namespace"))
     return query.with_for_update(of=namespaces) if locking else query
+
+
+@cache
+def grants_query() -> Select[Any]:
+    """`namespace`, `user` → for each live file granted to the user: the row `head_of` reads, and the file."""
+    here = and_(nodes.c.namespace_id == grants.c.namespace_id, nodes.c.node_id == grants.c.node_id, nodes.c.name_key.is_not(None))
+    joined = grants.join(namespaces, namespaces.c.namespace_id == grants.c.namespace_id).join(nodes, here)
+    return (
+        select(*_head_columns(grants.c.access), grants.c.node_id)
+        .select_from(joined)
+        .where(grants.c.user_id == bindparam("user"), grants.c.namespace_id == bindparam("namespace"))
+    )
+
+
+@cache
+def lock_query() -> Select[Any]:
+    """`namespace` → its id, the row locked until the transaction ends."""
+    return (
+        select(namespaces.c.namespace_id).where(namespaces.c.namespace_id == bindparam("namespace")).with_for_update(of=namespaces)
+    )
+
+
+def head_by_grants(rows: Sequence[Any]) -> Head | None:
+    """The head as someone sees it who is no member; None without any grant."""
+    if not rows:
+        return None
+    writable = [row for row in rows if Access(row[3]).may_write]
+    only = frozenset(NodeId(row[_HEAD_WIDTH]) for row in writable)
+    return replace(head_of((writable or rows)[0]), only=only)
 
 
 def head_of(row: Any) -> Head:

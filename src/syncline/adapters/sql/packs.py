@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, case, delete, ex
 from syncline.adapters.sql.database import Stored
 from syncline.adapters.sql.rows import Row, blobs, execute, execute_many, fetch, insert_rows
 from syncline.adapters.sql.schema import block_copies, namespace_blocks, namespaces, packs
+from syncline.adapters.sql.sharing.sources import serves
 from syncline.model.blocks import Codec, PackEntry
 from syncline.model.ids import Digest, NamespaceId, PackId, UserId
 from syncline.ports.pack_store import Copy, PackRow
@@ -37,7 +38,7 @@ _POSSESSED: Final = (
                 and_(
                     block_copies.c.state == "claimed",
                     packs.c.user_id == bindparam("user"),
-                    packs.c.namespace_id == bindparam("namespace"),
+                    serves(bindparam("namespace")),
                 ),
             )
         )
@@ -60,7 +61,7 @@ _COPIES: Final = (
     .where(
         or_(
             block_copies.c.state == "verified",
-            and_(block_copies.c.state == "claimed", packs.c.namespace_id == bindparam("namespace")),
+            and_(block_copies.c.state == "claimed", serves(bindparam("namespace"))),
         )
     )
     .order_by(case((block_copies.c.state == "verified", 0), else_=1), packs.c.created_us, packs.c.pack_id)

@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, PrimaryKe
 from syncline.adapters.sql.tables.columns import blob, flag, namespace, number, per_namespace, text
 from syncline.adapters.sql.tables.columns import metadata as metadata
 from syncline.adapters.sql.tables.past import tombstones as tombstones
+from syncline.adapters.sql.tables.sharing import block_sources as block_sources
 from syncline.adapters.sql.tables.sharing import grants as grants
 from syncline.adapters.sql.tables.sharing import invitations as invitations
 from syncline.adapters.sql.tables.sharing import links as links

@@ -104,6 +104,7 @@ def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: L
             name=here.name,
             new_id=view.context.fresh_id(),
             fresh=tuple((old, view.context.fresh_id()) for old in known_below),
+            left=view.may_write(known.namespace),
             why=decision.why,
         )
     )

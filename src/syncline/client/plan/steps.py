@@ -99,6 +99,8 @@ class Relocate(Step, frozen=True, kw_only=True, gc=False):
     conflict: Reason | None = None
     beside: NodeId | None = None
     """Given a `conflict`, the thing is a conflict copy from now on, `beside` what stands where it was meant to be."""
+    left: bool = False
+    """A person took it away from where `node` was, which they may: what is no longer there counts as deleted by them."""
 
 
 class Stage(Step, frozen=True, kw_only=True, gc=False):

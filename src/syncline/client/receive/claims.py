@@ -149,13 +149,14 @@ class Claims:
                 trees.put_synced(replace(base, parent=parent, name=name))
         self.agree(node.id)
 
-    def renamed(self, old: NodeId, new: NodeId) -> None:
+    def renamed(self, old: NodeId, new: NodeId, *, left: bool = False) -> None:
         """The thing on disk that was `old` is a new node; `old` itself left the disk by the engine's hand, so its absence is no
-        deletion."""
+        deletion, unless it `left` by a person's."""
         trees = self._trees
         if old in trees.local and new not in trees.local:
             trees.rekey_local(old, new)
-        trees.remove_synced(old)
+        if not left:
+            trees.remove_synced(old)
 
     def gone(self, node: NodeId) -> None:
         """`node` left the disk by the engine's hand."""

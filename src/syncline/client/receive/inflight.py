@@ -33,7 +33,8 @@ class Mark(Struct, frozen=True, kw_only=True):
 
 class Moving(Mark, frozen=True, kw_only=True):
     """A rename of `node` from `source` to `name` in `parent`, by way of `stage` where that is given. Without `parent` only the hop
-    to the stage is known. `fresh` is a JSON list of pairs of ids. `conflict` is a `Reason`, `beside` what keeps the place."""
+    to the stage is known. `fresh` is a JSON list of pairs of ids. `conflict` is a `Reason`, `beside` what keeps the place;
+    `left` says that what left its place was taken away by a person."""
 
     node: NodeId
     source: str
@@ -44,6 +45,7 @@ class Moving(Mark, frozen=True, kw_only=True):
     fresh: str | None = None
     conflict: str | None = None
     beside: NodeId | None = None
+    left: bool = False
 
 
 class Discarding(Mark, frozen=True, kw_only=True):

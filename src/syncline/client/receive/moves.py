@@ -69,6 +69,7 @@ class Mover:
                 fresh=msgspec.json.encode(final.fresh).decode() if final is not None and final.fresh else None,
                 conflict=None if final is None else final.conflict,
                 beside=None if final is None else final.beside,
+                left=final is not None and final.left,
                 **mark_of(local.signature),
             ),
         )
@@ -159,10 +160,10 @@ class Mover:
                 ours=known.content_hash,
             )
         if moving.new_id is not None:
-            claims.renamed(node, moving.new_id)
+            claims.renamed(node, moving.new_id, left=moving.left)
             node = moving.new_id
         for old, new in msgspec.json.decode(moving.fresh or "[]", type=list[tuple[NodeId, NodeId]]):
-            claims.renamed(old, new)
+            claims.renamed(old, new, left=moving.left)
         local = self._trees.local.get(node)
         if local is not None:
             claims.moved(local, parent, name, now)

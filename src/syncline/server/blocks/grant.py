@@ -53,6 +53,9 @@ class Granting:
         for text in request.hashes:
             parse_digest(text)
         await self._check_may_write(caller, request.namespace)
+        if not await self._metadata.is_member(caller, request.namespace):
+            # What else lies there is none of their business: they send what they name.
+            return MissingAnswer(missing=request.hashes)
         return MissingAnswer(missing=await self._packs.missing(request.namespace, caller.user_id, request.hashes))
 
     async def grant(self, caller: Caller, request: GrantRequest) -> GrantAnswer:
@@ -91,7 +94,7 @@ class Granting:
         )
 
     async def _check_may_write(self, caller: Caller, namespace: NamespaceId) -> Access:
-        access = await self._metadata.access(caller, namespace)
+        access = await self._metadata.may_send(caller, namespace)
         if not access.may_write:
             raise Forbidden(what="write")
         return access

@@ -75,7 +75,10 @@ class JournalRule:
         before = self._terms.get(entry.node_id, self._unseen)
         if before is None and entry.op == "create":
             before = 0
-        if self._root is not None and before is not None and not broken and (self._root + term - before) % MODULUS != stored:
+        # A live folder that becomes a shared one takes what lies below it along: only the whole tree tells what is left.
+        converted = entry.op == "mount" and bool(before) and not entry.deleted
+        judged = not broken and not converted
+        if judged and self._root is not None and before is not None and (self._root + term - before) % MODULUS != stored:
             message = f"the Merkle root kept with journal row {entry.sequence} is not the one that the rows lead to"
             yield self._finding("check.row_root_wrong", message, entry)
         self._root = stored
@@ -84,7 +87,7 @@ class JournalRule:
     def _node(self, row: CheckedRow) -> Iterator[Finding]:
         entry = row.entry
         if row.node_sequence is None:
-            if entry.node_id not in self._stale:
+            if not row.left and entry.node_id not in self._stale:
                 self._stale.add(entry.node_id)
                 yield self._finding("check.node_missing", "the journal names a node that the table of nodes does not have", entry)
         elif row.node_sequence < entry.sequence and entry.node_id not in self._stale:

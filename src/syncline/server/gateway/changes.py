@@ -26,8 +26,9 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
 
     @get("/v1/namespaces", before_request=guard, tags=["changes"])
     async def namespaces(request: Asked) -> Namespaces:
-        """The namespaces the caller may see, each with its head: sequence, chain and Merkle root."""
-        return await metadata.namespaces(request.user)
+        """The namespaces the caller may see, each with its head: sequence, chain and Merkle root. Shared ones also say whose they
+        are, how many share them, and where the caller mounted them."""
+        return await services.sharing.namespaces(request.user)
 
     @get("/v1/changes", before_request=guard, tags=["changes"])
     async def changes(

@@ -10,8 +10,11 @@ from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
 from syncline.server.content.downloads import Downloads
+from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
+from syncline.server.sharing.access import NodeAccess
+from syncline.server.sharing.service import Sharing
 from syncline.server.uploads.service import Uploads
 from syncline.server.uploads.shorthand import Shorthand
 
@@ -27,6 +30,9 @@ class Services:
     polling: Polling
     uploads: Uploads
     shorthand: Shorthand
+    access: NodeAccess
+    sharing: Sharing
+    doors: Doors
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from syncline.model.entries import Kind
-from syncline.model.ids import NodeId, is_ulid
+from syncline.model.ids import NamespaceId, NodeId, is_ulid
 from syncline.model.limits import DESCRIPTION_MAX_BYTES
 from syncline.model.paths import name_problem
 from syncline.protocol.changes import REJECTED, to_us
 from syncline.protocol.commits import Change, Op
 from syncline.server.metadata.content import content_of
-from syncline.server.metadata.drafts import Content, Draft, Node, Overlay, Refusal, present
+from syncline.server.metadata.drafts import Content, Draft, Node, Overlay, Refusal, ServerOp, present
 
 MIME_TYPE_MAX_BYTES: Final = 255
 
@@ -149,7 +149,8 @@ def _delete(overlay: Overlay, index: int, change: Change) -> None:
     for node_id in (change.node_id, *below):
         found = overlay.look(node_id)
         if found is not None and not found.deleted:
-            draft = overlay.draft(found, index, Op.DELETE)
+            # What a mount shows belongs to others too: it is only no longer shown here.
+            draft = overlay.draft(found, index, ServerOp.UNMOUNT if found.mount else Op.DELETE)
             draft.deleted = True
             draft.index = index
 
@@ -190,6 +191,8 @@ def _undelete(overlay: Overlay, index: int, change: Change) -> None:
         return
     if change.kind is not None and change.kind is not node.kind:
         raise Refusal("request.invalid", "a node's kind never changes", present=present(node))
+    if node.mount and NamespaceId(node.node_id) not in overlay.facts.joined:
+        raise Refusal("access.denied", "the shared folder is not shared with you any more", present=present(node))
     _check_base(node, change, required=False)
     if change.name is not None:
         _check_name(change.name)
@@ -201,7 +204,7 @@ def _undelete(overlay: Overlay, index: int, change: Change) -> None:
     if renewed:
         _check_known(node, content)
     mtime_us = _mtime_us(overlay, change)
-    draft = overlay.draft(node, index, Op.UNDELETE)
+    draft = overlay.draft(node, index, ServerOp.MOUNT if node.mount else Op.UNDELETE)
     draft.deleted = False
     if renewed:
         _renew(draft, change, content)
@@ -220,7 +223,10 @@ def _undelete_below(overlay: Overlay, index: int, top: NodeId) -> None:
         for node_id in overlay.facts.gone.get(frontier.pop(), ()):
             if node_id in overlay.undeleted or node_id in overlay.drafts:
                 continue
-            draft = overlay.draft(overlay.facts.nodes[node_id], index, Op.UNDELETE)
+            stored = overlay.facts.nodes[node_id]
+            if stored.mount and NamespaceId(node_id) not in overlay.facts.joined:
+                continue
+            draft = overlay.draft(stored, index, ServerOp.MOUNT if stored.mount else Op.UNDELETE)
             draft.deleted = False
             draft.placed = True
             frontier.append(node_id)

@@ -7,7 +7,7 @@ so the same request sent again gets the same answer and nothing happens twice.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -26,8 +26,9 @@ from syncline.model.journal import EMPTY_CHAIN
 from syncline.model.limits import BATCH_MAX
 from syncline.ports.clock import Clock, Ids
 from syncline.ports.metadata_store import CommitTransaction, Head, MetadataStore, RawObject
-from syncline.protocol.commits import CommitAnswer, CommitRequest, Expected
+from syncline.protocol.commits import CommitAnswer, CommitRequest, Expected, Failure
 from syncline.server.caller import Caller
+from syncline.server.metadata.astray import beyond_grants, redirect
 from syncline.server.metadata.cursors import Cursor, CursorCodec
 from syncline.server.metadata.facts import gather
 from syncline.server.metadata.record import Recorded, Stamp, record
@@ -79,6 +80,8 @@ class Commits:
         head = transaction.head
         if not head.access.may_write:
             raise Forbidden(what="write")
+        if head.only is not None:
+            _refuse(beyond_grants(head.only, request.changes))
         if request.expected is not None:
             await self._check_expected(transaction, caller, request.expected)
         now_us = self._clock.now_us()
@@ -86,11 +89,12 @@ class Commits:
         facts.raws = raws
         settled = settle(facts, request.changes)
         if settled.failures:
-            raise CommitRefused(failures=[msgspec.to_builtins(failure) for failure in settled.failures])
+            _refuse(await redirect(transaction, caller.user_id, facts, request.changes, settled.failures))
         stamp = Stamp(caller, ChangesetId(self._ids.fresh()), now_us)
         recorded = record(head, settled, request.changes, stamp, key=key, body_hash=body_hash)
         await _check_quota(transaction, recorded)
-        recorded.answer.cursor = self._cursor(caller, head, recorded.answer)
+        if head.only is None:
+            recorded.answer.cursor = self._cursor(caller, head, recorded.answer)
         answer = _encoder.encode(recorded.answer)
         recorded.written.stored = msgspec.structs.replace(recorded.written.stored, answer=answer)
         return recorded
@@ -112,6 +116,12 @@ class Commits:
         if chain != expected.chain:
             raise CursorReset(reason="history_diverged", namespace=head.namespace, epoch=head.epoch)
         raise CommitRefused(failures=[], reason="head.moved", sequence=head.sequence, chain=head.chain)
+
+
+def _refuse(failures: Sequence[Failure]) -> None:
+    """Raises `CommitRefused` unless there are none."""
+    if failures:
+        raise CommitRefused(failures=[msgspec.to_builtins(failure) for failure in failures])
 
 
 async def _check_quota(transaction: CommitTransaction, recorded: Recorded) -> None:

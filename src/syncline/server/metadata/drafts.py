@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -29,6 +30,13 @@ class Refusal(SynclineError):
         self.present = present
         self.by = by
         self.hashes = list(hashes) or None
+
+
+class ServerOp(StrEnum):
+    """Rows that no changeset asks for by name: the server writes them."""
+
+    MOUNT = "mount"
+    UNMOUNT = "unmount"
 
 
 class Content(Struct, frozen=True):
@@ -124,7 +132,15 @@ class Overlay:
         return draft
 
 
-_WEIGHT: dict[str, int] = {Op.MOVE: 0, Op.EDIT: 1, Op.UNDELETE: 2, Op.CREATE: 3, Op.DELETE: 4}
+_WEIGHT: dict[str, int] = {
+    Op.MOVE: 0,
+    Op.EDIT: 1,
+    Op.UNDELETE: 2,
+    ServerOp.MOUNT: 2,
+    Op.CREATE: 3,
+    Op.DELETE: 4,
+    ServerOp.UNMOUNT: 4,
+}
 
 
 def present(node: Node) -> Present:

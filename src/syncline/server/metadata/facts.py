@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from msgspec import Struct, field
 
 from syncline.model.entries import Kind
-from syncline.model.errors import LimitExceeded
+from syncline.model.errors import LimitExceeded, NotFound
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId, is_digest
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import COMMIT_NODES_MAX
@@ -35,6 +35,8 @@ class Facts(Struct, kw_only=True):
     gone: dict[NodeId, list[NodeId]] = field(default_factory=dict)
     child_counts: dict[NodeId, int] = field(default_factory=dict)
     heights: dict[NodeId, int] = field(default_factory=dict)
+    joined: frozenset[NamespaceId] = frozenset()
+    """Of the shared folders whose mounts are to come back: those the caller is a member of."""
     held: dict[Digest, HeldBlock] = field(default_factory=dict)
     elsewhere: dict[Digest, int] = field(default_factory=dict)
     raws: Mapping[NodeId, RawObject] = field(default_factory=dict)
@@ -61,11 +63,30 @@ async def gather(transaction: CommitTransaction, user: UserId, changes: Sequence
     leads = {change.parent_id or change.node_id for change in placing} - {facts.root}
     _keep(facts, await transaction.ancestors([node for node in leads if node in facts.nodes]))
     await _gather_subtrees(transaction, facts, changes)
+    mounts = [NamespaceId(node.node_id) for node in facts.nodes.values() if node.mount and node.deleted]
+    facts.joined = frozenset(await transaction.joined(user, mounts)) if mounts else frozenset()
     places = {place for change in placing if (place := _place(facts, change)) is not None}
     holders = await transaction.holders(list(places))
     _keep(facts, holders)
     facts.holders = {(node.parent_id, facts.key(node.name)): node.node_id for node in holders}
     await _gather_blocks(transaction, facts, user, changes)
+    return facts
+
+
+async def ground(transaction: CommitTransaction, parent: NodeId, names: Sequence[str], now_us: int) -> Facts:
+    """What must be known to put one node into a folder under one of these names: the folder, what is above it, and who has the
+    names. Raises `NotFound` where there is no such folder, or it is a mount (what lies there is of another namespace)."""
+    head = transaction.head
+    facts = Facts(namespace=head.namespace, now_us=now_us, key=key_rule(head.name_key_version))
+    if parent != facts.root:
+        known = await transaction.nodes([parent])
+        if not known or known[0].deleted or known[0].kind is not Kind.DIR or known[0].mount:
+            raise NotFound(what="The folder it would lie in")
+        _keep(facts, known)
+        _keep(facts, await transaction.ancestors([parent]))
+    holders = await transaction.holders([(parent, facts.key(name)) for name in names])
+    _keep(facts, holders)
+    facts.holders = {(node.parent_id, facts.key(node.name)): node.node_id for node in holders}
     return facts
 
 

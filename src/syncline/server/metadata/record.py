@@ -38,15 +38,33 @@ class Recorded(Struct):
 
 def record(head: Head, settled: Settled, changes: Sequence[Change], stamp: Stamp, *, key: str, body_hash: bytes) -> Recorded:
     overlay = settled.overlay
+    written = draw_up(head, overlay, settled.standing, stamp, key=key, stored=StoredAnswer(body_hash=body_hash, answer=b""))
+    rows = written.rows
+    answer = CommitAnswer(
+        sequence=head.sequence + len(rows),
+        chain=rows[-1].chain if rows else head.chain,
+        root=rows[-1].root if rows else head.root,
+        changeset=stamp.changeset,
+        results=_results(overlay, changes, {row.entry.node_id: row.entry for row in rows}),
+        time=to_time(stamp.time_us),
+    )
+    return Recorded(answer, written)
+
+
+def draw_up(
+    head: Head, overlay: Overlay, standing: Standing, stamp: Stamp, *, key: str, stored: StoredAnswer, left: int = 0
+) -> Written:
+    """What an overlay comes to in rows. `left` is what nodes added to the Merkle root that leave the namespace with the first row,
+    without rows of their own: a folder that becomes a shared one takes them along."""
     rows: list[ChainedRow] = []
     keys: list[str | None] = []
     revisions: list[NewRevision] = []
-    sequence, chain, root = head.sequence, head.chain, int(head.root, 16)
-    for draft in _ordered(overlay, settled.standing):
+    sequence, chain, root = head.sequence, head.chain, int(head.root, 16) - left
+    for draft in _ordered(overlay, standing):
         sequence += 1
         entry = _entry(draft, sequence, stamp)
         chain = chain_after(chain, entry)
-        root += _term(entry) - (0 if draft.before is None else _term(draft.before))
+        root += term_of(entry) - (0 if draft.before is None else term_of(draft.before))
         rows.append(ChainedRow(entry, chain, root_text(root)))
         keys.append(None if draft.deleted else draft.key)
         if draft.renewed:
@@ -67,19 +85,11 @@ def record(head: Head, settled: Settled, changes: Sequence[Change], stamp: Stamp
         ],
         device=stamp.caller.device_id,
         key=key,
-        stored=StoredAnswer(body_hash=body_hash, answer=b""),
+        stored=stored,
         time_us=stamp.time_us,
     )
     _claim_blocks(overlay, written)
-    answer = CommitAnswer(
-        sequence=sequence,
-        chain=chain,
-        root=rows[-1].root if rows else head.root,
-        changeset=stamp.changeset,
-        results=_results(overlay, changes, {row.entry.node_id: row.entry for row in rows}),
-        time=to_time(stamp.time_us),
-    )
-    return Recorded(answer, written)
+    return written
 
 
 def _ordered(overlay: Overlay, standing: Standing) -> list[Draft]:
@@ -129,7 +139,7 @@ def _entry(draft: Draft, sequence: int, stamp: Stamp) -> JournalEntry:
     )
 
 
-def _term(entry: JournalEntry) -> int:
+def term_of(entry: JournalEntry) -> int:
     """What a node adds to the Merkle root; deleted ones nothing."""
     if entry.deleted:
         return 0

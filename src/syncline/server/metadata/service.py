@@ -27,6 +27,7 @@ from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.history import History
 from syncline.server.metadata.lookup import Lookup
 from syncline.server.metadata.settling import Verdict, settle_raw
+from syncline.server.sharing.access import NodeAccess
 
 __all__ = ["CursorCodec", "Metadata", "RevisionBlocks"]
 
@@ -36,7 +37,8 @@ _PRUNE_ROWS = 10_000
 
 
 class Metadata:
-    """`on_commit(namespace, head)` is called after each commit that wrote journal rows, on the event loop."""
+    """`on_commit(namespace, head)` is called after each commit that wrote journal rows, on the event loop. Without `access` only
+    members of a namespace see anything of it."""
 
     def __init__(
         self,
@@ -45,6 +47,8 @@ class Metadata:
         clock: Clock,
         ids: Ids,
         on_commit: Callable[[NamespaceId, int], None],
+        *,
+        access: NodeAccess | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -52,7 +56,7 @@ class Metadata:
         self._ids = ids
         self._commits = Commits(store, cursors, clock, ids)
         self._history = History(store, cursors)
-        self._lookup = Lookup(store, self._history)
+        self.lookup = Lookup(store, self._history, access)
         self._running: set[asyncio.Task[Any]] = set()
 
     async def namespaces(self, caller: Caller) -> Namespaces:
@@ -66,6 +70,13 @@ class Metadata:
     async def owner(self, caller: Caller, namespace: NamespaceId) -> UserId:
         """Whose namespace it is. Raises `NotFound` for foreign and unknown ids."""
         return (await self._history.head(caller, namespace)).owner
+
+    async def may_send(self, caller: Caller, namespace: NamespaceId) -> Access:
+        """The same, and WRITE for someone who is no member and was granted a file there to write. Raises `NotFound`."""
+        return await self.lookup.may_send(caller, namespace)
+
+    async def is_member(self, caller: Caller, namespace: NamespaceId) -> bool:
+        return await self._store.head(caller.user_id, namespace) is not None
 
     async def commit(self, caller: Caller, request: CommitRequest, key: str) -> CommitAnswer:
         """Applies a changeset atomically, once for its `key`.
@@ -142,29 +153,29 @@ class Metadata:
 
     async def metadata_by_path(self, caller: Caller, path: str, namespace: NamespaceId | None = None) -> tree.Metadata:
         """The live node at a path such as `/a/b`. Raises `NotFound`, `InvalidName`."""
-        return await self._lookup.by_path(caller, path, namespace)
+        return await self.lookup.by_path(caller, path, namespace)
 
     async def metadata_by_id(self, caller: Caller, node: NodeId, namespace: NamespaceId | None = None) -> tree.Metadata:
-        """A node, deleted or not. Raises `NotFound`."""
-        return await self._lookup.by_id(caller, node, namespace)
+        """A node, deleted or not, wherever the caller may read it unless a namespace is named. Raises `NotFound`."""
+        return await self.lookup.by_id(caller, node, namespace)
 
     async def child(self, caller: Caller, namespace: NamespaceId, folder: NodeId, name: str) -> JournalEntry | None:
         """The live node of that name in a folder, None where there is none. Raises `NotFound` for a foreign namespace."""
-        return await self._lookup.child(caller, namespace, folder, name)
+        return await self.lookup.child(caller, namespace, folder, name)
 
     async def children(
         self, caller: Caller, namespace: NamespaceId | None, folder: NodeId, page: str | None = None, limit: int = BATCH_MAX
     ) -> tree.ChildrenPage:
         """Live children of a folder (the root's id is the namespace's), by name. Raises `NotFound`."""
-        return await self._lookup.children(caller, namespace, folder, page, limit)
+        return await self.lookup.children(caller, namespace, folder, page, limit)
 
     async def versions(self, caller: Caller, namespace: NamespaceId | None, node: NodeId) -> tree.Versions:
         """A file's revisions, newest first, at most `BATCH_MAX`. Raises `NotFound`."""
-        return await self._lookup.versions(caller, namespace, node)
+        return await self.lookup.versions(caller, namespace, node)
 
     async def revision_blocks(self, caller: Caller, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
-        """For each ref, in order, all blocks of that revision; `blocks` None where there is none. Raises `NotFound`."""
-        return await self._lookup.revision_blocks(caller, namespace, refs)
+        """For each ref, in order, all blocks of that revision; `blocks` None where there is none to be seen. Raises `NotFound`."""
+        return await self.lookup.revision_blocks(caller, namespace, refs)
 
     async def usage(self, caller: Caller) -> Usage:
         """What the caller's own namespaces hold and have reserved, and their quota."""

@@ -57,7 +57,7 @@ def _attempt(facts: Facts, changes: Sequence[Change], failed: dict[int, Failure]
                 except Refusal as refusal:
                     refusals[index] = refusal
     standing = Standing(overlay)
-    for index, judged in _judge(overlay, standing, changes):
+    for index, judged in judge(overlay, standing, changes):
         refusals.setdefault(index, judged)
     return overlay, standing, refusals
 
@@ -89,7 +89,8 @@ def _failure(index: int, change: Change, refusal: Refusal) -> Failure:
 # -- The final state ---------------------------------------------------------------------------------------------------------------
 
 
-def _judge(overlay: Overlay, standing: Standing, changes: Sequence[Change]) -> Iterable[tuple[int, Refusal]]:
+def judge(overlay: Overlay, standing: Standing, changes: Sequence[Change] = ()) -> Iterable[tuple[int, Refusal]]:
+    """What stands in the way of the final state, by the index of the draft's change."""
     yield from _judge_names(overlay)
     for draft in overlay.drafts.values():
         if not draft.deleted:

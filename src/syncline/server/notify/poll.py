@@ -1,6 +1,7 @@
 """The long poll: verify the cursors, answer at once when a head is ahead, else when one moves, else at the timeout.
 
-While it waits, the device is checked every few seconds: one that another process unlinked or disabled does not wait on.
+While it waits, the device and what it may see are checked every few seconds: one that another process unlinked or disabled, or that
+lost a shared folder, does not wait on.
 """
 
 from __future__ import annotations
@@ -41,9 +42,13 @@ class Polling:
                 return PollAnswer(changed=True, namespaces=ahead)
             end = self._clock.monotonic_s() + min(max(request.timeout, 1), POLL_TIMEOUT_MAX_S)
             while (left := end - self._clock.monotonic_s()) > 0:
-                if await waiter.wait(min(left, RECHECK_S)):
+                woken = await waiter.wait(min(left, RECHECK_S))
+                if not woken:
+                    await self._check_live(caller.device_id)
+                # Whoever lost a namespace meanwhile hears nothing more of it.
+                await self._metadata.heads(caller, list(positions))
+                if woken:
                     break
-                await self._check_live(caller.device_id)
             if moved := waiter.moved():
                 return PollAnswer(changed=True, namespaces=moved)
             return PollAnswer(changed=False, sync=True)

@@ -6,7 +6,7 @@ What was written shows to the transaction itself in a copy of the namespace, mad
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from syncline.model.errors import NotFound
@@ -23,22 +23,36 @@ class MemoryCommit:
         self._namespace = namespace
         self._user = user
         self._life = shared.life
-        self._written: list[Written] = []
+        self._written: list[Written | Callable[[Space], None]] = []
         self._later: Space | None = None
         self._lock: asyncio.Lock
         self._space: Space
         self._head: Head
 
+    @classmethod
+    def within(cls, shared: Shared, namespace: NamespaceId, user: UserId, life: int) -> MemoryCommit:
+        """A part of a larger transaction, which holds the lock and publishes. Raises `NotFound`."""
+        commit = cls(shared, namespace, user)
+        commit._life = life
+        commit._look()
+        return commit
+
     async def __aenter__(self) -> CommitTransaction:
         self._shared.space(self._namespace)
         self._lock = await self._shared.lock(self._namespace, self._life)
-        self._space = self._shared.space(self._namespace)
-        head = self._space.head(self._user)
-        if head is None:
+        try:
+            self._look()
+        except NotFound:
             self._lock.release()
+            raise
+        return self
+
+    def _look(self) -> None:
+        self._space = self._shared.space(self._namespace)
+        head = self._space.head(self._user) or self._space.head_by_grants(self._user)
+        if head is None:
             raise NotFound(what="The namespace")
         self._head = head
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -46,11 +60,17 @@ class MemoryCommit:
         if kind is not None:
             self._lock.release()
             return
-        await self._shared.publish(self._life, self._publish, [self._lock])
+        await self._shared.publish(self._life, self.publish, [self._lock])
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Everything written shows from now on."""
         for written in self._written:
-            self._space.apply(written)
+            _apply(self._space, written)
+
+    def after_writing(self, change: Callable[[Space], None]) -> None:
+        """What is to be done to the namespace besides, after what was written so far."""
+        self._written.append(change)
+        self._later = None
 
     @property
     def _seen(self) -> Space:
@@ -60,7 +80,7 @@ class MemoryCommit:
         if self._later is None:
             self._later = self._space.copy()
             for written in self._written:
-                self._later.apply(written)
+                _apply(self._later, written)
         return self._later
 
     # -- ports.metadata_store.CommitTransaction --------------------------------------------------------------------------------
@@ -97,7 +117,29 @@ class MemoryCommit:
 
     async def held(self, hashes: Sequence[Digest]) -> dict[Digest, HeldBlock]:
         held = self._seen.held
-        return {block: held[block] for block in hashes if block in held}
+        found = {block: held[block] for block in hashes if block in held}
+        if self._head.only is not None:
+            mine = self._within_grants(self._head.only)
+            found = {block: one for block, one in found.items() if block in mine}
+        return found
+
+    def _within_grants(self, only: frozenset[NodeId]) -> set[Digest]:
+        """The blocks of the granted files, and those that the user sent here."""
+        space, state = self._seen, self._shared.state
+        revisions = [revision for node in only for revision in space.revisions.get(node, {}).values()]
+        mine = {block.hash for revision in revisions for block in revision.blocks}
+        for pack in state.packs.values():
+            if (pack.namespace, pack.user, pack.state) == (self._namespace, self._user, "done"):
+                mine.update(state.declared.get(pack.id, ()))
+        return mine
+
+    async def joined(self, user: UserId, namespaces: Sequence[NamespaceId]) -> list[NamespaceId]:
+        spaces = self._shared.state.spaces
+        return [namespace for namespace in namespaces if namespace in spaces and user in spaces[namespace].members]
+
+    async def elsewhere(self, user: UserId, ids: Sequence[NodeId]) -> dict[NodeId, NamespaceId]:
+        others = [space for space in self._shared.state.spaces.values() if user in space.members and space.id != self._namespace]
+        return {node: space.id for space in others for node in ids if node in space.nodes and not space.nodes[node].mount}
 
     async def readable_elsewhere(self, user: UserId, hashes: Sequence[Digest]) -> dict[Digest, int]:
         state = self._shared.state
@@ -127,3 +169,10 @@ class MemoryCommit:
         self._seen.check(written)
         self._written.append(written)
         self._later = None
+
+
+def _apply(space: Space, written: Written | Callable[[Space], None]) -> None:
+    if isinstance(written, Written):
+        space.apply(written)
+    else:
+        written(space)

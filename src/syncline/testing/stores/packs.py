@@ -27,7 +27,8 @@ class MemoryPacks:
 
         def possessed(stored: StoredCopy) -> bool:
             pack = state.packs[stored.copy.pack]
-            return pack.state == "done" and (stored.verified or (pack.user == user and pack.namespace == namespace))
+            sent = pack.user == user and space is not None and pack.namespace in space.served_by(stored.copy.hash)
+            return pack.state == "done" and (stored.verified or sent)
 
         return [block for block in hashes if block not in held or not any(map(possessed, state.copies.get(block, {}).values()))]
 
@@ -67,10 +68,11 @@ class MemoryPacks:
 
     def _best(self, namespace: NamespaceId, block: Digest) -> Copy | None:
         packs = self._shared.state.packs
+        served_by = self._shared.state.spaces[namespace].served_by(block)
         found: list[tuple[bool, int, PackId, Copy]] = []
         for pack_id, stored in self._shared.state.copies.get(block, {}).items():
             pack = packs[pack_id]
-            if pack.state == "done" and (stored.verified or pack.namespace == namespace):
+            if pack.state == "done" and (stored.verified or pack.namespace in served_by):
                 found.append((not stored.verified, pack.created_us, pack_id, stored.copy))
         return min(found, key=lambda one: one[:3])[3] if found else None
 

@@ -32,6 +32,18 @@ class Revision(Struct, frozen=True, gc=False):
     blocks: tuple[Block, ...]
 
 
+class Invited(Struct, frozen=True):
+    access: Access
+    by: UserId
+    created_us: int
+
+
+class Grant(Struct, frozen=True):
+    access: Access
+    by: UserId
+    created_us: int
+
+
 class Answered(Struct, frozen=True):
     stored: StoredAnswer
     time_us: int
@@ -39,7 +51,8 @@ class Answered(Struct, frozen=True):
 
 class Space:
     """A namespace. `journal` holds the rows above `pruned`; `keys` the name keys of live nodes; `children` and `gone` index live
-    and deleted nodes by parent; `named` are the blocks of retained revisions; `reserved_bytes` those of packs granted only."""
+    and deleted nodes by parent; `named` are the blocks of retained revisions; `reserved_bytes` those of packs granted only;
+    `sources` other namespaces whose packs may serve a block."""
 
     def __init__(self, namespace: NamespaceId, owner: UserId, name: str, *, is_root: bool, epoch: str, name_keys: int) -> None:
         self.id = namespace
@@ -56,6 +69,10 @@ class Space:
         self.used_bytes = 0
         self.reserved_bytes = 0
         self.members: dict[UserId, Access] = {}
+        self.since: dict[UserId, int] = {}
+        self.invitations: dict[UserId, Invited] = {}
+        self.grants: dict[tuple[NodeId, UserId], Grant] = {}
+        self.sources: dict[Digest, frozenset[NamespaceId]] = {}
         self.nodes: dict[NodeId, JournalEntry] = {}
         self.keys: dict[NodeId, str] = {}
         self.children: dict[NodeId, dict[str, NodeId]] = {}
@@ -70,7 +87,19 @@ class Space:
         """The same rows, to be changed on their own."""
         other = Space.__new__(Space)
         other.__dict__.update(self.__dict__)
-        for name in ("members", "nodes", "keys", "named", "held", "answers", "journal"):
+        for name in (
+            "members",
+            "since",
+            "invitations",
+            "grants",
+            "sources",
+            "nodes",
+            "keys",
+            "named",
+            "held",
+            "answers",
+            "journal",
+        ):
             setattr(other, name, getattr(self, name).copy())
         for name in ("children", "gone", "revisions"):
             setattr(other, name, {key: inner.copy() for key, inner in getattr(self, name).items()})
@@ -79,8 +108,17 @@ class Space:
     def head(self, user: UserId) -> Head | None:
         """As this member sees it; None for anybody else."""
         access = self.members.get(user)
-        if access is None:
+        return None if access is None else self._head(access)
+
+    def head_by_grants(self, user: UserId) -> Head | None:
+        """As somebody sees it who was granted single files to write; None without any grant."""
+        granted = {node: grant.access for (node, whose), grant in self.grants.items() if whose == user and node in self.keys}
+        if not granted:
             return None
+        writable = frozenset(node for node, access in granted.items() if access.may_write)
+        return self._head(Access.WRITE if writable else Access.READ, writable)
+
+    def _head(self, access: Access, only: frozenset[NodeId] | None = None) -> Head:
         return Head(
             namespace=self.id,
             name=self.name,
@@ -93,11 +131,16 @@ class Space:
             root=self.root,
             pruned_sequence=self.pruned,
             name_key_version=self.name_keys,
+            only=only,
         )
 
     def row(self, sequence: int) -> ChainedRow | None:
         """The journal row, where it is still kept."""
         return self.journal[sequence - self.pruned - 1] if self.pruned < sequence <= self.sequence else None
+
+    def served_by(self, block: Digest) -> frozenset[NamespaceId]:
+        """The namespaces whose packs may serve a block here before it was verified."""
+        return self.sources.get(block, frozenset()) | {self.id}
 
     # -- The tree ------------------------------------------------------------------------------------------------------------
 
@@ -200,18 +243,34 @@ class Space:
         key = self.keys.get(node)
         return None if key is None else (self.nodes[node].parent_id, key)
 
+    def remove(self, node: NodeId) -> None:
+        """Takes a node out altogether."""
+        self._unplace(node)
+        del self.nodes[node]
+
+    def extend(self, rows: list[ChainedRow], keys: list[str | None]) -> None:
+        """Journal rows with the nodes as they leave them."""
+        for row, key in zip(rows, keys, strict=True):
+            self._place_node(row.entry, key)
+        self.journal += rows
+        if rows:
+            self.sequence, self.chain, self.root = rows[-1].entry.sequence, rows[-1].chain, rows[-1].root
+
+    def rename_blocks(self) -> None:
+        """Finds out anew which blocks the revisions name."""
+        self.named = {}
+        for revisions in self.revisions.values():
+            for revision in revisions.values():
+                for block in revision.blocks:
+                    self.named[block.hash] = max(block.size, self.named.get(block.hash, 0))
+
     def apply(self, written: Written) -> None:
         """Writes what `check` let pass. Never fails half-way."""
         for node in written.vacated:
             self._unplace(node)
         for row in written.rows:
             self._unplace(row.entry.node_id)
-        for row, key in zip(written.rows, written.keys, strict=True):
-            self._place_node(row.entry, key)
-        if written.rows:
-            self.journal += written.rows
-            last = written.rows[-1]
-            self.sequence, self.chain, self.root = last.entry.sequence, last.chain, last.root
+        self.extend(written.rows, written.keys)
         for revision in written.revisions:
             self._add_revision(revision)
         for block in written.acquired:

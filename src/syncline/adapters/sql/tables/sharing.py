@@ -1,4 +1,4 @@
-"""Sharing beside membership: invitations to shared folders, grants of single files, and links."""
+"""Sharing beside membership: invitations to shared folders, grants of single files, blocks taken over, and links."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ grants = per_namespace(
     key=("node_id", "user_id"),
 )
 Index("grants_by_user", grants.c.user_id)
+
+block_sources = per_namespace("block_sources", blob("hash"), text("source_id"), key=("hash", "source_id"))
+"""Where a block came from that was taken over from another namespace without its bytes: until a copy of it was verified, those in
+packs of that namespace serve this one too."""
 
 links = per_namespace(
     "links",

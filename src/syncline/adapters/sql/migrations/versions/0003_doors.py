@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ("tombstones", "links", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
+    for name in ("tombstones", "links", "block_sources", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
         op.drop_table(name)
 
 
@@ -130,6 +130,7 @@ def _sharing() -> None:
         key=("node_id", "user_id"),
     )
     op.create_index("grants_by_user", "grants", ["user_id"], unique=False)
+    _per_namespace("block_sources", _blob("hash"), _text("source_id"), key=("hash", "source_id"))
     _per_namespace(
         "links",
         _text("link_id"),

@@ -1,0 +1,36 @@
+"""What a commit asks about the caller's other namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, and_, bindparam, select
+
+from syncline.adapters.sql.rows import as_json, fetch, listed, texts
+from syncline.adapters.sql.schema import members, nodes
+from syncline.model.ids import NamespaceId, NodeId, UserId
+
+IDS_AT_ONCE: Final = 1000
+_JOINED: Final = select(members.c.namespace_id).where(
+    members.c.user_id == bindparam("user"), members.c.namespace_id.in_(bindparam("ids", expanding=True))
+)
+
+
+def joined(connection: Connection, user: UserId, namespaces: Sequence[NamespaceId]) -> list[NamespaceId]:
+    found: list[NamespaceId] = []
+    for start in range(0, len(namespaces), IDS_AT_ONCE):
+        rows = fetch(connection, _JOINED, user=user, ids=list(namespaces[start : start + IDS_AT_ONCE]))
+        found += [NamespaceId(row[0]) for row in rows]
+    return found
+
+
+def elsewhere(connection: Connection, user: UserId, here: NamespaceId, ids: Sequence[NodeId]) -> dict[NodeId, NamespaceId]:
+    statement = (
+        select(nodes.c.node_id, nodes.c.namespace_id)
+        .join(members, and_(members.c.namespace_id == nodes.c.namespace_id, members.c.user_id == bindparam("user")))
+        .where(nodes.c.namespace_id != bindparam("here"), nodes.c.mount.is_(False))
+        .where(nodes.c.node_id.in_(listed(texts(connection.dialect.name, "ids"))))
+    )
+    rows = fetch(connection, statement, user=user, here=here, ids=as_json(ids))
+    return {NodeId(row[0]): NamespaceId(row[1]) for row in rows}
