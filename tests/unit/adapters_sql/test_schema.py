@@ -90,7 +90,9 @@ async def test_devices_of_an_older_schema_stay_signed_in(tmp_path: Path) -> None
         connection.execute(
             "INSERT INTO devices (device_id, user_id, name, refresh_hash, created_us) VALUES ('d', 'u', '', 'old', 1)"
         )
-        for later in ("tombstones", "links", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
+        connection.execute("DROP INDEX nodes_in_trash")
+        connection.execute("DROP INDEX journal_by_node")
+        for later in ("bases", "tombstones", "links", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
             connection.execute(f"DROP TABLE {later}")
         connection.execute("ALTER TABLE devices DROP COLUMN rotated_us")
         connection.execute("ALTER TABLE devices DROP COLUMN previous_refresh_hash")

@@ -20,7 +20,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ("tombstones", "links", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
+    op.drop_index("nodes_in_trash", "nodes")
+    op.drop_index("journal_by_node", "journal")
+    for name in ("bases", "tombstones", "links", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
         op.drop_table(name)
 
 
@@ -157,3 +159,34 @@ def _past() -> None:
         _number("purged_us"),
         key=("node_id",),
     )
+    _per_namespace(
+        "bases",
+        _number("sequence"),
+        _text("changeset"),
+        _text("op"),
+        _text("node_id"),
+        _text("parent_id"),
+        _text("name"),
+        _text("kind"),
+        _number("revision"),
+        _blob("content_hash", nullable=True),
+        _number("size"),
+        sa.Column("executable", sa.Boolean(), nullable=False),
+        _number("mtime_us"),
+        sa.Column("deleted", sa.Boolean(), nullable=False),
+        sa.Column("mount", sa.Boolean(), nullable=False),
+        _text("actor", nullable=True),
+        _text("device", nullable=True),
+        _number("time_us"),
+        key=("node_id",),
+    )
+    gone = sa.text("name_key IS NULL")
+    op.create_index(
+        "nodes_in_trash",
+        "nodes",
+        ["namespace_id", "time_us", "sequence"],
+        unique=False,
+        sqlite_where=gone,
+        postgresql_where=gone,
+    )
+    op.create_index("journal_by_node", "journal", ["namespace_id", "node_id", "sequence"], unique=False)
