@@ -173,6 +173,37 @@ class HistoryExpired(Conflict):
     status = 410
 
 
+class RevisionNotKept(Conflict):
+    """Revision {revision} of {what} is not kept (any more); `syncline history` lists those that are."""
+
+    code = "revision.not_kept"
+    status = 404
+
+
+class NameTaken(Conflict):
+    """Something else has the name {name} there; choose another place or name, or let it come back under a name beside it."""
+
+    code = "name.taken"
+
+
+class NotInTrash(Conflict):
+    """{what} is not in the trash."""
+
+    code = "trash.not_there"
+
+
+class NotThereThen(Conflict):
+    """{what} was not there at that time; go back to a later one, or rewind a folder around it."""
+
+    code = "past.not_there"
+
+
+class Overtaken(Conflict):
+    """Others keep changing what was to be taken back; nothing was changed. Try again when they rest."""
+
+    code = "past.overtaken"
+
+
 class AlreadyExists(Conflict):
     """{what} exists already."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from syncline.ports.clock import Ids
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
@@ -12,6 +13,7 @@ from syncline.server.blocks.receive import Receiving
 from syncline.server.content.downloads import Downloads
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
+from syncline.server.past.service import Past
 from syncline.server.uploads.service import Uploads
 from syncline.server.uploads.shorthand import Shorthand
 
@@ -27,6 +29,8 @@ class Services:
     polling: Polling
     uploads: Uploads
     shorthand: Shorthand
+    past: Past
+    ids: Ids
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str

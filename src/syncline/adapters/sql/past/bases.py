@@ -28,9 +28,8 @@ def keep_bases(connection: Connection, head: Head, ids: Sequence[NodeId]) -> Non
         nodes.c.sequence <= bindparam("pruned"),
     )
     given = {"ids": as_json(ids), "pruned": head.pruned_sequence}
-    connection.execute(
-        delete(bases).where(bases.c.namespace_id == head.namespace, bases.c.node_id.in_(select(nodes.c.node_id).where(pruned))), given
-    )
+    older = select(nodes.c.node_id).where(pruned)
+    connection.execute(delete(bases).where(bases.c.namespace_id == head.namespace, bases.c.node_id.in_(older)), given)
     connection.execute(insert(bases).from_select(_COLUMNS, select(nodes.c.namespace_id, *placed(nodes)).where(pruned)), given)
 
 
