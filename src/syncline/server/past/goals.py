@@ -69,7 +69,8 @@ class Wanted(Struct):
 def rewound(touched: Sequence[Touched], top: NodeId, *, under_then: Under, under_now: Under) -> Wanted:
     """Everything that was, or is, below `top` (or is `top`, of which only the content goes back) as it was.
 
-    `under_then` and `under_now` say of a row whether its node lies below `top` in the tree of that time, and in the present one.
+    `under_then` says of a row whether its node lay below `top` in the tree of that time; `under_now` whether it lies, in the present
+    one, below `top` or below what lay there then.
     """
     wanted = Wanted([], [])
     for one in touched:
@@ -124,14 +125,15 @@ def undone(stories: Iterable[Story], is_act: Callable[[JournalEntry], bool]) -> 
 
 
 def _undo_one(wanted: Wanted, present: JournalEntry, states: list[JournalEntry | None], acts: list[bool]) -> None:
-    alive = _reverted(states, acts, lambda row: row is not None and not row.deleted)
+    alive = _reverted(states, acts, _lives)
     place = _reverted(states, acts, lambda row: None if row is None else _place(row))
     content = _reverted(states, acts, lambda row: None if row is None else row.revision)
-    shall_live = not present.deleted if not alive.goes_back else alive.back is not None and not alive.back.deleted
+    shall_live = _lives(alive.back) if alive.goes_back else _lives(present)
     if not shall_live:
         if present.deleted:
-            if alive.by is not None or place.goes_back or content.goes_back:
-                wanted.spared.append(Spared(present.node_id, Reason.DELETED_LATER, alive.by or present))
+            deleted = max((at for at in range(1, len(states)) if _lives(states[at]) != _lives(states[at - 1])), default=0)
+            if deleted and not acts[deleted] and (alive.by is not None or place.goes_back or content.goes_back):
+                wanted.spared.append(Spared(present.node_id, Reason.DELETED_LATER, states[deleted]))
             return
         later = _others_after(states, acts)
         if later is not None:
@@ -183,6 +185,10 @@ def _others_after(states: list[JournalEntry | None], acts: list[bool]) -> Journa
 
 
 # -- Both --------------------------------------------------------------------------------------------------------------------------
+
+
+def _lives(row: JournalEntry | None) -> bool:
+    return row is not None and not row.deleted
 
 
 def _place(row: JournalEntry) -> tuple[NodeId, str]:

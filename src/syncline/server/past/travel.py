@@ -127,7 +127,12 @@ class Travel:
             if one.node_id == top and (one.before is None or one.before.deleted):
                 raise NotThereThen(what=named)
         root = NodeId(head.namespace)
-        under_then, under_now = Beneath(top, root, then), Beneath(top, root, now)
+        under_then = Beneath({top}, root, then)
+        # What was carried into a folder after that had left the subtree leaves again as the folder comes back.
+        tops = {
+            one.node_id for one in since.touched if one.before is not None and not one.before.deleted and under_then(one.before)
+        }
+        under_now = Beneath({top, *tops}, root, now)
         return await asyncio.to_thread(lambda: rewound(since.touched, top, under_then=under_then, under_now=under_now))
 
     def _acts(self, request: UndoRequest) -> Acts:
@@ -188,11 +193,11 @@ class Travel:
 
 
 class Beneath:
-    """Whether a node lies below `top` in a tree given by its rows. Each folder is walked once."""
+    """Whether a node lies below one of `tops` in a tree given by its rows. Each folder is walked once."""
 
-    def __init__(self, top: NodeId, root: NodeId, rows: dict[NodeId, JournalEntry]) -> None:
+    def __init__(self, tops: set[NodeId], root: NodeId, rows: dict[NodeId, JournalEntry]) -> None:
         self._rows = rows
-        self._known: dict[NodeId, bool] = {root: top == root, top: True}
+        self._known: dict[NodeId, bool] = {root: False} | dict.fromkeys(tops, True)
 
     def __call__(self, row: JournalEntry) -> bool:
         trail: dict[NodeId, None] = {}
