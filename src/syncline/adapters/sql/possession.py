@@ -37,7 +37,7 @@ def revive_named(connection: Connection, namespace: NamespaceId, refs: Sequence[
     wanted = pairs(connection.dialect.name, "refs", numbers=True)
     table = revision_blocks.c
     joined = and_(table.namespace_id == namespace, table.node_id == wanted.c.a, table.revision == wanted.c.b)
-    hashes = select(table.hash).select_from(wanted.join(revision_blocks, joined))
+    hashes = select(table.hash).select_from(wanted.outerjoin(revision_blocks, joined))
     _hold(connection, namespace, _BLOCKS.hash.in_(hashes), now_us, refs=as_json(refs))
 
 

@@ -221,6 +221,8 @@ _STATISTICS: Final = (
     ("nodes", "nodes", "1000000000 10000000 1"),
     ("nodes", "nodes_live_names", "1000000000 10000000 20 1"),
     ("nodes", "nodes_deleted", "100000000 1000000 20"),
+    ("journal", "journal", "1000000000 10000000 1"),
+    ("journal", "journal_by_node", "1000000000 10000000 20 1"),
 )
 """Namespaces are huge and folders small. Without these it would walk whole namespaces where an index by parent exists."""
 

@@ -69,8 +69,8 @@ class Wanted(Struct):
 def rewound(touched: Sequence[Touched], top: NodeId, *, under_then: Under, under_now: Under) -> Wanted:
     """Everything that was, or is, below `top` (or is `top`, of which only the content goes back) as it was.
 
-    `under_then` says of a row whether its node lay below `top` in the tree of that time; `under_now` whether it lies, in the present
-    one, below `top` or below what lay there then.
+    `under_then` says of a row whether its node lay below `top` in the tree of that time; `under_now` whether it lies below `top`,
+    or below what lay there then, in the present tree.
     """
     wanted = Wanted([], [])
     for one in touched:

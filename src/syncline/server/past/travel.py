@@ -129,9 +129,8 @@ class Travel:
         root = NodeId(head.namespace)
         under_then = Beneath({top}, root, then)
         # What was carried into a folder after that had left the subtree leaves again as the folder comes back.
-        tops = {
-            one.node_id for one in since.touched if one.before is not None and not one.before.deleted and under_then(one.before)
-        }
+        then_rows = (one.before for one in since.touched if one.before is not None and not one.before.deleted)
+        tops = {row.node_id for row in then_rows if under_then(row)}
         under_now = Beneath({top, *tops}, root, now)
         return await asyncio.to_thread(lambda: rewound(since.touched, top, under_then=under_then, under_now=under_now))
 

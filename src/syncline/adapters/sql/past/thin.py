@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
 
 from syncline.adapters.sql.possession import condemn, lock, sweep_page
-from syncline.adapters.sql.rows import as_json, pairs
+from syncline.adapters.sql.rows import as_json, execute_many, pairs
 from syncline.adapters.sql.schema import namespace_blocks, nodes, revision_blocks, revisions, server
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.ports.past_store import Purged, Swept, VersionRow
@@ -30,6 +30,16 @@ _ROWS: Final = (
 )
 _PAGE: Final = _ROWS.where(_LATER).limit(bindparam("limit"))
 _OF_NODE: Final = _ROWS.where(_REVISIONS.namespace_id == bindparam("namespace"), _REVISIONS.node_id == bindparam("node"))
+_DROP_BLOCKS: Final = delete(revision_blocks).where(
+    revision_blocks.c.namespace_id == bindparam("of_namespace"),
+    revision_blocks.c.node_id == bindparam("of_node"),
+    revision_blocks.c.revision == bindparam("of_revision"),
+)
+_DROP: Final = delete(revisions).where(
+    _REVISIONS.namespace_id == bindparam("of_namespace"),
+    _REVISIONS.node_id == bindparam("of_node"),
+    _REVISIONS.revision == bindparam("of_revision"),
+)
 
 
 def version_rows(connection: Connection, after: tuple[str, str], limit: int) -> list[VersionRow]:
@@ -48,20 +58,18 @@ def drop(connection: Connection, namespace: NamespaceId, refs: Sequence[tuple[No
     asked = pairs(connection.dialect.name, "refs", numbers=True)
     kept = and_(_REVISIONS.namespace_id == namespace, _REVISIONS.node_id == asked.c.a, _REVISIONS.revision == asked.c.b)
     old = and_(nodes.c.namespace_id == namespace, nodes.c.node_id == asked.c.a, nodes.c.revision != asked.c.b)
-    statement = select(_REVISIONS.node_id, _REVISIONS.revision).select_from(asked.join(revisions, kept).join(nodes, old))
-    going = as_json([tuple(row) for row in connection.execute(statement, {"refs": as_json(refs)})])
+    found = asked.outerjoin(revisions, kept).outerjoin(nodes, old)
+    rows = connection.execute(
+        select(_REVISIONS.node_id, _REVISIONS.revision, nodes.c.node_id).select_from(found), {"refs": as_json(refs)}
+    )
+    going = [(row[0], row[1]) for row in rows if row[0] is not None and row[2] is not None]
     blocks = revision_blocks.c
     named = and_(blocks.namespace_id == namespace, blocks.node_id == asked.c.a, blocks.revision == asked.c.b)
-    hashes = list(
-        connection.execute(
-            select(blocks.hash).select_from(asked.join(revision_blocks, named)).distinct(), {"refs": going}
-        ).scalars()
-    )
-    removed = 0
-    for table in (revision_blocks, revisions):
-        these = tuple_(table.c.node_id, table.c.revision).in_(select(asked.c.a, asked.c.b))
-        removed = connection.execute(delete(table).where(table.c.namespace_id == namespace, these), {"refs": going}).rowcount
-    return Purged(nodes=removed, freed_bytes=condemn(connection, namespace, hashes, now_us))
+    hashes = select(blocks.hash).select_from(asked.outerjoin(revision_blocks, named)).distinct()
+    freed = [block for block in connection.execute(hashes, {"refs": as_json(going)}).scalars() if block is not None]
+    for statement in (_DROP_BLOCKS, _DROP):
+        execute_many(connection, statement, ("of_namespace", "of_node", "of_revision"), [(namespace, *ref) for ref in going])
+    return Purged(nodes=len(going), freed_bytes=condemn(connection, namespace, freed, now_us))
 
 
 def sweep(connection: Connection, after: str, limit: int, *, abandoned_us: int, removed_us: int, now_us: int) -> Swept:

@@ -59,8 +59,8 @@ def purge(connection: Connection, namespace: NamespaceId, wanted: Sequence[tuple
     lock(connection, namespace)
     asked = pairs(connection.dialect.name, "wanted", numbers=True)
     still = and_(nodes.c.namespace_id == namespace, nodes.c.node_id == asked.c.a, nodes.c.sequence == asked.c.b, _GONE)
-    statement = select(nodes.c.node_id, nodes.c.sequence, nodes.c.revision).select_from(asked.join(nodes, still))
-    going = connection.execute(statement, {"wanted": as_json(wanted)}).all()
+    statement = select(nodes.c.node_id, nodes.c.sequence, nodes.c.revision).select_from(asked.outerjoin(nodes, still))
+    going = [row for row in connection.execute(statement, {"wanted": as_json(wanted)}) if row[0] is not None]
     if not going:
         return Purged()
     ids = as_json([row[0] for row in going])

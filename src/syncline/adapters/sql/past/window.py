@@ -21,6 +21,8 @@ from syncline.ports.past_store import Acts, Since, Stories, Story, Touched
 
 _NS = trees.NAMESPACE
 _WIDTH = len(PLACED_STATE)
+_NODE = journal.c.node_id.concat("")
+"""The bare column would tempt the planner to walk the whole namespace by node, where the window is a range of the primary key."""
 
 
 def since(connection: Connection, namespace: NamespaceId, time_us: int, limit: int) -> Since | None:
@@ -52,9 +54,9 @@ def acts(connection: Connection, namespace: NamespaceId, wanted: Acts, limit: in
         if wanted.device is not None:
             which = and_(which, journal.c.device == wanted.device)
         first = (
-            select(journal.c.node_id.label("id"), func.min(journal.c.sequence).label("first"))
+            select(_NODE.label("id"), func.min(journal.c.sequence).label("first"))
             .where(journal.c.namespace_id == _NS, which)
-            .group_by(journal.c.node_id)
+            .group_by(_NODE)
             .cte("touched")
         )
         given = {"namespace": namespace}
@@ -117,13 +119,8 @@ def _range(connection: Connection, namespace: NamespaceId, wanted: Acts, pruned:
 
 def _after(position: int, limit: int) -> CTE:
     """`id`s of the nodes that rows after the position name, and the sequence after which they do."""
-    ids = select(journal.c.node_id.label("id"), func.min(journal.c.sequence).label("first"))
-    return (
-        ids.where(journal.c.namespace_id == _NS, journal.c.sequence > position)
-        .group_by(journal.c.node_id)
-        .limit(limit + 1)
-        .cte("touched")
-    )
+    ids = select(_NODE.label("id"), func.min(journal.c.sequence).label("first"))
+    return ids.where(journal.c.namespace_id == _NS, journal.c.sequence > position).group_by(_NODE).limit(limit + 1).cte("touched")
 
 
 def _before(touched: CTE, position: int | None) -> Select[Any]:
@@ -157,8 +154,8 @@ def _present(touched: CTE) -> Select[Any]:
 
 def _from_first(first: CTE, limit: int) -> Select[Any]:
     here = and_(journal.c.namespace_id == _NS, journal.c.node_id == first.c.id, journal.c.sequence >= first.c.first)
-    rows = select(*placed(journal)).select_from(first.join(journal, here))
-    return rows.order_by(journal.c.node_id, journal.c.sequence).limit(limit + 1)
+    rows = select(*placed(journal)).select_from(first.outerjoin(journal, here))
+    return rows.order_by(first.c.id, journal.c.sequence).limit(limit + 1)
 
 
 def _grouped(rows: Any) -> dict[str, list[JournalEntry]]:

@@ -12,6 +12,12 @@ down_revision: Final = "0002"
 branch_labels: Final = None
 depends_on: Final = None
 
+_STATISTICS: Final = (
+    ("journal", "journal", "1000000000 10000000 1"),
+    ("journal", "journal_by_node", "1000000000 10000000 20 1"),
+)
+"""Namespaces have long journals and a node few rows in it: without these the planner would walk the whole of one for each node."""
+
 
 def upgrade() -> None:
     _uploads()
@@ -20,6 +26,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DELETE FROM sqlite_stat1 WHERE tbl = 'journal'")
     op.drop_index("nodes_in_trash", "nodes")
     op.drop_index("journal_by_node", "journal")
     for name in ("bases", "tombstones", "links", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
@@ -190,3 +198,8 @@ def _past() -> None:
         postgresql_where=gone,
     )
     op.create_index("journal_by_node", "journal", ["namespace_id", "node_id", "sequence"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        op.bulk_insert(
+            sa.table("sqlite_stat1", *map(sa.column, ("tbl", "idx", "stat"))),
+            [dict(zip(("tbl", "idx", "stat"), row, strict=True)) for row in _STATISTICS],
+        )
