@@ -153,6 +153,10 @@ class PastStore(Protocol):
         base; a tombstone stays, and blocks that nothing names any more are condemned."""
         ...
 
+    async def purged(self, namespace: NamespaceId, ids: Sequence[NodeId]) -> set[NodeId]:
+        """Those of these that were purged once."""
+        ...
+
     async def due(self, before_us: int, limit: int) -> list[tuple[NamespaceId, NodeId, int]]:
         """Nodes (namespace, id, sequence) deleted before then, of any namespace, what lay inside before what it lay in."""
         ...

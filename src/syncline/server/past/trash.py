@@ -158,6 +158,8 @@ class Trash:
     async def _purge_one(self, namespace: NamespaceId, node: NodeId) -> Purged:
         found = (await self._store.surroundings(namespace, [node], [], [])).nodes.get(node)
         if found is None:
+            if await self._store.purged(namespace, [node]):
+                return Purged()
             raise NotFound(what="The node")
         if not found.deleted or found.mount:
             raise NotInTrash(what=found.name)

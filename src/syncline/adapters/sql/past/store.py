@@ -88,6 +88,10 @@ class SqlPast(Stored):
     async def purge(self, namespace: NamespaceId, nodes: Sequence[tuple[NodeId, int]], now_us: int) -> Purged:
         return await self._database.write(lambda connection: trash.purge(connection, namespace, nodes, now_us))
 
+    async def purged(self, namespace: NamespaceId, ids: Sequence[NodeId]) -> set[NodeId]:
+        rows = await self._rows(trees.tombstones_by_id(self._database.dialect), namespace, ids=as_json(ids))
+        return {NodeId(row[0]) for row in rows}
+
     async def due(self, before_us: int, limit: int) -> list[tuple[NamespaceId, NodeId, int]]:
         return await self._database.read(lambda connection: trash.due(connection, before_us, limit))
 
