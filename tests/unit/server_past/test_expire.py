@@ -147,8 +147,8 @@ async def test_history_that_was_pruned_says_so_and_what_is_left_is_right(ada: Me
     await ada.commit(ada.delete("d", recursive=True, subtree_as_of=100))
     with pytest.raises(HistoryExpired):
         await past.travel.rewind(ada.caller, RewindRequest(to=to_time(early)), "a")
+    request = UndoRequest(device=ada.caller.device_id, since=to_time(early))
     with pytest.raises(HistoryExpired):
-        request = UndoRequest(device=ada.caller.device_id, since=to_time(early))
         await past.travel.undo(ada.caller, request, "b")
     await past.travel.rewind(ada.caller, RewindRequest(to=to_time(late)), "c")
     assert await ada.tree() == {"d": "d", "moved": "f", "g": "g", "e": "e"}
