@@ -11,6 +11,9 @@ from tests.server import RunningServer, SignedIn
 from tests.unit.server_gateway.content import sent, sha256
 from tests.unit.server_gateway.nodes import commit, create_file, create_folder, fresh_id
 
+from syncline.app.checking import check_server
+from syncline.server.check.findings import Finding
+
 NOBODY = "01HZZZZZZZZZZZZZZZZZZZZZZB"
 
 
@@ -62,6 +65,14 @@ async def tree(device: SignedIn) -> dict[str, str | None]:
         return f"{above}/{row['name']}"
 
     return {path(node): row.get("content_hash") for node, row in rows.items()}
+
+
+async def sound(server: RunningServer) -> None:
+    """The server's own check finds nothing wrong."""
+    findings: list[Finding] = []
+    async for _ in check_server(server.data, deep=False, tell=findings.append, show=lambda _: None):
+        pass
+    assert findings == []
 
 
 async def written(device: SignedIn, name: str = "plan.txt", contents: tuple[bytes, ...] = (b"one", b"two")) -> str:
@@ -264,6 +275,8 @@ async def test_purging_frees_what_nothing_else_names(ann: SignedIn) -> None:
     back = first | {"op": "undelete", "name": "back"}
     answer = await done(ann, back)
     assert answer["results"][0]["revision"] == 2
+    await sound(ann.server)
+    assert (await asked(ann, "/v1/trash/purge", {"node_ids": [first["node_id"]]}))["results"][0]["code"] == "trash.not_there"
 
 
 async def test_condemned_bytes_can_still_be_named(ann: SignedIn) -> None:
@@ -273,6 +286,9 @@ async def test_condemned_bytes_can_still_be_named(ann: SignedIn) -> None:
     await done(ann, delete(file["node_id"], 1))
     await asked(ann, "/v1/trash/purge", {"all": True})
     assert (await ann.get("/v1/me"))[1]["used_bytes"] == 0
+    await sound(ann.server)
+    again = await asked(ann, "/v1/trash/purge", {"node_ids": [file["node_id"]]})
+    assert (again["results"][0].get("code"), again["purged"]) == (None, 0)
     await done(ann, create_file(ann.root, "b", [b"x" * 900]))
     assert (await ann.get("/v1/me"))[1]["used_bytes"] == 900
 
@@ -341,6 +357,7 @@ async def test_a_rewind_and_its_undo(ann: SignedIn) -> None:
     assert undone["counts"]["spared"] == 0
     assert await tree(ann) == after
     assert "changeset" not in await asked(ann, "/v1/rewind", {"to": now()})
+    await sound(ann.server)
 
 
 async def test_an_undo_of_a_device_spares_what_another_did_later(server: RunningServer, ann: SignedIn) -> None:
