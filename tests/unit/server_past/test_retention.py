@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncline.app.config import load
 from syncline.model.errors import InvalidRequest
 from syncline.model.limits import JOURNAL_RETENTION_S
 from syncline.server.past.retention import DAY_S, Made, Retention, Why, judge, over
@@ -72,6 +75,17 @@ def test_thinning_by_and_by_drops_what_thinning_at_once_would_and_nothing_the_po
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(InvalidRequest, match="retention"):
         Retention(**wrong).check()
+
+
+def test_the_configuration_names_the_policy(tmp_path: Path) -> None:
+    file = tmp_path / "syncline.toml"
+    file.write_text("[retention]\ntrash_days = 7\n")
+    assert load(tmp_path, None, file).retention == Retention(trash_days=7)
+    assert load(tmp_path, None, None).retention == Retention()
+    for wrong in ("trash_days = 0", "trash_days = 'long'", "days = 3"):
+        file.write_text(f"[retention]\n{wrong}\n")
+        with pytest.raises(InvalidRequest):
+            load(tmp_path, None, file)
 
 
 def test_the_journal_is_kept_for_the_longest_of_it() -> None:
