@@ -9,7 +9,7 @@ from syncline.server.past.expire import Expiry
 from syncline.server.past.explain import Explaining
 from syncline.server.past.retention import Retention
 from syncline.server.past.trash import Trash
-from syncline.server.past.travel import Travel
+from syncline.server.past.travel.travel import Travel
 from syncline.server.past.versions import Versions
 
 __all__ = ["Past", "Retention"]

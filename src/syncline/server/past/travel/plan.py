@@ -21,7 +21,7 @@ from syncline.model.journal import JournalEntry
 from syncline.model.paths import name_key, restored_name
 from syncline.ports.metadata_store import Place
 from syncline.protocol.commits import Change, Op
-from syncline.server.past.goals import Goal, Reason, Spared
+from syncline.server.past.travel.goals import Goal, Reason, Spared
 
 NAMES_TRIED_MAX: Final = 1000
 

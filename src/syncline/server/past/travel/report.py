@@ -10,9 +10,9 @@ from syncline.model.limits import BATCH_MAX
 from syncline.protocol.commits import CommitAnswer
 from syncline.protocol.past import SparedItem, TravelAnswer, TravelCounts, TravelItem
 from syncline.server.past.authors import Authors
-from syncline.server.past.goals import Goal, Reason, Spared
 from syncline.server.past.paths import path_of
-from syncline.server.past.plan import Deed, Ground, Outcome, Plan
+from syncline.server.past.travel.goals import Goal, Reason, Spared
+from syncline.server.past.travel.plan import Deed, Ground, Outcome, Plan
 
 SENTENCES: Final = {
     Reason.LATER: "it was changed later; that stands",

@@ -28,10 +28,10 @@ from syncline.protocol.past import RewindRequest, TravelAnswer, UndoRequest
 from syncline.server.caller import Caller
 from syncline.server.metadata.service import Metadata
 from syncline.server.past.authors import Authors
-from syncline.server.past.goals import Wanted, rewound, undone
 from syncline.server.past.once import Attempt, once
-from syncline.server.past.plan import Ground, Plan, plan
-from syncline.server.past.report import report
+from syncline.server.past.travel.goals import Wanted, rewound, undone
+from syncline.server.past.travel.plan import Ground, Plan, plan
+from syncline.server.past.travel.report import report
 
 WINDOW_NODES_MAX: Final = 250_000
 WINDOW_ROWS_MAX: Final = 500_000
