@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from syncline.model.errors import InvalidRequest
+from syncline.server.past.retention import Retention
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8484"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -52,6 +53,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     objects: ObjectsConfig = ObjectsConfig()
     drain_s: float = 10.0
     """How long requests under way may take to end at shutdown, in seconds."""
+    retention: Retention = Retention()
+    """`[retention]`: how long deleted files and old versions are kept."""
 
     @property
     def host(self) -> str:
@@ -109,6 +112,7 @@ def _decode_path(kind: type, value: Any) -> Any:
 def _check(config: ServerConfig) -> None:
     split_address(config.listen)
     _check_objects(config.objects)
+    config.retention.check()
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise InvalidRequest(message="tls_certificate and tls_key go together")
     if config.public_url is not None and not config.public_url.startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""Remote files without a synced folder: the tree by path, for `ls`, `mkdir`, `mv`, `rm`, `history`, and as footing for put and get.
+"""Remote files without a synced folder: the tree by path, for `ls`, `mkdir`, `mv`, `rm`, and as footing for put and get.
 
 Paths start with "/". Every change is one changeset, made against what was looked at a moment before: when somebody else was
 faster the server refuses it, and that is said, never overwritten.
@@ -214,11 +214,6 @@ class RemoteFiles:
             change = Change(op=Op.DELETE, node_id=what.id, recursive=True, subtree_as_of=head.sequence)
         await self.commit(what.namespace, [change], what.path)
         return what
-
-    async def history(self, path: str) -> list[Entry]:
-        """The versions of a file, newest first."""
-        found = await self.file(path)
-        return (await self.remote.versions(found.namespace, found.id)).entries
 
     async def commit(self, namespace: NamespaceId, changes: Sequence[Change], path: str) -> CommitAnswer:
         """One changeset. Refusals come out as `AlreadyExists`, `Forbidden`, `Overtaken` … naming `path`."""

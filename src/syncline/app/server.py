@@ -48,6 +48,7 @@ from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.past.service import Past
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.folders import Stores as Shared
 from syncline.server.sharing.service import Sharing
@@ -104,7 +105,9 @@ async def _built(
         tokens = AccessTokens(signing_keys(data.signing_keys()), server_id, clock, ids)
         accounts = Accounts(stores.accounts, tokens, clock, chance, on_unlink=hub.drop_device)
         access = NodeAccess(stores.shares)
-        metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish, access=access)
+        cursors, journal_s = CursorCodec(data.secret("cursors")), config.retention.journal_s
+        metadata = Metadata(stores.metadata, cursors, clock, ids, hub.publish, access=access, journal_retention_s=journal_s)
+        past = Past(metadata, stores.past, clock, config.retention)
         receiving = Receiving(stores.packs, objects, clock)
         granting = Granting(metadata, stores.packs, objects, keys, clock, chance)
         ingest = Ingest(metadata, stores.raws, stores.packs, objects, keys, clock, chance, _ingest_failed)
@@ -123,6 +126,8 @@ async def _built(
             uploads=uploads,
             shorthand=Shorthand(metadata, granting, stores.packs, ids),
             downloads=downloads,
+            past=past,
+            ids=ids,
             polling=Polling(metadata, hub, clock, accounts.live),
             access=access,
             sharing=sharing,
@@ -137,6 +142,7 @@ async def _built(
             "uploads": lambda: uploads.sweep(SWEEP_BATCH),
             "raw": lambda: ingest.sweep(SWEEP_BATCH),
             "prune": metadata.prune,
+            "expire": past.expiry.tend,
         }
         tending = [asyncio.ensure_future(_tend(sweeps)), asyncio.ensure_future(_at_work("ingest", ingest.run))]
         try:

@@ -18,6 +18,7 @@ from syncline.adapters.http.remote import HttpRemote
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.app.home import Credentials, Home
 from syncline.app.remote_files import RemoteFiles
+from syncline.app.remote_past import RemotePast
 from syncline.model.errors import NotLoggedIn
 from syncline.model.ids import DeviceId
 from syncline.ports.clock import Ids
@@ -52,6 +53,13 @@ async def remote_files(home: Home) -> AsyncIterator[RemoteFiles]:
     """The account's tree by path. Raises `NotLoggedIn`."""
     async with connected(home) as remote:
         yield RemoteFiles(remote, Ids(MachineClock(), MachineChance()))
+
+
+@asynccontextmanager
+async def remote_past(home: Home) -> AsyncIterator[RemotePast]:
+    """The account's tree as it was. Raises `NotLoggedIn`."""
+    async with connected(home) as remote:
+        yield RemotePast(RemoteFiles(remote, Ids(MachineClock(), MachineChance())), remote.past)
 
 
 async def sign_in(server: str, email: str, password: str, device_name: str) -> Credentials:

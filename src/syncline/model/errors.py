@@ -111,7 +111,7 @@ class BlocksMissing(Conflict):
 
 
 class NameTaken(Conflict):
-    """{path} exists already: name its revision as `base_revision` to make a new version of a file, or choose another name."""
+    """{path} exists already: choose another name or place; a new version of a file names its revision as `base_revision`."""
 
     code = "name.taken"
 
@@ -171,6 +171,31 @@ class HistoryExpired(Conflict):
 
     code = "history.expired"
     status = 410
+
+
+class RevisionNotKept(Conflict):
+    """Revision {revision} of {what} is not kept (any more); `syncline history` lists those that are."""
+
+    code = "revision.not_kept"
+    status = 404
+
+
+class NotInTrash(Conflict):
+    """{what} is not in the trash."""
+
+    code = "trash.not_there"
+
+
+class NotThereThen(Conflict):
+    """{what} was not there at that time; go back to a later one, or rewind a folder around it."""
+
+    code = "past.not_there"
+
+
+class Overtaken(Conflict):
+    """Others keep changing what was to be taken back; nothing was changed. Try again when they rest."""
+
+    code = "past.overtaken"
 
 
 class AlreadyExists(Conflict):

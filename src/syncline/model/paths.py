@@ -134,6 +134,11 @@ def case_conflict_name(name: str, number: int = 1) -> str:
     return _marked(name, f" (case conflict{f' {number}' if number > 1 else ''})")
 
 
+def restored_name(name: str, number: int = 1) -> str:
+    """The name under which something comes back where another took its own: `stem (restored[ n]).ext`."""
+    return _marked(name, f" (restored{f' {number}' if number > 1 else ''})")
+
+
 def _marked(name: str, mark: str) -> str:
     name = unicodedata.normalize("NFC", name)
     stem, dot, extension = name.rpartition(".")

@@ -61,7 +61,8 @@ class StoredAnswer(Struct, frozen=True, kw_only=True):
 
 
 class HeldBlock(Struct, frozen=True, gc=False):
-    """A block the namespace possesses; `condemned` ones are waiting for removal and revive when they are named again."""
+    """A block the namespace possesses. `condemned` ones wait for removal, do not count as used, and revive when they are named
+    again."""
 
     size: int
     condemned: bool = False
@@ -123,7 +124,8 @@ class Written(Struct, kw_only=True):
 
     `keys` stands beside `rows`: the name key of a live node, None for a deleted one. `fresh` are nodes without a stored row.
     `vacated` lose their name key before any row gets its own, so that names may swap. `acquired` blocks come from namespaces the
-    writer may read; `revived` ones are no longer condemned.
+    writer may read; `revived` ones are no longer condemned, nor are those of a revision that another is based on. What is revived
+    counts as used again.
     """
 
     rows: list[ChainedRow] = field(default_factory=list)
@@ -138,7 +140,7 @@ class Written(Struct, kw_only=True):
     rejected: list[tuple[NodeId, int]] = field(default_factory=list)
     """Raw revisions that are removed, since their bytes are not those announced, or nobody can name them any more."""
     acquired: list[Block] = field(default_factory=list)
-    revived: list[Digest] = field(default_factory=list)
+    revived: list[Block] = field(default_factory=list)
     device: DeviceId
     key: str
     stored: StoredAnswer
@@ -204,6 +206,14 @@ class CommitTransaction(Protocol):
 
     async def usage(self) -> Usage:
         """Of the namespace's owner."""
+        ...
+
+    async def revisions(self, refs: Sequence[tuple[NodeId, int]]) -> list[JournalEntry]:
+        """Those of these revisions that are kept: the rows that made them."""
+        ...
+
+    async def tombstones(self, ids: Sequence[NodeId]) -> dict[NodeId, int]:
+        """The last revision of those that were purged and are no nodes now."""
         ...
 
     async def write(self, written: Written) -> None: ...

@@ -27,6 +27,9 @@ class Change(Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
     - move: node_id, base_revision (of the file; folders: the sequence is not checked), parent_id, name
     - delete: node_id, base_revision (files) or recursive + subtree_as_of (folders)
     - undelete: node_id, and optionally parent_id + name, recursive, and new content as in edit
+
+    `from_revision` (edit, undelete) names content by an earlier revision of the same file: its bytes, executable bit and mtime
+    come again as a new revision, and none of them need be named or sent.
     """
 
     op: Op
@@ -45,6 +48,7 @@ class Change(Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
     cut: str | None = None
     recursive: bool = False
     subtree_as_of: int | None = None
+    from_revision: int | None = None
 
 
 class Expected(Struct, kw_only=True):
@@ -173,8 +177,9 @@ class Failure(Struct, kw_only=True, omit_defaults=True):
     """Why one change of a refused changeset was refused.
 
     `code` ∈ revision.stale · node.missing · node.deleted · node.exists · parent.gone · name.taken · name.invalid · tree.cycle ·
-    subtree.changed · blocks.missing · limit.exceeded · request.invalid · access.denied · content.raw · content.rejected ·
-    moved · mount.nested. `by` is who holds a taken name; `namespace` is where a node that moved can be changed now.
+    subtree.changed · blocks.missing · revision.not_kept · limit.exceeded · request.invalid · access.denied · content.raw ·
+    content.rejected · moved · mount.nested. `by` is who holds a taken name; `namespace` is where a node that moved can be changed
+    now.
     """
 
     index: int

@@ -184,8 +184,11 @@ class MemoryStores:
 
     def condemn(self, namespace: NamespaceId, block: Digest) -> None:
         """A block that the namespace possesses waits for removal."""
-        held = self._shared.space(namespace).held
-        held[block] = HeldBlock(held[block].size, condemned=True)
+        space = self._shared.space(namespace)
+        known = space.held[block]
+        if not known.condemned:
+            space.held[block] = HeldBlock(known.size, condemned=True)
+            space.used_bytes -= known.size
 
 
 def _term(entry: JournalEntry) -> int:

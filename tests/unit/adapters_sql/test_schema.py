@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
-from tests.unit.server_metadata.world import World, fresh_database
+from tests.unit.server_metadata.world import START_US, World, fresh_database
 
 from syncline.adapters.sql import trees
 from syncline.adapters.sql.migrate import HEAD, migrate
@@ -27,6 +27,9 @@ from syncline.adapters.sql.upgrade import MIGRATIONS, upgrade
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 from syncline.model.ids import DeviceId
 from syncline.protocol.blocks import RevisionRef
+from syncline.protocol.changes import to_time
+from syncline.protocol.past import PurgeRequest, RewindRequest, Undelete, UndeleteRequest, UndoRequest
+from syncline.server.past.service import Past, Retention
 
 GLOBAL = {"server", "users", "devices", "audit", "leases", "packs", "block_copies"}
 """Tables that belong to no single namespace. Copies are stored once for all; possession is asked for beside them."""
@@ -90,7 +93,20 @@ async def test_devices_of_an_older_schema_stay_signed_in(tmp_path: Path) -> None
         connection.execute(
             "INSERT INTO devices (device_id, user_id, name, refresh_hash, created_us) VALUES ('d', 'u', '', 'old', 1)"
         )
-        for later in ("tombstones", "links", "block_sources", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
+        connection.execute("DROP INDEX nodes_in_trash")
+        connection.execute("DROP INDEX journal_by_node")
+        connection.execute("DELETE FROM sqlite_stat1 WHERE tbl = 'journal'")
+        for later in (
+            "bases",
+            "tombstones",
+            "links",
+            "block_sources",
+            "grants",
+            "invitations",
+            "raw_contents",
+            "upload_parts",
+            "uploads",
+        ):
             connection.execute(f"DROP TABLE {later}")
         connection.execute("ALTER TABLE devices DROP COLUMN rotated_us")
         connection.execute("ALTER TABLE devices DROP COLUMN previous_refresh_hash")
@@ -232,6 +248,42 @@ async def _use_everything(world: World, ada) -> None:  # type: ignore[no-untyped
     await metadata_.usage(caller)
     await world.stores.packs.missing(ada.namespace, caller.user_id, ["00" * 32])
     await world.stores.packs.copies(ada.namespace, ["00" * 32])
+    past, start = Past(metadata_, world.stores.past, world.machine, Retention()), to_time(START_US)
+    await past.versions.page(caller, None, world.id("f"), None)
+    await past.retention.explain(caller, "/e/d/f", None, None)
+    await past.travel.rewind(caller, RewindRequest(to=to_time(world.machine.time_us)), "r")
+    undone = await past.travel.undo(caller, UndoRequest(device=caller.device_id, since=start), "u")
+    assert undone.changeset is not None
+    await past.travel.undo(caller, UndoRequest(changeset=undone.changeset, dry_run=True), "v")
+    await past.trash.page(caller, None, None)
+    await past.trash.undelete(caller, UndeleteRequest(files=[Undelete(node_id=world.id("e"))]), "w")
+    await past.trash.purge(caller, PurgeRequest(all=True))
+
+
+WHOLE = re.compile(r"S(CAN|EARCH) (journal|older|nodes)( USING .*\(namespace_id=\?\))?( LEFT-JOIN)?")
+
+
+async def test_a_window_of_the_journal_is_read_by_its_range(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """However long a journal is, going back reads what was changed since, and of each node only its own rows."""
+    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    async with World.opened(tmp_path / "metadata.db") as world:
+        ada = await world.person("ada")
+        past, start = Past(world.metadata, world.stores.past, world.machine, Retention()), to_time(START_US)
+        await ada.commit(ada.mkdir("d"))
+        with statements() as seen:
+            await past.travel.rewind(ada.caller, RewindRequest(to=start), "r")
+            await past.travel.undo(ada.caller, UndoRequest(device=ada.caller.device_id, since=start), "u")
+    asked = {statement for statement in seen if "touched" in statement}
+    assert len(asked) >= 7
+    with sqlite3.connect(tmp_path / "metadata.db") as connection:
+        for statement in asked:
+            values = (None,) * statement.count("?")
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+            for step in plan:
+                assert not re.fullmatch(r"S(CAN|EARCH) (journal|older|nodes)( USING .*\(namespace_id=\?\))?( LEFT-JOIN)?", step), (
+                    plan
+                )
+    connection.close()
 
 
 QUESTIONS = ("nodes_by_id", "above", "at_places", "below", "deleted_with", "child_counts", "heights")

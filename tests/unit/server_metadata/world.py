@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, update
 
 from syncline.adapters.sql.database import Database
-from syncline.adapters.sql.schema import block_copies, members, namespace_blocks
+from syncline.adapters.sql.possession import condemn
+from syncline.adapters.sql.schema import block_copies, members
 from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.model.blocks import Codec, PackEntry
 from syncline.model.entries import Access, Kind
@@ -135,27 +136,28 @@ class World:
         if isinstance(self.stores, MemoryStores):
             self.stores.set_access(namespace, user, access)
         else:
-            await self._write(insert(members).values(namespace_id=namespace, user_id=user, access=access.value, since_us=1))
+            row = {"namespace_id": namespace, "user_id": user, "access": access.value, "since_us": 1}
+            await self._write(lambda connection: connection.execute(insert(members).values(**row)))
 
     async def verify(self, pack: str) -> None:
         """The pack's copies were read and are what they claim to be."""
         if isinstance(self.stores, MemoryStores):
             self.stores.verify(PackId(pack))
         else:
-            await self._write(update(block_copies).where(block_copies.c.pack_id == pack).values(state="verified"))
+            verified = update(block_copies).where(block_copies.c.pack_id == pack).values(state="verified")
+            await self._write(lambda connection: connection.execute(verified))
 
     async def condemn(self, namespace: NamespaceId, block: Digest) -> None:
         """The block waits for removal."""
         if isinstance(self.stores, MemoryStores):
             self.stores.condemn(namespace, block)
         else:
-            row = (namespace_blocks.c.namespace_id == namespace, namespace_blocks.c.hash == bytes.fromhex(block))
-            await self._write(update(namespace_blocks).where(*row).values(state="condemned"))
+            await self._write(lambda connection: condemn(connection, namespace, [bytes.fromhex(block)], 1))
 
-    async def _write(self, statement: Any) -> None:
+    async def _write(self, work: Callable[[Connection], Any]) -> None:
         assert self.path is not None
         database = Database(self.path)
-        await database.write(lambda connection: connection.execute(statement))
+        await database.write(work)
         await database.close()
 
 

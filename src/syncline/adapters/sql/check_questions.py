@@ -17,6 +17,7 @@ from syncline.adapters.sql.schema import (
     raw_contents,
     revision_blocks,
     revisions,
+    tombstones,
     uploads,
     users,
 )
@@ -57,10 +58,18 @@ _LEFT: Final = exists().where(
 """Whether a node lives in a shared folder that was a folder of this namespace."""
 ROWS: Final = (
     select(
-        *placed(journal), journal.c.chain, journal.c.root, nodes.c.sequence, case((nodes.c.sequence.is_(None), _LEFT), else_=False)
+        *placed(journal),
+        journal.c.chain,
+        journal.c.root,
+        func.coalesce(nodes.c.sequence, tombstones.c.sequence),
+        case((nodes.c.sequence.is_(None), _LEFT), else_=False),
     )
     .select_from(
-        journal.outerjoin(nodes, and_(nodes.c.namespace_id == journal.c.namespace_id, nodes.c.node_id == journal.c.node_id))
+        journal.outerjoin(
+            nodes, and_(nodes.c.namespace_id == journal.c.namespace_id, nodes.c.node_id == journal.c.node_id)
+        ).outerjoin(
+            tombstones, and_(tombstones.c.namespace_id == journal.c.namespace_id, tombstones.c.node_id == journal.c.node_id)
+        )
     )
     .where(journal.c.namespace_id == _HERE, journal.c.sequence > bindparam("after"))
     .order_by(journal.c.sequence)
@@ -151,7 +160,9 @@ BLOCKS: Final = (
     .order_by(revision_blocks.c.node_id, revision_blocks.c.revision, revision_blocks.c.block_index)
     .limit(_LIMIT)
 )
-HELD_BYTES: Final = select(func.coalesce(func.sum(namespace_blocks.c.size), 0)).where(namespace_blocks.c.namespace_id == _HERE)
+HELD_BYTES: Final = select(func.coalesce(func.sum(namespace_blocks.c.size), 0)).where(
+    namespace_blocks.c.namespace_id == _HERE, namespace_blocks.c.state != "condemned"
+)
 AMOUNT_OF_REVISIONS: Final = select(func.count(), func.coalesce(func.sum(revisions.c.size), 0)).where(
     revisions.c.namespace_id == _HERE
 )

@@ -14,6 +14,8 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, exists, func, in
 from syncline.adapters.sql import trees
 from syncline.adapters.sql.database import Transaction
 from syncline.adapters.sql.heads import grants_query, head_by_grants, head_of, head_query, lock_query, usage_of
+from syncline.adapters.sql.past.bases import keep_bases
+from syncline.adapters.sql.possession import revive, revive_named
 from syncline.adapters.sql.rows import Row, as_json, blobs, entry_of, execute, execute_many, fetch, insert_rows, row_of
 from syncline.adapters.sql.schema import (
     PLACED_STATE,
@@ -229,6 +231,13 @@ class SqlCommit:
             raise NotFound(what="The owner")
         return usage
 
+    async def revisions(self, refs: Sequence[tuple[NodeId, int]]) -> list[JournalEntry]:
+        return await self._entries(trees.rows_by_ref(self._dialect), refs=as_json(refs))
+
+    async def tombstones(self, ids: Sequence[NodeId]) -> dict[NodeId, int]:
+        rows = await self._rows(trees.tombstones_by_id(self._dialect), ids=as_json(ids))
+        return {NodeId(row[0]): row[1] for row in rows}
+
     async def write(self, written: Written) -> None:
         await self._transaction.run(lambda connection: self._write(connection, written))
 
@@ -237,6 +246,7 @@ class SqlCommit:
     def _write(self, connection: Connection, written: Written) -> None:
         if written.rows:
             states = {row.entry.node_id: row_of(row.entry) for row in written.rows}
+            keep_bases(connection, self._head, [node for node in states if node not in written.fresh])
             self._write_nodes(connection, written, states)
             self._write_revisions(connection, written.revisions, states)
             self._write_journal(connection, written, states)
@@ -306,14 +316,9 @@ class SqlCommit:
                 .where(namespaces.c.namespace_id == self._namespace)
                 .values(used_bytes=namespaces.c.used_bytes + sum(block.size for block in written.acquired))
             )
-        table = namespace_blocks.c
-        for start in range(0, len(written.revived), HASHES_AT_ONCE):
-            hashes = blobs(written.revived[start : start + HASHES_AT_ONCE])
-            connection.execute(
-                update(namespace_blocks)
-                .where(table.namespace_id == self._namespace, table.hash.in_(hashes))
-                .values(state="held", since_us=written.time_us)
-            )
+        revive(connection, self._namespace, blobs(block.hash for block in written.revived), written.time_us)
+        based = [(revision.entry.node_id, revision.based_on) for revision in written.revisions if revision.blocks is None]
+        revive_named(connection, self._namespace, based, written.time_us)
 
     async def _rows(self, statement: Any, **parameters: Any) -> Sequence[Any]:
         return await self._transaction.run(lambda connection: fetch(connection, statement, namespace=self._namespace, **parameters))

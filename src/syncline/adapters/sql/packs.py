@@ -13,7 +13,8 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Connection, and_, bindparam, case, delete, exists, or_, select, update
 
 from syncline.adapters.sql.database import Stored
-from syncline.adapters.sql.rows import Row, blobs, execute, execute_many, fetch, insert_rows
+from syncline.adapters.sql.possession import revive
+from syncline.adapters.sql.rows import Row, blobs, execute, fetch, insert_rows
 from syncline.adapters.sql.schema import block_copies, namespace_blocks, namespaces, packs
 from syncline.adapters.sql.sharing.sources import serves
 from syncline.model.blocks import Codec, PackEntry
@@ -90,14 +91,9 @@ _LOCK: Final = select(namespaces.c.namespace_id).where(_HERE).with_for_update()
 _DECLARED: Final = select(block_copies.c.hash, block_copies.c.plain_size).where(
     block_copies.c.pack_id.in_(bindparam("ids", expanding=True))
 )
-_KNOWN: Final = select(namespace_blocks.c.hash, namespace_blocks.c.state).where(
+_KNOWN: Final = select(namespace_blocks.c.hash).where(
     namespace_blocks.c.namespace_id == bindparam("of_namespace"),
     namespace_blocks.c.hash.in_(bindparam("hashes", expanding=True)),
-)
-_REVIVE: Final = (
-    update(namespace_blocks)
-    .where(namespace_blocks.c.namespace_id == bindparam("of_namespace"), namespace_blocks.c.hash == bindparam("of_hash"))
-    .values(state=bindparam("state"), since_us=bindparam("since_us"))
 )
 _USE: Final = update(namespaces).where(_HERE).values(used_bytes=namespaces.c.used_bytes + bindparam("added", type_=BigInteger))
 
@@ -179,12 +175,11 @@ def _possess(connection: Connection, namespace: NamespaceId, pack_ids: list[str]
     """Records possession of the packs' blocks: new ones are counted, condemned ones revive."""
     fetch(connection, _LOCK, of_namespace=namespace)
     sizes: dict[bytes, int] = {row[0]: row[1] for row in fetch(connection, _DECLARED, ids=pack_ids)}
-    states: dict[bytes, str] = {}
+    known: set[bytes] = set()
     for part in _parts(list(sizes)):
-        states.update((row[0], row[1]) for row in fetch(connection, _KNOWN, of_namespace=namespace, hashes=part))
-    condemned: list[Row] = [("held", now_us, namespace, block) for block, state in states.items() if state == "condemned"]
-    execute_many(connection, _REVIVE, ("state", "since_us", "of_namespace", "of_hash"), condemned)
-    new: list[Row] = [(namespace, block, size, "held", now_us) for block, size in sizes.items() if block not in states]
+        known.update(row[0] for row in fetch(connection, _KNOWN, of_namespace=namespace, hashes=part))
+    revive(connection, namespace, list(known), now_us)
+    new: list[Row] = [(namespace, block, size, "held", now_us) for block, size in sizes.items() if block not in known]
     insert_rows(connection, namespace_blocks, ("namespace_id", "hash", "size", "state", "since_us"), new)
     execute(connection, _USE, of_namespace=namespace, added=sum(row[2] for row in new))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, and_, bindparam, delete, select, update
 
+from syncline.adapters.sql.past.bases import save_bases
 from syncline.adapters.sql.rows import execute_many
 from syncline.adapters.sql.schema import idempotency, journal, namespaces
 from syncline.model.ids import NamespaceId
@@ -43,6 +44,7 @@ def prune_journals(connection: Connection, before_us: int, limit: int) -> int:
             break
         kept = _first_kept(connection, NamespaceId(namespace), before_us, before + limit - pruned, head)
         here = journal.c.namespace_id == namespace
+        save_bases(connection, NamespaceId(namespace), kept)
         pruned += (connection.execute(delete(journal).where(here, journal.c.sequence < kept))).rowcount
         moved = update(namespaces).where(namespaces.c.namespace_id == namespace).values(pruned_sequence=kept - 1)
         connection.execute(moved)

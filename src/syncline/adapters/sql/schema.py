@@ -8,12 +8,14 @@ Migrations give partial indexes their condition on PostgreSQL too; naming that d
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text
 
-from syncline.adapters.sql.tables.columns import blob, flag, namespace, number, per_namespace, text
+from syncline.adapters.sql.tables.columns import PLACED_STATE as PLACED_STATE
+from syncline.adapters.sql.tables.columns import blob, flag, namespace, number, per_namespace, placed_state, text
 from syncline.adapters.sql.tables.columns import metadata as metadata
+from syncline.adapters.sql.tables.past import bases as bases
 from syncline.adapters.sql.tables.past import tombstones as tombstones
 from syncline.adapters.sql.tables.sharing import block_sources as block_sources
 from syncline.adapters.sql.tables.sharing import grants as grants
@@ -110,35 +112,9 @@ members = per_namespace(
 )
 Index("members_by_user", members.c.user_id)
 
-
-def _placed_state() -> list[Column[Any]]:
-    """The columns of `model.journal.JournalEntry`, in its order."""
-    return [
-        number("sequence"),
-        text("changeset"),
-        text("op"),
-        text("node_id"),
-        text("parent_id"),
-        text("name"),
-        text("kind"),
-        number("revision"),
-        blob("content_hash", nullable=True),
-        number("size"),
-        flag("executable"),
-        number("mtime_us"),
-        flag("deleted"),
-        flag("mount"),
-        text("actor", nullable=True),
-        text("device", nullable=True),
-        number("time_us"),
-    ]
-
-
-PLACED_STATE: Final = tuple(column.name for column in _placed_state())
-
 nodes = per_namespace(
     "nodes",
-    *_placed_state(),
+    *placed_state(),
     text("name_key", nullable=True),
     text("mime_type", nullable=True),
     text("description", nullable=True),
@@ -158,10 +134,18 @@ Index(
     nodes.c.parent_id,
     sqlite_where=nodes.c.name_key.is_(None),
 )
+Index(
+    "nodes_in_trash",
+    nodes.c.namespace_id,
+    nodes.c.time_us,
+    nodes.c.sequence,
+    sqlite_where=nodes.c.name_key.is_(None),
+)
 
-journal = per_namespace("journal", *_placed_state(), blob("chain"), blob("root"), key=("sequence",))
+journal = per_namespace("journal", *placed_state(), blob("chain"), blob("root"), key=("sequence",))
+Index("journal_by_node", journal.c.namespace_id, journal.c.node_id, journal.c.sequence)
 
-revisions = per_namespace("revisions", *_placed_state(), text("cut"), key=("node_id", "revision"))
+revisions = per_namespace("revisions", *placed_state(), text("cut"), key=("node_id", "revision"))
 
 revision_blocks = per_namespace(
     "revision_blocks",
@@ -238,6 +222,8 @@ _STATISTICS: Final = (
     ("nodes", "nodes", "1000000000 10000000 1"),
     ("nodes", "nodes_live_names", "1000000000 10000000 20 1"),
     ("nodes", "nodes_deleted", "100000000 1000000 20"),
+    ("journal", "journal", "1000000000 10000000 1"),
+    ("journal", "journal_by_node", "1000000000 10000000 20 1"),
 )
 """Namespaces are huge and folders small. Without these it would walk whole namespaces where an index by parent exists."""
 

@@ -14,6 +14,7 @@ from syncline.adapters.sql.database import Database
 from syncline.adapters.sql.metadata import SqlMetadata
 from syncline.adapters.sql.migrate import migrate
 from syncline.adapters.sql.packs import SqlPacks
+from syncline.adapters.sql.past.store import SqlPast
 from syncline.adapters.sql.schema import server
 from syncline.adapters.sql.sharing.store import SqlShares
 from syncline.adapters.sql.uploads.raw import SqlRaws
@@ -33,6 +34,7 @@ class Stores:
         self.raws = SqlRaws(database)
         self.contents = SqlContents(database)
         self.shares = SqlShares(database)
+        self.past = SqlPast(database)
 
     async def close(self) -> None:
         """Waits for a transaction under way, then lets go of every connection."""

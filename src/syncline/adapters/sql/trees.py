@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, BindParameter, Select, and_, bindparam, exists, func, literal, select
 
 from syncline.adapters.sql.rows import listed, pairs, placed, texts
-from syncline.adapters.sql.schema import journal, members, nodes, revision_blocks, revisions
+from syncline.adapters.sql.schema import journal, members, nodes, revision_blocks, revisions, tombstones
 
 NAMESPACE: Final[BindParameter[Any]] = bindparam("namespace")
 _HERE: Final = nodes.c.namespace_id == NAMESPACE
@@ -105,6 +105,21 @@ def revisions_by_ref(dialect: str) -> Select[Any]:
     here = and_(revisions.c.namespace_id == NAMESPACE, revisions.c.node_id == wanted.c.a, revisions.c.revision == wanted.c.b)
     columns = (revisions.c.content_hash, revisions.c.size, revisions.c.cut)
     return select(wanted.c.a, wanted.c.b, *columns).select_from(wanted.outerjoin(revisions, here))
+
+
+@cache
+def rows_by_ref(dialect: str) -> Select[Any]:
+    """`refs` (node, revision) → the rows that made them; NULLs where there is none."""
+    wanted = pairs(dialect, "refs", numbers=True)
+    here = and_(revisions.c.namespace_id == NAMESPACE, revisions.c.node_id == wanted.c.a, revisions.c.revision == wanted.c.b)
+    return select(*placed(revisions)).select_from(wanted.outerjoin(revisions, here))
+
+
+@cache
+def tombstones_by_id(dialect: str) -> Select[Any]:
+    """`ids` → (id, last revision) of those that were purged."""
+    wanted = tombstones.c.node_id.in_(listed(texts(dialect, "ids")))
+    return select(tombstones.c.node_id, tombstones.c.revision).where(tombstones.c.namespace_id == NAMESPACE, wanted)
 
 
 @cache

@@ -13,7 +13,7 @@ from syncline.model.errors import InvalidRequest
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import BATCH_MAX
 from syncline.protocol.commits import CommitAnswer, CommitBody, FileCommitted
-from syncline.protocol.tree import ChildrenPage, Metadata, Versions
+from syncline.protocol.tree import ChildrenPage, Metadata
 from syncline.server.gateway.auth import signed_in
 from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked
@@ -68,9 +68,4 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         """A folder's live children by name; the root folder's id is its namespace's."""
         return await metadata.children(request.user, namespace, NodeId(folder), page, limit)
 
-    @get("/v1/files/{file:str}/versions", before_request=guard, tags=["files"])
-    async def versions(request: Asked, file: FromPath[str], namespace: FromQuery[NamespaceId | None] = None) -> Versions:
-        """A file's revisions, newest first."""
-        return await metadata.versions(request.user, namespace, NodeId(file))
-
-    return [commit, node, children, versions]
+    return [commit, node, children]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from syncline.ports.clock import Ids
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
@@ -13,6 +14,7 @@ from syncline.server.content.downloads import Downloads
 from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
+from syncline.server.past.service import Past
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.service import Sharing
 from syncline.server.uploads.service import Uploads
@@ -33,6 +35,8 @@ class Services:
     access: NodeAccess
     sharing: Sharing
     doors: Doors
+    past: Past
+    ids: Ids
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from syncline.model.entries import Kind
 from syncline.model.ids import NamespaceId, NodeId, is_ulid
 from syncline.model.limits import DESCRIPTION_MAX_BYTES
 from syncline.model.paths import name_problem
-from syncline.protocol.changes import REJECTED, to_us
+from syncline.protocol.changes import REJECTED, to_time, to_us
 from syncline.protocol.commits import Change, Op
 from syncline.server.metadata.content import content_of
 from syncline.server.metadata.drafts import Content, Draft, Node, Overlay, Refusal, ServerOp, present
@@ -23,6 +25,8 @@ MIME_TYPE_MAX_BYTES: Final = 255
 def apply(overlay: Overlay, index: int, change: Change) -> None:
     """Raises `Refusal` with the overlay unchanged."""
     _check_texts(change)
+    if change.from_revision is not None:
+        change = _resolved(overlay, change)
     match change.op:
         case Op.CREATE:
             _create(overlay, index, change)
@@ -75,7 +79,7 @@ def _add(overlay: Overlay, index: int, change: Change, kind: Kind, op: Op) -> No
         key=overlay.facts.key(change.name),
     )
     if content is not None:
-        draft.revision = 1
+        draft.revision = overlay.facts.purged.get(change.node_id, 0) + 1
         draft.renewed = True
         draft.executable = bool(change.executable)
         _take(draft, content)
@@ -242,6 +246,20 @@ def _live(overlay: Overlay, change: Change) -> Node:
     if node.deleted:
         raise Refusal("node.deleted", "the node was deleted", present=present(node))
     return node
+
+
+def _resolved(overlay: Overlay, change: Change) -> Change:
+    """The change with the content of the revision it names. What it says itself of bit and mtime stands."""
+    if change.op not in (Op.EDIT, Op.UNDELETE) or change.content_hash is not None or change.blocks:
+        raise Refusal("request.invalid", "from_revision is for an edit or an undelete without content of its own")
+    assert change.from_revision is not None
+    row = overlay.facts.kept.get((change.node_id, change.from_revision))
+    if row is None or row.content_hash is None:
+        reason = "is not kept" if row is None else "is still being taken in"
+        raise Refusal("revision.not_kept", f"revision {change.from_revision} {reason}")
+    executable = row.executable if change.executable is None else change.executable
+    mtime = to_time(row.mtime_us) if change.mtime is None else change.mtime
+    return replace(change, content_hash=row.content_hash, size=row.size, executable=executable, mtime=mtime)
 
 
 def _check_base(node: Node, change: Change, *, required: bool) -> None:

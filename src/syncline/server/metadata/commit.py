@@ -7,10 +7,11 @@ so the same request sent again gets the same answer and nothing happens twice.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from syncline.model.errors import (
     CommitRefused,
@@ -21,9 +22,9 @@ from syncline.model.errors import (
     LimitExceeded,
     QuotaExceeded,
 )
-from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest, NodeId
+from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest, NamespaceId, NodeId
 from syncline.model.journal import EMPTY_CHAIN
-from syncline.model.limits import BATCH_MAX
+from syncline.model.limits import BATCH_MAX, COMMIT_NODES_MAX
 from syncline.ports.clock import Clock, Ids
 from syncline.ports.metadata_store import CommitTransaction, Head, MetadataStore, RawObject
 from syncline.protocol.commits import CommitAnswer, CommitRequest, Expected, Failure
@@ -37,6 +38,14 @@ from syncline.server.metadata.settle import settle
 KEY_MAX_CHARS: Final = 255
 _encoder: Final = msgspec.json.Encoder()
 _answers: Final = msgspec.json.Decoder(CommitAnswer)
+
+
+class Outer(Struct, frozen=True):
+    """The request that a commit answers: its Idempotency-Key, the SHA-256 of its body, and its answer made of the commit's."""
+
+    key: str
+    body_hash: bytes
+    encode: Callable[[CommitAnswer], bytes]
 
 
 class Commits:
@@ -55,26 +64,47 @@ class Commits:
             raise InvalidRequest(message="A changeset has at least one change")
         if len(request.changes) > BATCH_MAX:
             raise LimitExceeded(what="The number of changes", limit=BATCH_MAX)
-        if not 0 < len(key) <= KEY_MAX_CHARS:
+        outer = Outer(key, hashlib.sha256(_encoder.encode(request)).digest(), _encoder.encode)
+        done = await self._once(caller, request, outer, raws)
+        if isinstance(done, bytes):
+            return _answers.decode(done), False
+        return done.answer, bool(done.written.rows)
+
+    async def commit_wide(self, caller: Caller, request: CommitRequest, outer: Outer) -> tuple[bytes, CommitAnswer | None]:
+        """The same for a changeset that the server itself made out of a smaller request, with up to `COMMIT_NODES_MAX` changes.
+        What is stored and replayed is the outer answer; the commit's own comes with it unless it is a replay."""
+        if not 0 < len(request.changes) <= COMMIT_NODES_MAX:
+            raise LimitExceeded(what="The number of files and folders changed at once", limit=COMMIT_NODES_MAX)
+        done = await self._once(caller, request, outer, {})
+        if isinstance(done, bytes):
+            return done, None
+        return done.written.stored.answer, done.answer
+
+    async def replayed(self, caller: Caller, namespace: NamespaceId, key: str, body_hash: bytes) -> bytes | None:
+        """The stored outer answer, where this request was answered already. Raises `IdempotencyMismatch`."""
+        async with self._store.commit(namespace, caller.user_id) as transaction:
+            return await _stored(transaction, caller, key, body_hash)
+
+    async def _once(
+        self, caller: Caller, request: CommitRequest, outer: Outer, raws: Mapping[NodeId, RawObject]
+    ) -> Recorded | bytes:
+        """What was written, or the answer of the time when it was."""
+        if not 0 < len(outer.key) <= KEY_MAX_CHARS:
             raise InvalidRequest(message=f"An Idempotency-Key has 1 to {KEY_MAX_CHARS} characters")
-        body_hash = hashlib.sha256(_encoder.encode(request)).digest()
         async with self._store.commit(request.namespace, caller.user_id) as transaction:
-            stored = await transaction.stored_answer(caller.device_id, key)
+            stored = await _stored(transaction, caller, outer.key, outer.body_hash)
             if stored is not None:
-                if stored.body_hash != body_hash:
-                    raise IdempotencyMismatch
-                return _answers.decode(stored.answer), False
-            recorded = await self._decide(transaction, caller, request, key, body_hash, raws)
+                return stored
+            recorded = await self._decide(transaction, caller, request, outer, raws)
             await transaction.write(recorded.written)
-        return recorded.answer, bool(recorded.written.rows)
+        return recorded
 
     async def _decide(
         self,
         transaction: CommitTransaction,
         caller: Caller,
         request: CommitRequest,
-        key: str,
-        body_hash: bytes,
+        outer: Outer,
         raws: Mapping[NodeId, RawObject],
     ) -> Recorded:
         head = transaction.head
@@ -91,11 +121,11 @@ class Commits:
         if settled.failures:
             _refuse(await redirect(transaction, caller.user_id, facts, request.changes, settled.failures))
         stamp = Stamp(caller, ChangesetId(self._ids.fresh()), now_us)
-        recorded = record(head, settled, request.changes, stamp, key=key, body_hash=body_hash)
+        recorded = record(head, settled, request.changes, stamp, key=outer.key, body_hash=outer.body_hash)
         await _check_quota(transaction, recorded)
         if head.only is None:
             recorded.answer.cursor = self._cursor(caller, head, recorded.answer)
-        answer = _encoder.encode(recorded.answer)
+        answer = outer.encode(recorded.answer)
         recorded.written.stored = msgspec.structs.replace(recorded.written.stored, answer=answer)
         return recorded
 
@@ -124,6 +154,15 @@ def _refuse(failures: Sequence[Failure]) -> None:
         raise CommitRefused(failures=[msgspec.to_builtins(failure) for failure in failures])
 
 
+async def _stored(transaction: CommitTransaction, caller: Caller, key: str, body_hash: bytes) -> bytes | None:
+    stored = await transaction.stored_answer(caller.device_id, key)
+    if stored is None:
+        return None
+    if stored.body_hash != body_hash:
+        raise IdempotencyMismatch
+    return stored.answer
+
+
 async def _check_quota(transaction: CommitTransaction, recorded: Recorded) -> None:
     """Raises `QuotaExceeded` where new bytes are named and the owner's namespaces hold more than they may. What was uploaded for
     this commit is held already, or reserved, so only what is copied in comes on top."""
@@ -132,6 +171,6 @@ async def _check_quota(transaction: CommitTransaction, recorded: Recorded) -> No
     if not named and not written.raws:
         return
     usage = await transaction.usage()
-    added = sum(block.size for block in written.acquired)
+    added = sum(block.size for block in (*written.acquired, *written.revived))
     if usage.quota_bytes is not None and usage.used_bytes + added > usage.quota_bytes:
         raise QuotaExceeded(limit=usage.quota_bytes, used=usage.used_bytes + added)

@@ -17,6 +17,8 @@ CUT_MAX_CHARS: Final = 100
 def content_of(change: Change, facts: Facts) -> Content:
     """Raises `Refusal`: `request.invalid`, `limit.exceeded`, or `blocks.missing` with the hashes that must be sent first."""
     content_hash, size, blocks = change.content_hash, change.size, change.blocks
+    if change.from_revision is not None and content_hash is not None and size is not None:
+        return Content(content_hash, size, "", (), based_on=change.from_revision)
     if content_hash is None or size is None or blocks is None:
         raise Refusal("request.invalid", "a file's content takes content_hash, size and blocks")
     if not is_digest(content_hash) or not all(map(is_digest, blocks)):

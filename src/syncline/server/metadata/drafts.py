@@ -40,14 +40,15 @@ class ServerOp(StrEnum):
 
 
 class Content(Struct, frozen=True):
-    """New bytes for a file, checked against the blocks the commit may name; or a `raw` object, of which neither hash nor blocks are
-    known yet."""
+    """New bytes for a file, checked against the blocks the commit may name; or the bytes of an earlier revision, `based_on`; or a
+    `raw` object, of which neither hash nor blocks are known yet."""
 
     content_hash: Digest | None
     size: int
     cut: str
     blocks: tuple[Block, ...]
     raw: RawObject | None = None
+    based_on: int = 0
 
 
 @dataclass(slots=True)

@@ -37,6 +37,10 @@ class Facts(Struct, kw_only=True):
     heights: dict[NodeId, int] = field(default_factory=dict)
     joined: frozenset[NamespaceId] = frozenset()
     """Of the shared folders whose mounts are to come back: those the caller is a member of."""
+    kept: dict[tuple[NodeId, int], JournalEntry] = field(default_factory=dict)
+    """The earlier revisions that changes name."""
+    purged: dict[NodeId, int] = field(default_factory=dict)
+    """The last revisions of nodes that were purged: numbers go on after them."""
     held: dict[Digest, HeldBlock] = field(default_factory=dict)
     elsewhere: dict[Digest, int] = field(default_factory=dict)
     raws: Mapping[NodeId, RawObject] = field(default_factory=dict)
@@ -59,6 +63,7 @@ async def gather(transaction: CommitTransaction, user: UserId, changes: Sequence
     facts = Facts(namespace=head.namespace, now_us=now_us, key=key_rule(head.name_key_version))
     named = {change.node_id for change in changes} | {change.parent_id for change in changes if change.parent_id is not None}
     _keep(facts, await transaction.nodes(list(named)))
+    await _gather_past(transaction, facts, changes)
     placing = [change for change in changes if change.op in (Op.CREATE, Op.MOVE, Op.UNDELETE)]
     leads = {change.parent_id or change.node_id for change in placing} - {facts.root}
     _keep(facts, await transaction.ancestors([node for node in leads if node in facts.nodes]))
@@ -88,6 +93,15 @@ async def ground(transaction: CommitTransaction, parent: NodeId, names: Sequence
     _keep(facts, holders)
     facts.holders = {(node.parent_id, facts.key(node.name)): node.node_id for node in holders}
     return facts
+
+
+async def _gather_past(transaction: CommitTransaction, facts: Facts, changes: Sequence[Change]) -> None:
+    refs = [(change.node_id, change.from_revision) for change in changes if change.from_revision is not None]
+    if refs:
+        facts.kept = {(row.node_id, row.revision): row for row in await transaction.revisions(refs)}
+    unknown = [change.node_id for change in changes if change.op in (Op.CREATE, Op.UNDELETE) and change.node_id not in facts.nodes]
+    if unknown:
+        facts.purged = await transaction.tombstones(unknown)
 
 
 async def _gather_subtrees(transaction: CommitTransaction, facts: Facts, changes: Sequence[Change]) -> None:

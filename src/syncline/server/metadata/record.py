@@ -147,6 +147,8 @@ def term_of(entry: JournalEntry) -> int:
 
 
 def _revision(draft: Draft, entry: JournalEntry) -> NewRevision:
+    if draft.content is not None and draft.content.based_on:
+        return NewRevision(entry=entry, blocks=None, based_on=draft.content.based_on)
     if draft.content is not None:
         return NewRevision(entry=entry, cut=draft.content.cut, blocks=draft.content.blocks)
     assert draft.before is not None
@@ -171,7 +173,7 @@ def _claim_blocks(overlay: Overlay, written: Written) -> None:
         if held is None:
             written.acquired.append(block)
         elif held.condemned:
-            written.revived.append(block.hash)
+            written.revived.append(block)
 
 
 def _results(overlay: Overlay, changes: Sequence[Change], rows: dict[NodeId, JournalEntry]) -> list[ChangeResult]:

@@ -15,14 +15,14 @@ from syncline.model.ids import NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import BATCH_MAX, IDEMPOTENCY_TTL_S, JOURNAL_RETENTION_S
 from syncline.ports.clock import Clock, Ids
-from syncline.ports.metadata_store import MetadataStore, Pruned, RawObject, RevisionBlocks, Usage
+from syncline.ports.metadata_store import Head, MetadataStore, Pruned, RawObject, RevisionBlocks, Usage
 from syncline.protocol import tree
 from syncline.protocol.blocks import RevisionRef
 from syncline.protocol.changes import ChangesPage, LatestAnswer, SnapshotPage
 from syncline.protocol.commits import CommitAnswer, CommitRequest
 from syncline.protocol.sessions import Namespaces
 from syncline.server.caller import Caller
-from syncline.server.metadata.commit import Commits
+from syncline.server.metadata.commit import Commits, Outer
 from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.history import History
 from syncline.server.metadata.lookup import Lookup
@@ -49,7 +49,9 @@ class Metadata:
         on_commit: Callable[[NamespaceId, int], None],
         *,
         access: NodeAccess | None = None,
+        journal_retention_s: int = JOURNAL_RETENTION_S,
     ) -> None:
+        self._journal_retention_s = journal_retention_s
         self._store = store
         self._clock = clock
         self._on_commit = on_commit
@@ -62,6 +64,10 @@ class Metadata:
     async def namespaces(self, caller: Caller) -> Namespaces:
         """Every namespace the caller may see, with its head; their own root first."""
         return await self._history.namespaces(caller)
+
+    async def head(self, caller: Caller, namespace: NamespaceId | None = None) -> Head:
+        """Where a namespace (the caller's root by default) stands. Raises `NotFound` for foreign and unknown ids."""
+        return await self._history.head(caller, namespace)
 
     async def access(self, caller: Caller, namespace: NamespaceId) -> Access:
         """What the caller may do there at this instant. Raises `NotFound` for foreign and unknown ids."""
@@ -91,6 +97,21 @@ class Metadata:
         """A commit of files whose bytes are whole objects in the store that nobody has cut yet. Each ends its upload in the same
         transaction. Raises as `commit` does, and `NotFound` for an upload that is not open any more."""
         return await self._to_its_end(self._commit(caller, request, key, raws))
+
+    async def commit_wide(self, caller: Caller, request: CommitRequest, outer: Outer) -> bytes:
+        """Applies a changeset that the server made of an outer request (`Commits.commit_wide`); the outer answer. Raises as
+        `commit` does."""
+        return await self._to_its_end(self._commit_wide(caller, request, outer))
+
+    async def replayed(self, caller: Caller, namespace: NamespaceId, key: str, body_hash: bytes) -> bytes | None:
+        """The outer answer stored under a key, for the same request. Raises `IdempotencyMismatch`, `NotFound`."""
+        return await self._commits.replayed(caller, namespace, key, body_hash)
+
+    async def _commit_wide(self, caller: Caller, request: CommitRequest, outer: Outer) -> bytes:
+        encoded, answer = await self._commits.commit_wide(caller, request, outer)
+        if answer is not None:
+            self._on_commit(request.namespace, answer.sequence)
+        return encoded
 
     async def _commit(self, caller: Caller, request: CommitRequest, key: str, raws: Mapping[NodeId, RawObject]) -> CommitAnswer:
         answer, grew = await self._commits.commit(caller, request, key, raws)
@@ -185,7 +206,7 @@ class Metadata:
         """Removes a bounded number of answers and journal rows past their time; call again while `more`."""
         now_us = self._clock.now_us()
         return await self._store.prune(
-            journal_before_us=now_us - JOURNAL_RETENTION_S * _SECOND_US,
+            journal_before_us=now_us - self._journal_retention_s * _SECOND_US,
             answers_before_us=now_us - IDEMPOTENCY_TTL_S * _SECOND_US,
             limit=_PRUNE_ROWS,
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from syncline.model.blocks import Manifest
+from syncline.model.blocks import Block, Manifest
 from syncline.model.errors import BlocksMissing, Unavailable
 from syncline.model.ids import ChangesetId, DeviceId, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
@@ -93,7 +93,7 @@ async def _conclude(transaction: CommitTransaction, written: Written, verdict: V
     held = await transaction.held(hashes)
     if len(held) < len(hashes):
         raise BlocksMissing(count=len(hashes) - len(held))
-    written.revived = [block for block in hashes if held[block].condemned]
+    written.revived = [Block(block, held[block].size) for block in hashes if held[block].condemned]
     written.cut.append(CutRevision(verdict.node, verdict.revision, manifest))
 
 

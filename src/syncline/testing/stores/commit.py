@@ -165,6 +165,13 @@ class MemoryCommit:
             raise NotFound(what="The owner")
         return usage
 
+    async def revisions(self, refs: Sequence[tuple[NodeId, int]]) -> list[JournalEntry]:
+        known = self._seen.revisions
+        return [known[node][number].entry for node, number in dict.fromkeys(refs) if number in known.get(node, {})]
+
+    async def tombstones(self, ids: Sequence[NodeId]) -> dict[NodeId, int]:
+        return {}  # Nothing is purged in memory.
+
     async def write(self, written: Written) -> None:
         self._seen.check(written)
         self._written.append(written)

@@ -126,8 +126,8 @@ def _finish(state: State, pack_ids: Sequence[PackId], verified: bool) -> None:
                 size = state.copies[block][pack_id].copy.plain_size
                 space.held[block] = HeldBlock(size)
                 space.used_bytes += size
-            elif known.condemned:
-                space.held[block] = HeldBlock(known.size)
+            else:
+                space.revive(block)
 
 
 def _forget(state: State, pack_ids: Sequence[PackId]) -> None:

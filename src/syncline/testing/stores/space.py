@@ -276,10 +276,16 @@ class Space:
         for block in written.acquired:
             self.held[block.hash] = HeldBlock(block.size)
             self.used_bytes += block.size
-        for digest in written.revived:
-            if digest in self.held:
-                self.held[digest] = HeldBlock(self.held[digest].size)
+        for block in written.revived:
+            self.revive(block.hash)
         self.answers[written.device, written.key] = Answered(written.stored, written.time_us)
+
+    def revive(self, digest: Digest) -> None:
+        """A condemned block is held, and counts, again."""
+        known = self.held.get(digest)
+        if known is not None and known.condemned:
+            self.held[digest] = HeldBlock(known.size)
+            self.used_bytes += known.size
 
     def _unplace(self, node: NodeId) -> None:
         """Takes a stored node out of the indexes by parent."""
@@ -307,6 +313,8 @@ class Space:
         else:
             base = known[born.based_on]
             revision = Revision(born.entry, base.cut, base.blocks)
+            for block in base.blocks:
+                self.revive(block.hash)
         known[born.entry.revision] = revision
         for block in revision.blocks:
             self.named[block.hash] = max(block.size, self.named.get(block.hash, 0))

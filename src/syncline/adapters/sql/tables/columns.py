@@ -32,3 +32,29 @@ def namespace() -> Column[str]:
 def per_namespace(name: str, *parts: Any, key: tuple[str, ...]) -> Table:
     """A table whose rows belong to one namespace: every statement on it names which."""
     return Table(name, metadata, namespace(), *parts, PrimaryKeyConstraint("namespace_id", *key), sqlite_with_rowid=False)
+
+
+def placed_state() -> list[Column[Any]]:
+    """The columns of `model.journal.JournalEntry`, in its order."""
+    return [
+        number("sequence"),
+        text("changeset"),
+        text("op"),
+        text("node_id"),
+        text("parent_id"),
+        text("name"),
+        text("kind"),
+        number("revision"),
+        blob("content_hash", nullable=True),
+        number("size"),
+        flag("executable"),
+        number("mtime_us"),
+        flag("deleted"),
+        flag("mount"),
+        text("actor", nullable=True),
+        text("device", nullable=True),
+        number("time_us"),
+    ]
+
+
+PLACED_STATE: Final = tuple(column.name for column in placed_state())

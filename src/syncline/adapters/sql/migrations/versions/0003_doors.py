@@ -12,6 +12,12 @@ down_revision: Final = "0002"
 branch_labels: Final = None
 depends_on: Final = None
 
+_STATISTICS: Final = (
+    ("journal", "journal", "1000000000 10000000 1"),
+    ("journal", "journal_by_node", "1000000000 10000000 20 1"),
+)
+"""Namespaces have long journals and a node few rows in it: without these the planner would walk the whole of one for each node."""
+
 
 def upgrade() -> None:
     _uploads()
@@ -20,7 +26,21 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ("tombstones", "links", "block_sources", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DELETE FROM sqlite_stat1 WHERE tbl = 'journal'")
+    op.drop_index("nodes_in_trash", "nodes")
+    op.drop_index("journal_by_node", "journal")
+    for name in (
+        "bases",
+        "tombstones",
+        "links",
+        "block_sources",
+        "grants",
+        "invitations",
+        "raw_contents",
+        "upload_parts",
+        "uploads",
+    ):
         op.drop_table(name)
 
 
@@ -158,3 +178,39 @@ def _past() -> None:
         _number("purged_us"),
         key=("node_id",),
     )
+    _per_namespace(
+        "bases",
+        _number("sequence"),
+        _text("changeset"),
+        _text("op"),
+        _text("node_id"),
+        _text("parent_id"),
+        _text("name"),
+        _text("kind"),
+        _number("revision"),
+        _blob("content_hash", nullable=True),
+        _number("size"),
+        sa.Column("executable", sa.Boolean(), nullable=False),
+        _number("mtime_us"),
+        sa.Column("deleted", sa.Boolean(), nullable=False),
+        sa.Column("mount", sa.Boolean(), nullable=False),
+        _text("actor", nullable=True),
+        _text("device", nullable=True),
+        _number("time_us"),
+        key=("node_id",),
+    )
+    gone = sa.text("name_key IS NULL")
+    op.create_index(
+        "nodes_in_trash",
+        "nodes",
+        ["namespace_id", "time_us", "sequence"],
+        unique=False,
+        sqlite_where=gone,
+        postgresql_where=gone,
+    )
+    op.create_index("journal_by_node", "journal", ["namespace_id", "node_id", "sequence"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        op.bulk_insert(
+            sa.table("sqlite_stat1", *map(sa.column, ("tbl", "idx", "stat"))),
+            [dict(zip(("tbl", "idx", "stat"), row, strict=True)) for row in _STATISTICS],
+        )
