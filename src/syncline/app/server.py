@@ -47,6 +47,7 @@ from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.sharing.access import NodeAccess
 from syncline.server.uploads.service import Uploads
 from syncline.server.uploads.shorthand import Shorthand
 from syncline.server.workers.ingest import Ingest
@@ -117,6 +118,7 @@ async def _built(
             shorthand=Shorthand(metadata, granting, stores.packs, ids),
             downloads=downloads,
             polling=Polling(metadata, hub, clock, accounts.live),
+            access=NodeAccess(stores.shares),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),

@@ -15,6 +15,7 @@ from syncline.adapters.sql.metadata import SqlMetadata
 from syncline.adapters.sql.migrate import migrate
 from syncline.adapters.sql.packs import SqlPacks
 from syncline.adapters.sql.schema import server
+from syncline.adapters.sql.sharing.store import SqlShares
 from syncline.adapters.sql.uploads.raw import SqlRaws
 from syncline.adapters.sql.uploads.store import SqlUploads
 from syncline.ports.clock import Clock, Ids
@@ -31,6 +32,7 @@ class Stores:
         self.uploads = SqlUploads(database)
         self.raws = SqlRaws(database)
         self.contents = SqlContents(database)
+        self.shares = SqlShares(database)
 
     async def close(self) -> None:
         """Waits for a transaction under way, then lets go of every connection."""

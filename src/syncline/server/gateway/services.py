@@ -12,6 +12,7 @@ from syncline.server.blocks.receive import Receiving
 from syncline.server.content.downloads import Downloads
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
+from syncline.server.sharing.access import NodeAccess
 from syncline.server.uploads.service import Uploads
 from syncline.server.uploads.shorthand import Shorthand
 
@@ -27,6 +28,7 @@ class Services:
     polling: Polling
     uploads: Uploads
     shorthand: Shorthand
+    access: NodeAccess
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str
