@@ -28,12 +28,14 @@ from syncline.app.data import DataDirectory
 from syncline.app.listener import Listener, base_url, bound
 from syncline.app.objects import opened as opened_objects
 from syncline.model.errors import SynclineError, Unavailable
+from syncline.model.limits import DROPS_AT_ONCE
 from syncline.ports.clock import Ids
 from syncline.ports.raw_store import RawContent
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.accounts.tokens import AccessTokens, signing_keys
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
+from syncline.server.blocks.intake import Intake
 from syncline.server.blocks.receive import Receiving
 from syncline.server.content.assemble import Assembler
 from syncline.server.content.door import ContentDoor
@@ -43,6 +45,7 @@ from syncline.server.content.tickets import Tickets
 from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
 from syncline.server.gateway.services import Services
+from syncline.server.links.parts import link_parts
 from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
@@ -108,6 +111,9 @@ async def _built(
         assembler = Assembler(stores.contents, stores.packs, objects, keys)
         downloads = Downloads(stores.contents, objects, assembler, Tickets(data.secret("content"), clock))
         downloads.gates[DEVICE] = device_gate(accounts, metadata)
+        sharing = NodeAccess(stores.shares)
+        intake = Intake(stores.packs, objects, keys, clock, chance, at_once=DROPS_AT_ONCE)
+        linked = link_parts(stores, sharing, metadata, downloads, intake, data.secret("links"), clock, chance)
         services = Services(
             accounts=accounts,
             metadata=metadata,
@@ -118,7 +124,11 @@ async def _built(
             shorthand=Shorthand(metadata, granting, stores.packs, ids),
             downloads=downloads,
             polling=Polling(metadata, hub, clock, accounts.live),
-            access=NodeAccess(stores.shares),
+            access=sharing,
+            links=linked.book,
+            public_links=linked.public,
+            drops=linked.drops,
+            zips=linked.zips,
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),
@@ -142,6 +152,7 @@ async def _built(
                 task.cancel()
             await asyncio.gather(*tending, return_exceptions=True)
             ingest.close()
+            intake.close()
             await metadata.drain()
 
 

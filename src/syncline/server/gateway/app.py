@@ -10,7 +10,18 @@ from litestar.exceptions import HTTPException
 
 from syncline.model.errors import SynclineError
 from syncline.ports.clock import Chance
-from syncline.server.gateway import blocks, changes, downloads, failures, files, identity, operation, uploads
+from syncline.server.gateway import (
+    blocks,
+    changes,
+    downloads,
+    failures,
+    files,
+    identity,
+    links,
+    operation,
+    public,
+    uploads,
+)
 from syncline.server.gateway.edge import App, Edge
 from syncline.server.gateway.openapi import description
 from syncline.server.gateway.services import Services
@@ -19,7 +30,7 @@ from syncline.server.gateway.wire import Asked
 
 def create_app(services: Services, doors: Mapping[str, App], chance: Chance) -> App:
     """The ASGI application. `doors` answer bare, each below its prefix, such as `/objects/`."""
-    rooms = (identity, changes, files, downloads, blocks, uploads, operation)
+    rooms = (identity, changes, files, downloads, links, public, blocks, uploads, operation)
     app = Litestar(
         route_handlers=[handler for room in rooms for handler in room.routes(services)],
         request_class=Asked,

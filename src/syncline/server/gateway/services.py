@@ -10,6 +10,10 @@ from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
 from syncline.server.content.downloads import Downloads
+from syncline.server.links.drops import Drops
+from syncline.server.links.links import LinkBook
+from syncline.server.links.public import PublicLinks
+from syncline.server.links.zipped import Zips
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
 from syncline.server.sharing.access import NodeAccess
@@ -29,6 +33,10 @@ class Services:
     uploads: Uploads
     shorthand: Shorthand
     access: NodeAccess
+    links: LinkBook
+    public_links: PublicLinks
+    drops: Drops
+    zips: Zips
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str
