@@ -39,13 +39,14 @@ COMMANDS: Final[dict[str, str]] = {
     "mkdir": "Make a remote folder.",
     "mv": "Move or rename remotely.",
     "rm": "Delete remotely.",
+    "link-share": "Make links for people without an account.",
     "history": "List the versions of a remote file.",
     "doctor": "Check this machine, this device and the server.",
     "verify": "Check that disk, trees and server agree.",
     "serve": "Run a server.",
     "admin": "Accounts and care of a server.",
 }
-"""In the order of `--help`. The module of a command bears its name."""
+"""In the order of `--help`. The module of a command bears its name, with `_` for `-`."""
 
 
 class LazyGroup(click.Group):
@@ -57,7 +58,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"syncline.cli.{cmd_name}"), cmd_name)
+        module = cmd_name.replace("-", "_")
+        command = getattr(import_module(f"syncline.cli.{module}"), module)
         assert isinstance(command, click.Command)
         return command
 

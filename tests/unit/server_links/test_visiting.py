@@ -172,7 +172,7 @@ async def gone(server: RunningServer, token: str) -> tuple[bytes, Any]:
 
 
 async def test_whatever_does_not_work_answers_the_same(server: RunningServer, ann: SignedIn) -> None:
-    """A token that never was, one of no form, a revoked, an expired and a used-up link, one whose file is deleted: no difference."""
+    """A token that never was, one of no form, a revoked, an expired and a used-up link, one whose file is deleted: all alike."""
     never = fresh_token(ann.root, MachineChance())  # type: ignore[arg-type]
     wanted = await gone(server, never)
     revoked = await link(ann, await file(ann, "revoked"), password="p")

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from syncline.adapters.http import objects
 from syncline.adapters.http.caller import Caller, Renewal, Tokens, alone
 from syncline.adapters.http.carrier import Carrier
+from syncline.adapters.http.links import HttpLinks
 from syncline.adapters.http.retry import Backoff
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, PackId
@@ -59,6 +60,7 @@ class HttpRemote:
         self._backoff = backoff or Backoff(chance)
         self._caller = Caller(url, tokens, on_tokens, clock, self._backoff, self._traffic, renewal)
         self._carrier = Carrier(stall_s)
+        self.links = HttpLinks(self._caller)
 
     def __repr__(self) -> str:
         return f"HttpRemote({self._caller.base})"

@@ -127,6 +127,31 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     return [page, unlock, meta, download, archive, drop, put_file]
 
 
+def describe_links(paths: dict[str, Any]) -> None:
+    """Adds to the OpenAPI document what routes cannot say: bodies that are read as they come, and answers in two forms."""
+    page = {"text/html": {"schema": {"type": "string"}}}
+    for path, item in paths.items():
+        if path.startswith("/s/"):
+            for operation in item.values():
+                refused = operation["responses"]["default"]
+                operation["responses"]["default"] = {**refused, "content": {**refused["content"], **page}}
+    paths["/s/{token}"]["get"]["responses"]["200"]["content"] |= {**page, **_json_of("LinkMeta")}
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    form = {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}
+    drop = paths["/s/{token}/files"]["post"]
+    drop["requestBody"] = {"required": True, "content": {"multipart/form-data": form}}
+    drop["responses"]["201"]["content"] |= {**page, **_json_of("Dropped")}
+    raw = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    paths["/s/{token}/files/{name}"]["put"]["requestBody"] = {"required": True, "content": raw}
+    paths["/s/{token}/zip"]["get"]["responses"]["200"]["content"] = {
+        "application/zip": {"schema": {"type": "string", "format": "binary"}}
+    }
+
+
+def _json_of(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+
+
 def _described(token: str, look: Look, expires: Any) -> LinkMeta:
     path, entry = "/".join(look.names), look.entry
     query = f"?path={quote(path, safe='')}" if path else ""

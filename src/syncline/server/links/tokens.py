@@ -33,6 +33,8 @@ def read_token(token: str) -> tuple[NamespaceId, Digest]:
         data = b64decode(token, altchars=b"-_", validate=True)
     except (Base64Error, ValueError):
         raise no_such_link() from None
+    if len(data) != _NAMESPACE_BYTES + _SECRET_BYTES:
+        raise no_such_link()
     return NamespaceId(ulid_of(data[:_NAMESPACE_BYTES])), token_hash(token)
 
 
