@@ -92,7 +92,10 @@ async def read(body: bytes, size: int) -> list[tuple[str, bytes]]:
 
 FILES = (
     ('Content-Disposition: form-data; name="note"', b"a field that is no file"),
-    ('Content-Disposition: form-data; name="file"; filename="a.bin"\r\nContent-Type: text/plain', b"\r\n--\r\n-b" * 7 + bytes(9000)),
+    (
+        'Content-Disposition: form-data; name="file"; filename="a.bin"\r\nContent-Type: text/plain',
+        b"\r\n--\r\n-b" * 7 + bytes(9000),
+    ),
     ('Content-Disposition: form-data; name="file"; filename=""', b""),
     ('Content-Disposition: form-data; name="file"; filename="é (1).txt"', b""),
     ('Content-Disposition: form-data; name="file"; filename="c"', b"last"),
