@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
@@ -15,6 +16,7 @@ from tests.server import PASSWORD, SignedIn
 from tests.unit.server_access.world import World
 from tests.unit.server_gateway.content import granted, packed, put, sent
 from tests.unit.server_gateway.nodes import commit, create_file, create_folder, fresh_id
+from tests.unit.server_gateway.uploading import begun, send, uploaded
 
 from syncline.server.accounts.attempts import ATTEMPTS_AT_ONCE
 
@@ -203,8 +205,7 @@ async def disk_full(world: World) -> Problem:
         raise OSError(errno.ENOSPC, "no space left")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("syncline.adapters.objects.disk.os.write", full)
-        patch.setattr("syncline.adapters.objects.disk.os.pwrite", full)
+        patch.setattr("syncline.adapters.objects.disk.DiskObjects.place", full)
         return await bare(world, "PUT", grant["put"]["url"], data=content, headers=grant["put"]["headers"])
 
 
@@ -235,6 +236,100 @@ DOORS: dict[str, Provocation] = {
     "server.error": server_error,
     "unavailable": unavailable,
     "disk.full": disk_full,
+}
+
+
+# -- Answers about plain uploads -------------------------------------------------------------------------------------------------
+
+
+async def _complete(world: World, upload: dict[str, Any], body: Any = None) -> Problem:
+    return await world.ann.call("POST", f"/v1/uploads/{upload['uploadId']}/complete", body)
+
+
+async def upload_incomplete(world: World) -> Problem:
+    (upload,) = await begun(world.ann, {"filepath": f"/{fresh_id()}", "size": 3})
+    return await _complete(world, upload)
+
+
+async def upload_part_mismatch(world: World) -> Problem:
+    (upload,) = await begun(world.ann, {"filepath": f"/{fresh_id()}", "size": 3})
+    await send(world.ann, upload, b"abc")
+    return await _complete(world, upload, {"parts": [{"partNumber": 1, "etag": "another"}]})
+
+
+async def upload_ended(world: World) -> Problem:
+    (upload,) = await begun(world.ann, {"filepath": f"/{fresh_id()}", "size": 3})
+    await send(world.ann, upload, b"abc")
+    assert (await _complete(world, upload))[0] == 200
+    return await world.ann.get(f"/v1/uploads/{upload['uploadId']}/parts")
+
+
+async def upload_name_taken(world: World) -> Problem:
+    """Somebody else was faster."""
+    name = fresh_id()
+    first, second = [(await begun(world.ann, {"filepath": f"/{name}", "size": 3}))[0] for _ in range(2)]
+    for upload in (first, second):
+        await send(world.ann, upload, b"abc")
+    assert (await _complete(world, first))[0] == 200
+    return await _complete(world, second)
+
+
+async def upload_revision_stale(world: World) -> Problem:
+    name = fresh_id()
+    await uploaded(world.ann, f"/{name}", b"abc")
+    newer = {"filepath": f"/{name}", "size": 3, "base_revision": 1}
+    first, second = [(await begun(world.ann, newer))[0] for _ in range(2)]
+    for upload in (first, second):
+        await send(world.ann, upload, b"def")
+    assert (await _complete(world, first))[0] == 200
+    return await _complete(world, second)
+
+
+async def upload_parent_gone(world: World) -> Problem:
+    folder = create_folder(world.ann.root, fresh_id())
+    assert (await commit(world.ann, folder))[0] == 200
+    (upload,) = await begun(world.ann, {"filepath": f"/{folder['name']}/file", "size": 3})
+    await send(world.ann, upload, b"abc")
+    _, head = await world.ann.get("/v1/changes/latest")
+    gone = {"op": "delete", "node_id": folder["node_id"], "recursive": True, "subtree_as_of": head["sequence"]}
+    assert (await commit(world.ann, gone))[0] == 200
+    return await _complete(world, upload)
+
+
+async def content_raw(world: World) -> Problem:
+    """Its rows say that nobody has cut it yet, and that nobody is to try for now."""
+    done = await uploaded(world.ann, f"/{fresh_id()}", os.urandom(100))
+    node = (await _taken_in(world, done["file_id"]))["node_id"]
+    run_sql(world, "UPDATE raw_contents SET state = 'waiting', due_us = 9000000000000000 WHERE node_id = ?", node)
+    for table in ("revisions", "nodes"):
+        run_sql(world, f"UPDATE {table} SET content_hash = NULL WHERE node_id = ?", node)
+    return await world.ann.get(f"/v1/files/{node}/manifest")
+
+
+async def content_rejected(world: World) -> Problem:
+    """The file that was never another is deleted with its bytes, and cannot be brought back."""
+    done = await uploaded(world.ann, f"/{fresh_id()}", os.urandom(100), checksum="ab" * 32)
+    node = (await _taken_in(world, done["file_id"]))["node_id"]
+    return await commit(world.ann, {"op": "undelete", "node_id": node})
+
+
+async def _taken_in(world: World, node: str) -> Any:
+    async with asyncio.timeout(60):
+        while True:
+            _, found = await world.ann.get("/v1/metadata", node_id=node)
+            if "content" not in found["entry"] or found["entry"].get("deleted"):
+                return found["entry"]
+            await asyncio.sleep(0.02)
+
+
+UPLOADS: dict[str, Provocation] = {
+    "upload.incomplete": upload_incomplete,
+    "upload.part_mismatch": upload_part_mismatch,
+    "upload.ended": upload_ended,
+    "name.taken": upload_name_taken,
+    "revision.stale": upload_revision_stale,
+    "parent.gone": upload_parent_gone,
+    "content.raw": content_raw,
 }
 
 
@@ -315,6 +410,7 @@ CHANGESETS: dict[str, Provocation] = {
     "blocks.missing": blocks_missing,
     "limit.exceeded": too_long,
     "request.invalid": change_invalid,
+    "content.rejected": content_rejected,
 }
 
 __all__ = ["CHANGESETS", "DOORS", "PASSWORD", "bare", "run_sql", "sent"]

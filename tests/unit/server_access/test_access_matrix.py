@@ -16,13 +16,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-from tests.unit.server_access import core, plain
+from tests.unit.server_access import core, plain, uploads
 from tests.unit.server_access.world import CALLERS, SECRET, Answer, Row, World, opened
 
 from syncline.model.limits import GRANT_TTL_S
 
 ROOT = Path(__file__).resolve().parents[3]
-ROWS: list[Row] = sorted([*core.ROWS, *plain.ROWS], key=lambda row: row.door.split()[::-1])
+ROWS: list[Row] = sorted([*core.ROWS, *plain.ROWS, *uploads.ROWS], key=lambda row: row.door.split()[::-1])
 _METHODS = ("get", "post", "put", "patch", "delete")
 _LINE = re.compile(r"^\| `([A-Z]+ /\S*)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 _URL = re.compile(r"(?:https?://[^\s\"\\]+)?/(?:objects|content)/[^\s\"\\]+")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.unit.server_access.provoked import CHANGESETS, DOORS
+from tests.unit.server_access.provoked import CHANGESETS, DOORS, UPLOADS
 from tests.unit.server_access.world import World, opened
 
 from syncline.model.errors import SynclineError
@@ -23,6 +23,9 @@ _SECTION = re.compile(r"^## (Answers[^\n]*)\n(.*?)(?=^## |\Z)", re.MULTILINE | r
 _ROW = re.compile(r"^\|([^|]*`[^|]*)\|([^|]*)\|", re.MULTILINE)
 _CODE = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)`")
 IN_CHANGESETS = "Answers in a refused changeset"
+PROVOKED = DOORS | UPLOADS
+ELSEWHERE = {"store.refused": ("tests/unit/adapters_objects/test_s3_calls.py", "StoreRefused")}
+"""Told by servers on S3 alone: where it is provoked, and by what name."""
 ROOMS = ("server", "protocol", "adapters/objects", "adapters/sql", "content")
 APART = ("server/check", "adapters/sql/migrations", "adapters/sql/check", "adapters/sql/migrate", "adapters/sql/upgrade")
 """Rooms that answer at no door: checks and upgrades speak with whoever runs the server."""
@@ -68,7 +71,9 @@ def test_every_documented_problem_has_a_provocation() -> None:
     assert set(in_changesets) == set(CHANGESETS)
     told = {code for codes in sections.values() for code in codes}
     assert len(told) > 25
-    assert told == set(DOORS)
+    assert told == set(PROVOKED) | set(ELSEWHERE)
+    for path, name in ELSEWHERE.values():
+        assert name in (ROOT / path).read_text()
 
 
 def test_every_problem_of_the_servers_rooms_is_documented() -> None:
@@ -82,12 +87,12 @@ def test_every_problem_of_the_servers_rooms_is_documented() -> None:
 async def test_every_problem_is_answered_as_documented(tmp_path: Path) -> None:
     statuses = {code: status for codes in documented().values() for code, status in codes.items() if status is not None}
     async with opened(tmp_path) as world:
-        found = {code: await _faults(world, code, statuses.get(code)) for code in DOORS}
+        found = {code: await _faults(world, code, statuses.get(code)) for code in PROVOKED}
     assert {code: fault for code, fault in found.items() if fault} == {}
 
 
 async def _faults(world: World, code: str, status: int | None) -> str:
-    got, problem = await DOORS[code](world)
+    got, problem = await PROVOKED[code](world)
     told = {"code": code, "status": got, "type": f"urn:syncline:problem:{code}"}
     if {name: problem.get(name) for name in told} != told or (status is not None and got != status):
         return f"{got}, documented {status}: {problem}"

@@ -34,6 +34,8 @@ from syncline.ports.pack_store import PackRow, PackStore
 PACK_KEY_BYTES: Final = 32
 OBJECT_KEY_BYTES: Final = 20
 FINISH_AT_ONCE: Final = 500
+_NOBODY: Final = UserId("")
+"""Who sent a block is believed, for themselves alone, that it is what they said; what is cut here rests on verified copies."""
 
 T = TypeVar("T")
 
@@ -101,8 +103,8 @@ class Intake:
             self._free += 1
 
     async def held(self, stream: Stream, block: Digest) -> bool:
-        """Whether the namespace possesses this block, by a copy that is proven or that this same person sent."""
-        return not await self._packs.missing(stream.namespace, stream.user, [block])
+        """Whether the namespace possesses this block, by a copy that is proven."""
+        return not await self._packs.missing(stream.namespace, _NOBODY, [block])
 
     async def store(self, stream: Stream, offer: PackOffer, content: bytes) -> PackRow:
         """Stores one pack, which nobody possesses yet."""
@@ -125,7 +127,7 @@ class Intake:
 
     async def finish(self, rows: list[PackRow]) -> None:
         for start in range(0, len(rows), FINISH_AT_ONCE):
-            await self._packs.finish([row.id for row in rows[start : start + FINISH_AT_ONCE]], self._clock.now_us())
+            await self._packs.finish([row.id for row in rows[start : start + FINISH_AT_ONCE]], self._clock.now_us(), verified=True)
 
     async def forget(self, rows: list[PackRow]) -> None:
         """Removes packs nobody possesses."""
