@@ -45,6 +45,7 @@ from syncline.server.content.tickets import Tickets
 from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
 from syncline.server.gateway.services import Services
+from syncline.server.links.drop_uploads import DropUploads
 from syncline.server.links.parts import link_parts
 from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.service import Metadata
@@ -128,6 +129,7 @@ async def _built(
             links=linked.book,
             public_links=linked.public,
             drops=linked.drops,
+            drop_uploads=DropUploads(linked.public, linked.drops, metadata, uploads, stores.uploads),
             zips=linked.zips,
             check_ready=_ready_check(stores, ending),
             server_id=server_id,

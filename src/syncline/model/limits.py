@@ -67,6 +67,8 @@ LINK_ZIPS_AT_ONCE: Final = 8
 DROP_FILE_MAX_BYTES: Final = 64 * GIB
 DROP_FILES_MAX: Final = 1_000
 """Files in one form."""
+DROP_BATCH_MAX: Final = 100
+"""Uploads in parts that one request begins."""
 DROPS_AT_ONCE: Final = 8
 """Files taken in at the same time: each holds a pack and a cutter's buffer in memory."""
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from syncline.model.entries import Kind
-from syncline.model.ids import LinkId, NamespaceId, NodeId, UserId
+from syncline.model.ids import LinkId, NamespaceId, NodeId, UploadId, UserId
+from syncline.protocol.uploads import PartRange
 
 
 class LinkKind(StrEnum):
@@ -113,6 +114,45 @@ class PasswordForm(Struct, kw_only=True):
     """The form of a link that has a password."""
 
     password: str
+
+
+class DropFile(Struct, kw_only=True):
+    """A file to be dropped in parts; `checksum` is the SHA-256 of it all in hexadecimal."""
+
+    name: str
+    size: int
+    checksum: str | None = None
+    mime_type: str | None = None
+    chunk_count: int | None = field(default=None, name="chunkCount")
+
+
+class DropRequest(Struct, kw_only=True):
+    """`POST /s/{token}/uploads`; at most `DROP_BATCH_MAX` files."""
+
+    files: list[DropFile]
+
+
+class DropStatus(Struct, kw_only=True):
+    """`GET /s/{token}/uploads/{id}`: what has arrived and what is missing, as `protocol.uploads.UploadStatus` has it."""
+
+    upload_id: UploadId = field(name="uploadId")
+    size: int
+    state: str
+    part_size: int = field(name="partSize")
+    part_count: int = field(name="partCount")
+    arrived_bytes: int = field(name="arrivedBytes")
+    arrived: list[PartRange]
+    missing: list[PartRange]
+    next_parts: str | None = field(name="nextParts")
+    complete_url: str = field(name="completeUrl")
+    expires: datetime
+
+
+class DropCompleted(Struct, kw_only=True):
+    """The file has arrived."""
+
+    upload_id: UploadId = field(name="uploadId")
+    size: int
 
 
 class DroppedFile(Struct, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 from tests.unit.server_access.core import FOREIGN, NEITHER, WRITES
 from tests.unit.server_access.world import OPEN, Ask, Row, Who
+from tests.unit.server_gateway.uploading import send
 
 
 def _errors(answer: Any) -> list[str]:
@@ -73,6 +74,21 @@ async def _drop_one(who: Who) -> Ask:
     return Ask(path={"token": token, "name": "dropped.txt"}, data=b"dropped")
 
 
+async def _begin_drop(who: Who) -> Ask:
+    token = (await who.world.link(await who.world.folder(), kind="drop"))["token"]
+    return Ask(path={"token": token}, json={"files": [{"name": "a", "size": 3}]})
+
+
+async def _dropping(who: Who) -> Ask:
+    """An upload begun and sent through a link, not completed."""
+    begin = await _begin_drop(who)
+    url = f"{who.world.server.url}/s/{begin.path['token']}/uploads"
+    async with who.world.server.http.post(url, json=begin.json) as answer:
+        (upload,) = (await answer.json())["files"]
+    await send(who.world.ann, upload, b"abc")
+    return Ask(path=begin.path | {"upload": upload["uploadId"]})
+
+
 ROWS = [
     Row("POST /v1/files/download", ("200 not_found", "401", "401", "200"), _download, _errors),
     Row("GET /v1/files/{file}/download", ("404", "401", "401", "302"), _file),
@@ -88,4 +104,9 @@ ROWS = [
     Row("GET /s/{token}/zip", OPEN, _zip),
     Row("POST /s/{token}/files", OPEN, _drop),
     Row("PUT /s/{token}/files/{name}", OPEN, _drop_one),
+    Row("POST /s/{token}/uploads", OPEN, _begin_drop),
+    Row("GET /s/{token}/uploads/{upload}", OPEN, _dropping),
+    Row("GET /s/{token}/uploads/{upload}/parts", OPEN, _dropping),
+    Row("POST /s/{token}/uploads/{upload}/complete", OPEN, _dropping),
+    Row("DELETE /s/{token}/uploads/{upload}", OPEN, _dropping),
 ]

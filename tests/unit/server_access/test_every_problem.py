@@ -33,6 +33,7 @@ NOT_TOLD = {
     "manifest.corrupt": "devices read manifests",
     "pack.corrupt": "devices and checks read whole packs",
     "blocks.missing": "an entry of an answer of manifests or changesets",
+    "conflict": "of the store, which completing an upload turns into `upload.part_mismatch`; and see `docs/uploads.md`",
     "error": "the base class, as an annotation",
 }
 """Codes that those rooms raise and no door answers with."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.server import RunningServer, SignedIn
@@ -267,3 +268,105 @@ async def test_few_are_taken_in_at_once_for_one_link(server: RunningServer, ann:
     assert (refused.status, json.loads(refused.body)["code"]) == (429, "rate.limited")
     held.set()
     assert [answer.status for answer in await asyncio.gather(*under_way)] == [201] * PER_LINK
+
+
+# -- In parts ----------------------------------------------------------------------------------------------------------------------
+
+
+async def asked(server: RunningServer, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body)
+    answer = await visited(server, path, method, data=data, content_type="application/json")
+    return answer.status, json.loads(answer.body) if answer.body else None
+
+
+async def parts_sent(server: RunningServer, upload: dict[str, Any], content: bytes) -> list[dict[str, Any]]:
+    claims = []
+    for part in upload["partUrls"]:
+        at = (part["partNumber"] - 1) * upload["partSize"]
+        headers = {name: value for name, value in part["headers"].items() if name != "content-length"}
+        async with server.http.put(part["url"], data=content[at : at + part["size"]], headers=headers) as answer:
+            assert answer.status == 200
+            claims.append({"partNumber": part["partNumber"], "etag": answer.headers["etag"]})
+    return claims
+
+
+async def test_a_large_file_comes_in_parts_and_is_gone_on_with(server: RunningServer, ann: SignedIn) -> None:
+    inbox, token = await drop_link(ann)
+    await file(ann, "big.bin", b"ours", inbox)
+    content = os.urandom(9_000_000)
+    wanted = {"name": "big.bin", "size": len(content), "checksum": hashlib.sha256(content).hexdigest()}
+    status, begun = await asked(server, f"/s/{token}/uploads", "POST", {"files": [wanted]})
+    assert status == 200, begun
+    (upload,) = begun["files"]
+    assert upload["filepath"] == "big.bin"
+    assert not {"file_id", "namespace"} & set(upload)
+    door = f"/s/{token}/uploads/{upload['uploadId']}"
+    assert upload["completeUrl"] == f"{server.url}{door}/complete"
+    first = {**upload, "partUrls": upload["partUrls"][:1]}
+    await parts_sent(server, first, content)
+    status, problem = await asked(server, f"{door}/complete", "POST")
+    assert (status, problem["code"]) == (409, "upload.incomplete")
+    status, found = await asked(server, door)
+    assert (status, found["arrived"], found["missing"]) == (200, [{"first": 1, "last": 1}], [{"first": 2, "last": 2}])
+    assert not {"name", "file_id", "namespace", "checksum"} & set(found)
+    status, more = await asked(server, f"{door}/parts?missing=true")
+    assert [part["partNumber"] for part in more["partUrls"]] == [2]
+    await parts_sent(server, more, content)
+    for _ in range(2):
+        assert await asked(server, f"{door}/complete", "POST") == (200, {"uploadId": upload["uploadId"], "size": len(content)})
+    assert sorted(await names_in(ann, inbox)) == ["big (2).bin", "big.bin"]
+    assert await content_of(ann, "/Inbox/big (2).bin") == content
+
+
+async def test_two_of_one_name_both_arrive(server: RunningServer, ann: SignedIn) -> None:
+    inbox, token = await drop_link(ann)
+    uploads = []
+    for _ in range(2):
+        _, begun = await asked(server, f"/s/{token}/uploads", "POST", {"files": [{"name": "a", "size": 3}]})
+        uploads += begun["files"]
+    for upload in uploads:
+        await parts_sent(server, upload, b"abc")
+        assert (await asked(server, upload["completeUrl"], "POST"))[0] == 200
+    assert sorted(await names_in(ann, inbox)) == ["a", "a (2)"]
+
+
+async def test_an_upload_belongs_to_its_link(server: RunningServer, ann: SignedIn, bob: SignedIn) -> None:
+    inbox, token = await drop_link(ann)
+    other = (await link(ann, inbox, kind="drop"))["token"]
+    _, begun = await asked(server, f"/s/{token}/uploads", "POST", {"files": [{"name": "a", "size": 3}]})
+    upload = begun["files"][0]["uploadId"]
+    for door in (f"/s/{other}/uploads/{upload}", f"/s/{token}/uploads/none"):
+        assert (await asked(server, door))[0] == 404
+        assert (await asked(server, f"{door}/parts"))[0] == 404
+        assert (await asked(server, f"{door}/complete", "POST"))[0] == 404
+        assert (await asked(server, door, "DELETE"))[0] == 404
+    status, _ = await bob.get(f"/v1/uploads/{upload}")
+    assert status == 404
+    assert (await asked(server, f"/s/{token}/uploads/{upload}", "DELETE"))[0] == 204
+    assert (await asked(server, f"/s/{token}/uploads/{upload}"))[0] == 404
+
+
+async def test_parts_are_bounded_counted_and_end_with_the_link(server: RunningServer, ann: SignedIn) -> None:
+    inbox = await folder(ann, "Inbox")
+    made = await link(ann, inbox, kind="drop", downloads_max=2)
+    door = f"/s/{made['token']}/uploads"
+    too_many = [{"name": "a", "size": 1}] * 101
+    assert (await asked(server, door, "POST", {"files": too_many}))[0] == 413
+    files = [{"name": "a", "size": 3}, {"name": "b", "size": 1 << 50}, {"name": "c", "size": 3}, {"name": "d", "size": 3}]
+    status, begun = await asked(server, door, "POST", {"files": files})
+    assert status == 200
+    codes = [one.get("error", {}).get("code") for one in begun["files"]]
+    assert codes == [None, "limit.exceeded", None, "not_found"]
+    assert (await ann.call("DELETE", f"/v1/links/{made['link_id']}"))[0] == 204
+    assert (await asked(server, begun["files"][0]["completeUrl"], "POST"))[0] == 404
+
+
+async def test_quota_holds_for_parts_and_is_not_told(server: RunningServer, ann: SignedIn) -> None:
+    _, token = await drop_link(ann)
+    run_sql(server, "UPDATE users SET quota_bytes = 1000 WHERE user_id = ?", ann.user_id)
+    status, begun = await asked(server, f"/s/{token}/uploads", "POST", {"files": [{"name": "a", "size": 2000}]})
+    assert (status, begun["files"][0]["error"]["code"]) == (200, "quota.exceeded")
+    assert "1000" not in json.dumps(begun)
+    whole = await visited(server, f"/s/{token}/files/a", "PUT", data=bytes(2000))
+    assert whole.status == 403
+    assert "1000" not in whole.text

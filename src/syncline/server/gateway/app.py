@@ -14,6 +14,7 @@ from syncline.server.gateway import (
     blocks,
     changes,
     downloads,
+    dropping,
     failures,
     files,
     identity,
@@ -30,7 +31,7 @@ from syncline.server.gateway.wire import Asked
 
 def create_app(services: Services, doors: Mapping[str, App], chance: Chance) -> App:
     """The ASGI application. `doors` answer bare, each below its prefix, such as `/objects/`."""
-    rooms = (identity, changes, files, downloads, links, public, blocks, uploads, operation)
+    rooms = (identity, changes, files, downloads, links, public, dropping, blocks, uploads, operation)
     app = Litestar(
         route_handlers=[handler for room in rooms for handler in room.routes(services)],
         request_class=Asked,

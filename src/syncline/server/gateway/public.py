@@ -7,6 +7,7 @@ server, or to the store that holds the bytes.
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ from syncline.server.links.public import Key, LinkPassword, Look
 from syncline.server.links.reaching import Visit
 from syncline.server.links.zipped import name_of
 
+_PROGRAMS: Final = re.compile(r"^/s/[^/]+/(meta$|uploads)")
+"""Doors that no browser's page leads to: what they refuse is a problem document."""
 PASS_COOKIE: Final = "syncline-link"
 _DOWNLOAD_COOKIE: Final = "syncline-download-"
 BARS: Final = {
@@ -52,14 +55,14 @@ _PAGE_CHALLENGE: Final = "Syncline-Link-Password"
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     links, drops, zips = services.public_links, services.drops, services.zips
-    public: dict[str, Any] = {"tags": ["links"], "security": [{}], "exception_handlers": {SynclineError: _refused}}
+    public: dict[str, Any] = {"tags": ["links"], "security": [{}], "exception_handlers": {SynclineError: refused}}
 
     @get("/s/{token:str}", media_type=MediaType.HTML, **public)
     async def page(
         request: Asked, token: FromPath[str], path: FromQuery[str] = "", page: FromQuery[str | None] = None
     ) -> Response[bytes]:
         """A link's page: the file, the folder's entries, or the form to drop files. Facts, where JSON is asked for."""
-        visit = await links.enter(token, _key(request))
+        visit = await links.enter(token, key_of(request))
         if _wants_json(request):
             return _json(await _meta(token, visit, path, page))
         if visit.link.kind is LinkKind.DROP:
@@ -79,12 +82,12 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         request: Asked, token: FromPath[str], path: FromQuery[str] = "", page: FromQuery[str | None] = None
     ) -> Response[LinkMeta]:
         """What a link leads to, for programs; a folder's entries a page at a time."""
-        return Response(await _meta(token, await links.enter(token, _key(request)), path, page), headers=BARS)
+        return Response(await _meta(token, await links.enter(token, key_of(request)), path, page), headers=BARS)
 
     @get("/s/{token:str}/download", status_code=302, **public)
     async def download(request: Asked, token: FromPath[str], path: FromQuery[str] = "") -> Response[None]:
         """Redirects to a file's bytes, at a URL that holds for 15 minutes and honours Range. Counts as one download."""
-        begun = await links.begin(token, _key(request), path, passes=_passes(request), ranged="range" in request.headers)
+        begun = await links.begin(token, key_of(request), path, passes=_passes(request), ranged="range" in request.headers)
         location = whole(begun.offer.url, request.base(services.public_url))
         name = _DOWNLOAD_COOKIE + begun.offer.content.node_id
         cookie = _cookie(request, name, begun.passed, f"/s/{token}/download")
@@ -93,7 +96,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     @get("/s/{token:str}/zip", media_type="application/zip", **public)
     async def archive(request: Asked, token: FromPath[str], path: FromQuery[str] = "") -> Streamed:
         """A folder and everything in it as one ZIP file, streamed. Counts as one download."""
-        visit = await links.enter(token, _key(request))
+        visit = await links.enter(token, key_of(request))
         look = await links.find(visit, path)
         found = await zips.members(look)
         await links.count(visit)
@@ -103,7 +106,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     @post("/s/{token:str}/files", status_code=201, media_type=MediaType.HTML, **public)
     async def drop(request: Asked, token: FromPath[str]) -> Response[bytes]:
         """Drops files through a form (`multipart/form-data`), of any size and any number within the limits."""
-        visit = _drop_only(await links.enter(token, _key(request)))
+        visit = drop_only(await links.enter(token, key_of(request)))
         form = Form(request.stream(), request.headers.get("content-type", ""))
         sent = [await drops.take(visit, one.name, one.content, _length(request)) async for one in form.files()]
         if _wants_json(request):
@@ -113,7 +116,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     @put("/s/{token:str}/files/{name:str}", status_code=201, **public)
     async def put_file(request: Asked, token: FromPath[str], name: FromPath[str]) -> Response[Dropped]:
         """Drops one file whose bytes are the body: `curl -T FILE URL/files/`."""
-        visit = _drop_only(await links.enter(token, _key(request)))
+        visit = drop_only(await links.enter(token, key_of(request)))
         sent = await drops.take(visit, name, request.stream(), _length(request))
         return Response(Dropped(files=[sent]), status_code=201, headers=BARS)
 
@@ -180,7 +183,7 @@ def _described(token: str, look: Look, expires: Any) -> LinkMeta:
     return found
 
 
-def _refused(request: Request[Any, Any, Any], error: SynclineError) -> Response[Any]:
+def refused(request: Request[Any, Any, Any], error: SynclineError) -> Response[Any]:
     """What went wrong, as a page or as a problem."""
     if _wants_json(request) or not _takes_pages(request):
         answer: Response[Any] = failures.respond(request, error)
@@ -206,7 +209,8 @@ def _page_of(request: Request[Any, Any, Any], error: SynclineError, token: str) 
 def _wants_json(request: Request[Any, Any, Any]) -> bool:
     accept = request.headers.get("accept", "")
     asked = "application/json" in accept or "application/problem+json" in accept
-    return (asked and "text/html" not in accept) or request.scope["path"].endswith("/meta") or request.method == "PUT"
+    is_programs_own = request.method == "PUT" or _PROGRAMS.search(request.scope["path"]) is not None
+    return (asked and "text/html" not in accept) or is_programs_own
 
 
 def _takes_pages(request: Request[Any, Any, Any]) -> bool:
@@ -214,7 +218,7 @@ def _takes_pages(request: Request[Any, Any, Any]) -> bool:
     return "text/html" in accept or "*/*" in accept or "text/*" in accept
 
 
-def _key(request: Asked) -> Key:
+def key_of(request: Asked) -> Key:
     """The pass in the cookie, or the password of `Authorization: Basic`, whatever the name before it."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     password = None
@@ -239,7 +243,7 @@ def _cookie(request: Asked, name: str, value: str, path: str) -> Cookie:
     return Cookie(key=name, value=value, path=path, max_age=LINK_PASS_TTL_S, httponly=True, samesite="lax", secure=secure)
 
 
-def _drop_only(visit: Visit) -> Visit:
+def drop_only(visit: Visit) -> Visit:
     if visit.link.kind is not LinkKind.DROP:
         raise NotFound(what="This link")
     return visit

@@ -10,6 +10,7 @@ from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
 from syncline.server.content.downloads import Downloads
+from syncline.server.links.drop_uploads import DropUploads
 from syncline.server.links.drops import Drops
 from syncline.server.links.links import LinkBook
 from syncline.server.links.public import PublicLinks
@@ -36,6 +37,7 @@ class Services:
     links: LinkBook
     public_links: PublicLinks
     drops: Drops
+    drop_uploads: DropUploads
     zips: Zips
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""

@@ -33,6 +33,12 @@ PER_LINK: Final = max(1, DROPS_AT_ONCE // 2)
 NAMES_TRIED_MAX: Final = 10
 
 
+class NoRoom(QuotaExceeded):
+    """There is no room for this file in the folder it should go to."""
+
+    # How much its owner may store is nobody else's business.
+
+
 class Drops:
     def __init__(
         self, links: PublicLinks, store: MetadataStore, metadata: Metadata, intake: Intake, clock: Clock, ids: Ids
@@ -55,7 +61,7 @@ class Drops:
             async def room(wanted: int) -> None:
                 usage = await self._metadata.usage(Caller(visit.reach.owner, visit.as_maker.device_id))
                 if usage.quota_bytes is not None and usage.used_bytes + wanted > usage.quota_bytes:
-                    raise QuotaExceeded(limit=usage.quota_bytes)
+                    raise NoRoom()
 
             await room(0)
             taken = await self._intake.take(
@@ -80,7 +86,7 @@ class Drops:
                 op=Op.CREATE,
                 node_id=NodeId(self._ids.fresh()),
                 parent_id=visit.reach.node,
-                name=await free_name(name, lambda wanted: self._taken(visit, wanted)),
+                name=await self.free(visit, name),
                 kind=Kind.FILE,
                 content_hash=taken.content_hash,
                 size=taken.size,
@@ -99,8 +105,14 @@ class Drops:
                 if codes & {"parent.gone", "access.denied"}:
                     raise no_such_link() from refusal
                 raise
+            except QuotaExceeded as full:
+                raise NoRoom() from full
             return
         raise Unavailable(what="A free name in this folder")
+
+    async def free(self, visit: Visit, name: str) -> str:
+        """A name in the folder that nobody has at this moment."""
+        return await free_name(name, lambda wanted: self._taken(visit, wanted))
 
     async def _taken(self, visit: Visit, name: str) -> bool:
         head = await self._store.head(visit.link.created_by, visit.namespace)

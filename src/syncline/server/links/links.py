@@ -172,13 +172,20 @@ class LinkBook:
         except SynclineError:
             return None, None
         name = reach.entry.name if reach.entry is not None else None
-        try:
-            below = await self._metadata.metadata_by_id(caller, reach.node, reach.namespace)
-            above = await self._metadata.metadata_by_id(caller, NodeId(reach.namespace), None)
-        except NotFound:
-            return name, None
-        path = f"{above.path.rstrip('/')}/{below.path.strip('/')}".rstrip("/")
-        return name or path.rpartition("/")[2], path
+        path = await path_of(self._metadata, caller, reach)
+        return name or (path or "").rpartition("/")[2] or None, path
+
+
+async def path_of(metadata: Metadata, caller: Caller, reach: Reach) -> str | None:
+    """A node's path in the caller's tree, through the mount it lies below; None where it is mounted nowhere in it."""
+    try:
+        below = await metadata.metadata_by_id(caller, reach.node, reach.namespace)
+        above = await metadata.metadata_by_id(caller, NodeId(reach.namespace), None)
+    except NotFound:
+        return None
+    if above.entry is not None and above.entry.deleted:
+        return None
+    return f"{above.path.rstrip('/')}/{below.path.strip('/')}".rstrip("/")
 
 
 def _link_id(text: str) -> LinkId:
