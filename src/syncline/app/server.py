@@ -28,12 +28,14 @@ from syncline.app.data import DataDirectory
 from syncline.app.listener import Listener, base_url, bound
 from syncline.app.objects import opened as opened_objects
 from syncline.model.errors import SynclineError, Unavailable
+from syncline.model.limits import DROPS_AT_ONCE
 from syncline.ports.clock import Ids
 from syncline.ports.raw_store import RawContent
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.accounts.tokens import AccessTokens, signing_keys
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
+from syncline.server.blocks.intake import Intake
 from syncline.server.blocks.receive import Receiving
 from syncline.server.content.assemble import Assembler
 from syncline.server.content.door import ContentDoor
@@ -43,6 +45,8 @@ from syncline.server.content.tickets import Tickets
 from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
 from syncline.server.gateway.services import Services
+from syncline.server.links.drop_uploads import DropUploads
+from syncline.server.links.parts import link_parts
 from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
@@ -117,6 +121,8 @@ async def _built(
         downloads.gates[DEVICE] = device_gate(accounts, metadata, access)
         shared = Shared(stores.shares, stores.accounts, stores.metadata)
         sharing = Sharing(shared, metadata, access, clock, ids, hub.publish)
+        intake = Intake(stores.packs, objects, keys, clock, chance, at_once=DROPS_AT_ONCE)
+        linked = link_parts(stores, access, metadata, downloads, intake, data.secret("links"), clock, chance)
         services = Services(
             accounts=accounts,
             metadata=metadata,
@@ -132,6 +138,11 @@ async def _built(
             access=access,
             sharing=sharing,
             doors=Doors(stores.shares, metadata.lookup, access, clock, ids, hub.publish),
+            links=linked.book,
+            public_links=linked.public,
+            drops=linked.drops,
+            drop_uploads=DropUploads(linked.public, linked.drops, metadata, uploads, stores.uploads),
+            zips=linked.zips,
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),
@@ -158,6 +169,7 @@ async def _built(
             ingest.close()
             await services.doors.drain()
             await sharing.drain()
+            intake.close()
             await metadata.drain()
 
 

@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, str]] = {
     "unshare": "End that, for one or for all.",
     "shared": "Show what is shared with you and by you.",
     "shares": "Accept invitations; leave, mount and unmount shared folders.",
+    "link-share": "Make links for people without an account.",
     "history": "List the versions of a remote file.",
     "restore": "Make an earlier version of a remote file the newest.",
     "trash": "List what was deleted, bring it back, or remove it for good.",
@@ -54,7 +55,7 @@ COMMANDS: Final[dict[str, str]] = {
     "serve": "Run a server.",
     "admin": "Accounts and care of a server.",
 }
-"""In the order of `--help`. The module of a command bears its name."""
+"""In the order of `--help`. The module of a command bears its name, with `_` for `-`."""
 
 
 class LazyGroup(click.Group):
@@ -66,7 +67,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"syncline.cli.{cmd_name}"), cmd_name)
+        module = cmd_name.replace("-", "_")
+        command = getattr(import_module(f"syncline.cli.{module}"), module)
         assert isinstance(command, click.Command)
         return command
 

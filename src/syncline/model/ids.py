@@ -18,6 +18,7 @@ NamespaceId = NewType("NamespaceId", str)
 NodeId = NewType("NodeId", str)
 PackId = NewType("PackId", str)
 UploadId = NewType("UploadId", str)
+LinkId = NewType("LinkId", str)
 ChangesetId = NewType("ChangesetId", str)
 
 Digest = NewType("Digest", str)
@@ -42,6 +43,19 @@ def ulid(time_ms: int, chance: bytes) -> str:
     value = (time_ms & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(chance, "big")
     pairs = _PAIRS
     return "".join([pairs[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+
+
+def ulid_bytes(text: str) -> bytes:
+    """The sixteen bytes that a ULID spells."""
+    value = 0
+    for char in text:
+        value = value << 5 | _ALPHABET.index(char)
+    return value.to_bytes(16, "big")
+
+
+def ulid_of(data: bytes) -> str:
+    """The ULID that spells these sixteen bytes."""
+    return ulid(int.from_bytes(data[:6], "big"), data[6:])
 
 
 def ulid_time_ms(text: str) -> int:

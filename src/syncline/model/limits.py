@@ -57,6 +57,21 @@ RAW_KEPT_S: Final = GRANT_TTL_S + 3600
 UPLOAD_TTL_S: Final = 7 * 24 * 3600
 """An open upload that nothing was heard of for so long is given up."""
 
+LINKS_PER_PERSON_MAX: Final = 10_000
+LINK_PASS_TTL_S: Final = 3600
+"""For so long a link's password need not be given again, nor a download that was begun counted again, in one browser."""
+LINK_PAGE: Final = 200
+"""Entries on one page of a linked folder."""
+LINK_ZIP_FILES_MAX: Final = 10_000
+LINK_ZIPS_AT_ONCE: Final = 8
+DROP_FILE_MAX_BYTES: Final = 64 * GIB
+DROP_FILES_MAX: Final = 1_000
+"""Files in one form."""
+DROP_BATCH_MAX: Final = 100
+"""Uploads in parts that one request begins."""
+DROPS_AT_ONCE: Final = 8
+"""Files taken in at the same time: each holds a pack and a cutter's buffer in memory."""
+
 POLL_TIMEOUT_MIN_S: Final = 30
 POLL_TIMEOUT_MAX_S: Final = 480
 POLL_CURSORS_MAX: Final = 1000

@@ -139,6 +139,11 @@ def restored_name(name: str, number: int = 1) -> str:
     return _marked(name, f" (restored{f' {number}' if number > 1 else ''})")
 
 
+def numbered_name(name: str, number: int) -> str:
+    """The name for another file beside those that bear `name` already: `stem (2).ext`."""
+    return _marked(name, f" ({number})")
+
+
 def _marked(name: str, mark: str) -> str:
     name = unicodedata.normalize("NFC", name)
     stem, dot, extension = name.rpartition(".")

@@ -45,6 +45,9 @@ ACROSS = {
     "raw_contents_due",
     "invitations_by_user",
     "grants_by_user",
+    "links_by_id",
+    "links_by_node",
+    "links_by_creator",
 }
 """Indexes that answer questions across namespaces: whose am I a member of, what is shared with me, what does an owner use, what has
 expired or is due."""

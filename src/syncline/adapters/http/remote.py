@@ -12,6 +12,7 @@ from urllib.parse import quote
 from syncline.adapters.http import objects
 from syncline.adapters.http.caller import Caller, Renewal, Tokens, alone
 from syncline.adapters.http.carrier import Carrier
+from syncline.adapters.http.links import HttpLinks
 from syncline.adapters.http.past import HttpPast
 from syncline.adapters.http.people import HttpDoors, HttpPeople
 from syncline.adapters.http.retry import Backoff
@@ -64,6 +65,7 @@ class HttpRemote:
         self.doors = HttpDoors(self._caller)
         self.people = HttpPeople(self._caller)
         self.past = HttpPast(self._caller)
+        self.links = HttpLinks(self._caller)
 
     def __repr__(self) -> str:
         return f"HttpRemote({self._caller.base})"

@@ -10,7 +10,22 @@ from litestar.exceptions import HTTPException
 
 from syncline.model.errors import SynclineError
 from syncline.ports.clock import Chance
-from syncline.server.gateway import blocks, changes, doors, downloads, failures, files, identity, operation, past, sharing, uploads
+from syncline.server.gateway import (
+    blocks,
+    changes,
+    doors,
+    downloads,
+    dropping,
+    failures,
+    files,
+    identity,
+    links,
+    operation,
+    past,
+    public,
+    sharing,
+    uploads,
+)
 from syncline.server.gateway.edge import App, Edge
 from syncline.server.gateway.openapi import description
 from syncline.server.gateway.services import Services
@@ -19,7 +34,10 @@ from syncline.server.gateway.wire import Asked
 
 def create_app(services: Services, bare: Mapping[str, App], chance: Chance) -> App:
     """The ASGI application. `bare` ones answer by themselves, each below its prefix, such as `/objects/`."""
-    rooms = (identity, changes, files, doors, sharing, past, downloads, blocks, uploads, operation)
+    rooms = (
+        *(identity, changes, files, doors, sharing, past),
+        *(downloads, links, public, dropping, blocks, uploads, operation),
+    )
     app = Litestar(
         route_handlers=[handler for room in rooms for handler in room.routes(services)],
         request_class=Asked,

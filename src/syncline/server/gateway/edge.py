@@ -2,7 +2,8 @@
 
 It names the request, sends objects and content to doors of their own, bounds bodies (`BODY_MAX_BYTES`, counted after
 decompression), undoes `Content-Encoding: zstd` when the route first reads the body, and so never for a caller the guard refused,
-and compresses answers above `COMPRESS_ABOVE_BYTES` for clients that take zstd. Large ones are worked on in a thread.
+and compresses answers above `COMPRESS_ABOVE_BYTES` for clients that take zstd. Large ones are worked on in a thread. Doors that
+read a body as it comes take up to `STREAM_MAX_BYTES`, uncompressed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from backports import zstd
 
 from syncline.model.errors import InvalidRequest, LimitExceeded, SynclineError, Unavailable
-from syncline.model.limits import BODY_MAX_BYTES, KIB, TRANSFER_STALL_S
+from syncline.model.limits import BODY_MAX_BYTES, FILE_MAX_BYTES, KIB, TRANSFER_STALL_S
 from syncline.ports.clock import Chance
 from syncline.protocol.problems import problem_answer
 from syncline.server.gateway.failures import Defect, EncodingRefused, log_defect
@@ -26,6 +27,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COMPRESS_ABOVE_BYTES: Final = KIB
+STREAM_MAX_BYTES: Final = FILE_MAX_BYTES
+_PUBLIC: Final = "/s/"
 COMPRESS_LEVEL: Final = 3
 _THREAD_ABOVE_BYTES: Final = 64 * KIB
 _WINDOW_LOG_MAX: Final = 23
@@ -53,7 +56,7 @@ class Edge:
         headers = dict(scope["headers"])
         answer = _Stamped(send, stamp)
         try:
-            body = _Body(receive, headers)
+            body = _StreamedBody(receive, headers) if is_streamed(scope["path"]) else _Body(receive, headers)
         except SynclineError as error:
             await _refuse(answer, error, request_id)
             return
@@ -126,18 +129,25 @@ class _Compressed:
         await self._send(message)
 
 
+def is_streamed(path: str) -> bool:
+    """Whether the door at `path` reads its body as it comes, a file perhaps, and never holds it: `/s/{token}/files…`."""
+    return path.startswith(_PUBLIC) and path[len(_PUBLIC) :].partition("/")[2].startswith("files")
+
+
 class _Body:
-    """`receive` with its bound: raises `LimitExceeded` before more than `BODY_MAX_BYTES` of plain body were handed on."""
+    """`receive` with its bound: raises `LimitExceeded` before more than `bound` of plain body were handed on."""
 
     __slots__ = ("_receive", "_seen", "_zstd")
+    bound = BODY_MAX_BYTES
+    encodings: tuple[bytes, ...] = (b"", b"identity", b"zstd")
 
     def __init__(self, receive: Receive, headers: dict[bytes, bytes]) -> None:
         encoding = headers.get(b"content-encoding", b"").strip().lower()
-        if encoding not in (b"", b"identity", b"zstd"):
+        if encoding not in self.encodings:
             raise EncodingRefused(encoding=encoding.decode("latin-1")[:40])
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or len(length) > 12 or int(length) > BODY_MAX_BYTES:
-            raise LimitExceeded(what="The body", limit=BODY_MAX_BYTES)
+        if not length.isdigit() or len(length) > 15 or int(length) > self.bound:
+            raise LimitExceeded(what="The body", limit=self.bound)
         self._receive = receive
         self._zstd = encoding == b"zstd"
         self._seen = 0
@@ -152,8 +162,8 @@ class _Body:
         except TimeoutError as error:
             raise Unavailable(what="The sender") from error
         self._seen += len(message.get("body", b""))
-        if self._seen > BODY_MAX_BYTES:
-            raise LimitExceeded(what="The body", limit=BODY_MAX_BYTES)
+        if self._seen > self.bound:
+            raise LimitExceeded(what="The body", limit=self.bound)
         return message
 
     async def _whole(self) -> Message:
@@ -168,6 +178,14 @@ class _Body:
         packed = b"".join(pieces)
         plain = await _sized(len(packed), lambda: decompress(packed)) if packed else b""
         return {"type": "http.request", "body": plain, "more_body": False}
+
+
+class _StreamedBody(_Body):
+    """A body that nobody holds: it may be as large as files are, and comes as it is."""
+
+    __slots__ = ()
+    bound = STREAM_MAX_BYTES
+    encodings = (b"", b"identity")
 
 
 def decompress(packed: bytes) -> bytes:

@@ -17,6 +17,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from syncline.protocol.blocks import StoredBlock
+from syncline.server.gateway.public import describe_links
 
 _PAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -95,6 +96,7 @@ def _document(app: Litestar) -> dict[str, Any]:
                 responses = item[method]["responses"]
                 responses.pop("400", None)
                 responses["default"] = _PROBLEM
+    describe_links(document["paths"])
     return document
 
 

@@ -11,6 +11,11 @@ from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
 from syncline.server.blocks.receive import Receiving
 from syncline.server.content.downloads import Downloads
+from syncline.server.links.drop_uploads import DropUploads
+from syncline.server.links.drops import Drops
+from syncline.server.links.links import LinkBook
+from syncline.server.links.public import PublicLinks
+from syncline.server.links.zipped import Zips
 from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
@@ -37,6 +42,11 @@ class Services:
     doors: Doors
     past: Past
     ids: Ids
+    links: LinkBook
+    public_links: PublicLinks
+    drops: Drops
+    drop_uploads: DropUploads
+    zips: Zips
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str

@@ -46,4 +46,6 @@ links = per_namespace(
     key=("link_id",),
 )
 Index("links_by_token", links.c.namespace_id, links.c.token_hash, unique=True)
-Index("links_by_node", links.c.namespace_id, links.c.node_id)
+Index("links_by_id", links.c.link_id, unique=True)
+Index("links_by_node", links.c.node_id)
+Index("links_by_creator", links.c.created_by, links.c.link_id)

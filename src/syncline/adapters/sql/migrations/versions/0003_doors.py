@@ -166,7 +166,9 @@ def _sharing() -> None:
         key=("link_id",),
     )
     op.create_index("links_by_token", "links", ["namespace_id", "token_hash"], unique=True)
-    op.create_index("links_by_node", "links", ["namespace_id", "node_id"], unique=False)
+    op.create_index("links_by_id", "links", ["link_id"], unique=True)
+    op.create_index("links_by_node", "links", ["node_id"], unique=False)
+    op.create_index("links_by_creator", "links", ["created_by", "link_id"], unique=False)
 
 
 def _past() -> None:
