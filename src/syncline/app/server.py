@@ -44,6 +44,8 @@ from syncline.server.notify.poll import Polling
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.folders import Stores as Shared
 from syncline.server.sharing.service import Sharing
+from syncline.server.views.service import NoContentUrls, Views
+from syncline.server.views.tokens import TokenCodec
 
 TEND_EVERY_S: Final = 60.0
 SWEEP_BATCH: Final = 500
@@ -106,6 +108,7 @@ async def _built(
             access=access,
             sharing=sharing,
             doors=Doors(stores.shares, metadata.lookup, access, clock, ids, hub.publish),
+            views=Views(metadata, stores.metadata, stores.views, TokenCodec(data.secret("pages")), NoContentUrls()),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),

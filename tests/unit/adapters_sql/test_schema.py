@@ -89,6 +89,10 @@ async def test_devices_of_an_older_schema_stay_signed_in(tmp_path: Path) -> None
         )
         for later in ("tombstones", "links", "block_sources", "grants", "invitations", "raw_contents", "upload_parts", "uploads"):
             connection.execute(f"DROP TABLE {later}")
+        for index in ("journal_by_node", "nodes_folders", "nodes_by_search"):
+            connection.execute(f"DROP INDEX {index}")
+        connection.execute("ALTER TABLE nodes DROP COLUMN search_key")
+        connection.execute("ALTER TABLE devices DROP COLUMN last_synced_us")
         connection.execute("ALTER TABLE devices DROP COLUMN rotated_us")
         connection.execute("ALTER TABLE devices DROP COLUMN previous_refresh_hash")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")

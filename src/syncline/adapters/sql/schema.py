@@ -2,7 +2,8 @@
 
 Laws: every metadata table leads with `namespace_id`, its primary key too (the distribution column when a deployment shards).
 Hashes, chains and roots are 32-byte blobs, times microseconds since 1970. A node's name key is NULL while it is deleted, and its
-uniqueness is a partial index over the rows that have one, so names can swap inside a transaction. A change here is a migration.
+uniqueness is a partial index over the rows that have one, so names can swap inside a transaction. Its search key is the name folded
+whatever the namespace's rule for names, NULL as well while it is deleted. A change here is a migration.
 Migrations give partial indexes their condition on PostgreSQL too; naming that dialect here would load it into every process.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, and_
 
 from syncline.adapters.sql.tables.columns import blob, flag, namespace, number, per_namespace, text
 from syncline.adapters.sql.tables.columns import metadata as metadata
@@ -51,6 +52,7 @@ devices = Table(
     number("last_seen_us", nullable=True),
     text("previous_refresh_hash", nullable=True),
     number("rotated_us", nullable=True),
+    number("last_synced_us", nullable=True),
 )
 Index("devices_by_user", devices.c.user_id)
 
@@ -142,6 +144,7 @@ nodes = per_namespace(
     text("name_key", nullable=True),
     text("mime_type", nullable=True),
     text("description", nullable=True),
+    text("search_key", nullable=True),
     key=("node_id",),
 )
 Index(
@@ -158,8 +161,22 @@ Index(
     nodes.c.parent_id,
     sqlite_where=nodes.c.name_key.is_(None),
 )
+Index(
+    "nodes_by_search",
+    nodes.c.namespace_id,
+    nodes.c.search_key,
+    nodes.c.time_us,
+    sqlite_where=nodes.c.search_key.is_not(None),
+)
+Index(
+    "nodes_folders",
+    nodes.c.namespace_id,
+    nodes.c.parent_id,
+    sqlite_where=and_(nodes.c.kind == "dir", nodes.c.name_key.is_not(None)),
+)
 
 journal = per_namespace("journal", *_placed_state(), blob("chain"), blob("root"), key=("sequence",))
+Index("journal_by_node", journal.c.namespace_id, journal.c.node_id, journal.c.sequence)
 
 revisions = per_namespace("revisions", *_placed_state(), text("cut"), key=("node_id", "revision"))
 

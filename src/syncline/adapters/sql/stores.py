@@ -15,6 +15,7 @@ from syncline.adapters.sql.migrate import migrate
 from syncline.adapters.sql.packs import SqlPacks
 from syncline.adapters.sql.schema import server
 from syncline.adapters.sql.sharing.store import SqlShares
+from syncline.adapters.sql.views.store import SqlViews
 from syncline.ports.clock import Clock, Ids
 
 
@@ -27,6 +28,7 @@ class Stores:
         self.accounts = SqlAccounts(database, server_id, clock, ids)
         self.packs = SqlPacks(database)
         self.shares = SqlShares(database)
+        self.views = SqlViews(database)
 
     async def close(self) -> None:
         """Waits for a transaction under way, then lets go of every connection."""

@@ -9,7 +9,17 @@ from litestar.exceptions import HTTPException
 
 from syncline.model.errors import SynclineError
 from syncline.ports.clock import Chance
-from syncline.server.gateway import blocks, changes, doors, failures, files, identity, operation, sharing
+from syncline.server.gateway import (
+    blocks,
+    changes,
+    doors,
+    failures,
+    files,
+    identity,
+    operation,
+    sharing,
+    views,
+)
 from syncline.server.gateway.edge import App, Edge
 from syncline.server.gateway.openapi import description
 from syncline.server.gateway.services import Services
@@ -18,7 +28,7 @@ from syncline.server.gateway.wire import Asked
 
 def create_app(services: Services, objects: App, chance: Chance) -> App:
     """The ASGI application. `objects` answers below `/objects/`, bare."""
-    rooms = (identity, changes, files, doors, sharing, blocks, operation)
+    rooms = (identity, changes, files, doors, sharing, blocks, views, operation)
     app = Litestar(
         route_handlers=[handler for room in rooms for handler in room.routes(services)],
         request_class=Asked,

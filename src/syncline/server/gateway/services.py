@@ -14,6 +14,7 @@ from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.service import Sharing
+from syncline.server.views.service import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Services:
     access: NodeAccess
     sharing: Sharing
     doors: Doors
+    views: Views
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str
