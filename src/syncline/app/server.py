@@ -41,6 +41,7 @@ from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.notify.synced import LastSynced
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.folders import Stores as Shared
 from syncline.server.sharing.service import Sharing
@@ -95,6 +96,7 @@ async def _built(
         accounts = Accounts(stores.accounts, tokens, clock, chance, on_unlink=hub.drop_device)
         access = NodeAccess(stores.shares)
         metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish, access=access)
+        synced = LastSynced(metadata, stores.accounts, clock)
         receiving = Receiving(stores.packs, objects, clock)
         shared = Shared(stores.shares, stores.accounts, stores.metadata)
         sharing = Sharing(shared, metadata, access, clock, ids, hub.publish)
@@ -104,10 +106,11 @@ async def _built(
             granting=Granting(metadata, stores.packs, objects, keys, clock, chance),
             receiving=receiving,
             fetching=Fetching(metadata, stores.packs, objects, keys),
-            polling=Polling(metadata, hub, clock, accounts.live),
             access=access,
             sharing=sharing,
             doors=Doors(stores.shares, metadata.lookup, access, clock, ids, hub.publish),
+            polling=Polling(metadata, hub, clock, accounts.live, synced),
+            synced=synced,
             views=Views(metadata, stores.metadata, stores.views, TokenCodec(data.secret("pages")), NoContentUrls()),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,

@@ -63,9 +63,7 @@ def expected(rows: list[JournalEntry], after: int, upto: int, scope: NodeId, roo
         elif new is None and was:
             told.add((node, "deleted", paths[0], None))
         elif old is not None and new is not None:
-            if here and not was:
-                told.add((node, "moved", *paths))
-            elif was and not here and node in touched:
+            if (here and not was) or (was and not here and node in touched):
                 told.add((node, "moved", *paths))
             elif was and here and (old.revision != new.revision or (old.kind is Kind.FILE and old.mtime_us != new.mtime_us)):
                 told.add((node, "modified", *paths))

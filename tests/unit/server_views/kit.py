@@ -55,8 +55,6 @@ async def updates(
 def told(entries: Sequence[Update]) -> set[tuple[str, str, str | None]]:
     """(status, path or old path, new path where both are told)."""
     return {
-        (one.status, one.filepath, None)
-        if isinstance(one.filepath, str)
-        else (one.status, str(one.filepath.old), one.filepath.new)
+        (one.status, one.filepath, None) if isinstance(one.filepath, str) else (one.status, str(one.filepath.old), one.filepath.new)
         for one in entries
     }

@@ -31,7 +31,9 @@ async def test_ranks_and_folding(world: World) -> None:
 
 async def test_words_globs_and_unicode(world: World, ada: Member) -> None:
     await ada.commit(ada.mkdir("d", name="Café Straße"))
-    await ada.commit(ada.create("a", "d", "summer plan 2026.pdf"), ada.create("b", "d", "plan_b.txt"), ada.create("c", "d", "100%.pdf"))
+    await ada.commit(
+        ada.create("a", "d", "summer plan 2026.pdf"), ada.create("b", "d", "plan_b.txt"), ada.create("c", "d", "100%.pdf")
+    )
     assert await search(world, ada, "PLAN summer") == ["/Café Straße/summer plan 2026.pdf"]
     assert await search(world, ada, "cafe\u0301 STRASSE") == ["/Café Straße"]
     assert set(await search(world, ada, "*.pdf")) == {"/Café Straße/summer plan 2026.pdf", "/Café Straße/100%.pdf"}

@@ -14,6 +14,7 @@ from syncline.adapters.http.caller import Caller, Renewal, Tokens, alone
 from syncline.adapters.http.carrier import Carrier
 from syncline.adapters.http.people import HttpDoors, HttpPeople
 from syncline.adapters.http.retry import Backoff
+from syncline.adapters.http.views import HttpViews
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, PackId
 from syncline.model.limits import TRANSFER_STALL_S
@@ -62,6 +63,7 @@ class HttpRemote:
         self._carrier = Carrier(stall_s)
         self.doors = HttpDoors(self._caller)
         self.people = HttpPeople(self._caller)
+        self.views = HttpViews(self._caller)
 
     def __repr__(self) -> str:
         return f"HttpRemote({self._caller.base})"

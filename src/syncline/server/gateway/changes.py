@@ -49,7 +49,10 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         if since is not None:
             _one_of(cursor)
             return await services.views.changes_since(request.user, namespace, since, limit)
-        return await metadata.changes(request.user, namespace, cursor, limit)
+        page = await metadata.changes(request.user, namespace, cursor, limit)
+        if cursor is not None and not page.entries:
+            await services.synced.stands_at(request.user, {page.namespace: page.sequence})
+        return page
 
     @get("/v1/changes/latest", before_request=guard, tags=["changes"])
     async def latest(request: Asked, namespace: FromQuery[NamespaceId | None] = None) -> LatestAnswer:

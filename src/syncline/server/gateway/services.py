@@ -12,6 +12,7 @@ from syncline.server.blocks.receive import Receiving
 from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
+from syncline.server.notify.synced import LastSynced
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.service import Sharing
 from syncline.server.views.service import Views
@@ -28,6 +29,7 @@ class Services:
     access: NodeAccess
     sharing: Sharing
     doors: Doors
+    synced: LastSynced
     views: Views
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
