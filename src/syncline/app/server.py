@@ -45,6 +45,7 @@ from syncline.server.notify.synced import LastSynced
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.folders import Stores as Shared
 from syncline.server.sharing.service import Sharing
+from syncline.server.views.places import Places
 from syncline.server.views.service import NoContentUrls, Views
 from syncline.server.views.tokens import TokenCodec
 
@@ -96,6 +97,7 @@ async def _built(
         accounts = Accounts(stores.accounts, tokens, clock, chance, on_unlink=hub.drop_device)
         access = NodeAccess(stores.shares)
         metadata = Metadata(stores.metadata, CursorCodec(data.secret("cursors")), clock, ids, hub.publish, access=access)
+        places = Places(metadata, stores.metadata, stores.views)
         synced = LastSynced(metadata, stores.accounts, clock)
         receiving = Receiving(stores.packs, objects, clock)
         shared = Shared(stores.shares, stores.accounts, stores.metadata)
@@ -111,7 +113,7 @@ async def _built(
             doors=Doors(stores.shares, metadata.lookup, access, clock, ids, hub.publish),
             polling=Polling(metadata, hub, clock, accounts.live, synced),
             synced=synced,
-            views=Views(metadata, stores.metadata, stores.views, TokenCodec(data.secret("pages")), NoContentUrls()),
+            views=Views(places, stores.metadata, stores.views, TokenCodec(data.secret("pages")), NoContentUrls()),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),

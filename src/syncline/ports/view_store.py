@@ -52,16 +52,16 @@ class Hit(Struct, frozen=True):
     entry: JournalEntry
 
 
-class FolderSize(Struct, frozen=True, kw_only=True):
+class FolderSize(Struct, kw_only=True):
     """What lies in a folder itself and in folders below it that have no row of their own: those deeper than asked for."""
 
     folder: NodeId
     parent: NodeId
     name: str
     level: int
-    size: int
-    files: int
-    folders: int
+    size: int = 0
+    files: int = 0
+    folders: int = 0
 
 
 class Shares(Struct, frozen=True):

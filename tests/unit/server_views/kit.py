@@ -9,6 +9,7 @@ from tests.unit.server_metadata.world import Member, World
 
 from syncline.adapters.sql.stores import Stores
 from syncline.protocol.views import Update
+from syncline.server.views.places import Places
 from syncline.server.views.service import NoContentUrls, Views
 from syncline.server.views.tokens import TokenCodec
 from syncline.server.views.updates import parsed_statuses
@@ -16,8 +17,9 @@ from syncline.server.views.updates import parsed_statuses
 
 def views_of(world: World, urls: Any = None) -> Views:
     assert isinstance(world.stores, Stores)
+    places = Places(world.metadata, world.stores.metadata, world.stores.views)
     codec = TokenCodec(bytes(32))
-    return Views(world.metadata, world.stores.metadata, world.stores.views, codec, urls or NoContentUrls())
+    return Views(places, world.stores.metadata, world.stores.views, codec, urls or NoContentUrls())
 
 
 async def updates(

@@ -172,6 +172,7 @@ Index(
     "nodes_folders",
     nodes.c.namespace_id,
     nodes.c.parent_id,
+    nodes.c.name_key,
     sqlite_where=and_(nodes.c.kind == "dir", nodes.c.name_key.is_not(None)),
 )
 
@@ -255,6 +256,7 @@ _STATISTICS: Final = (
     ("nodes", "nodes", "1000000000 10000000 1"),
     ("nodes", "nodes_live_names", "1000000000 10000000 20 1"),
     ("nodes", "nodes_deleted", "100000000 1000000 20"),
+    ("nodes", "nodes_folders", "10000000 100000 2 1"),
 )
 """Namespaces are huge and folders small. Without these it would walk whole namespaces where an index by parent exists."""
 

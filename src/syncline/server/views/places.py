@@ -41,7 +41,7 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 class Places:
     def __init__(self, metadata: Metadata, store: MetadataStore, views: ViewStore) -> None:
-        self._metadata = metadata
+        self.metadata = metadata
         self._store = store
         self._views = views
 
@@ -51,7 +51,7 @@ class Places:
 
     async def find(self, caller: Caller, path: str) -> Scope:
         """What is at a path now. Raises `NotFound`, `InvalidName`."""
-        found = await self._metadata.metadata_by_path(caller, path)
+        found = await self.metadata.metadata_by_path(caller, path)
         if found.entry is None:
             return Scope(namespace=found.namespace, node=NodeId(found.namespace), path="/")
         namespace = NamespaceId(found.entry.node_id) if found.entry.mount else found.namespace
@@ -59,7 +59,7 @@ class Places:
 
     async def entry(self, caller: Caller, path: str) -> tree.Metadata:
         """The node at a path now. Raises `NotFound`, `InvalidName`."""
-        return await self._metadata.metadata_by_path(caller, path)
+        return await self.metadata.metadata_by_path(caller, path)
 
     async def mounts(self, caller: Caller, heads: Heads) -> dict[NamespaceId, str]:
         """The paths at which namespaces lie in the caller's tree: "" for the root itself. Those not mounted are left out."""

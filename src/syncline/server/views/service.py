@@ -10,7 +10,6 @@ from syncline.ports.view_store import ViewStore
 from syncline.protocol.changes import ChangesPage, Entry
 from syncline.protocol.views import FileChanges
 from syncline.server.caller import Caller
-from syncline.server.metadata.service import Metadata
 from syncline.server.views.activity import ActivityView
 from syncline.server.views.places import Places, own_root, since_sequence, time_of
 from syncline.server.views.search import SearchView
@@ -20,10 +19,10 @@ from syncline.server.views.usage import UsageView
 
 
 class Views:
-    def __init__(self, metadata: Metadata, store: MetadataStore, views: ViewStore, tokens: TokenCodec, urls: ContentUrls) -> None:
-        self._metadata = metadata
+    def __init__(self, places: Places, store: MetadataStore, views: ViewStore, tokens: TokenCodec, urls: ContentUrls) -> None:
+        self._places = places
+        self._metadata = places.metadata
         self._views = views
-        self._places = places = Places(metadata, store, views)
         self.updates = UpdatesView(places, store, views, tokens, urls)
         self.search = SearchView(places, views, tokens)
         self.usage = UsageView(places, store, views)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, exists, func, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
 from syncline.adapters.sql.rows import as_json, entry_of, fetch, pairs, placed
 from syncline.adapters.sql.schema import journal, members, namespaces, nodes
@@ -34,12 +34,11 @@ _FOLDED: Final = (
     select(*placed(journal))
     .where(journal.c.namespace_id == NAMESPACE, journal.c.sequence > bindparam("after"), journal.c.sequence <= bindparam("looked"))
     .where(
-        ~exists().where(
-            _later.c.namespace_id == journal.c.namespace_id,
-            _later.c.node_id == journal.c.node_id,
-            _later.c.sequence > journal.c.sequence,
-            _later.c.sequence <= bindparam("upto"),
-        )
+        journal.c.sequence
+        == select(func.max(_later.c.sequence))
+        .where(_later.c.namespace_id == NAMESPACE, _later.c.node_id == journal.c.node_id, _later.c.sequence <= bindparam("upto"))
+        .correlate(journal)
+        .scalar_subquery()
     )
     .order_by(journal.c.sequence)
     .limit(bindparam("limit"))

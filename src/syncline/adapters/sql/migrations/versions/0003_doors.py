@@ -170,9 +170,11 @@ def _views() -> None:
     named, folder = sa.text("search_key IS NOT NULL"), sa.text("kind = 'dir' AND name_key IS NOT NULL")
     search = ["namespace_id", "search_key", "time_us"]
     op.create_index("nodes_by_search", "nodes", search, unique=False, sqlite_where=named, postgresql_where=named)
-    parents = ["namespace_id", "parent_id"]
+    parents = ["namespace_id", "parent_id", "name_key"]
     op.create_index("nodes_folders", "nodes", parents, unique=False, sqlite_where=folder, postgresql_where=folder)
     op.create_index("journal_by_node", "journal", ["namespace_id", "node_id", "sequence"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('nodes', 'nodes_folders', '10000000 100000 2 1')")
 
 
 def _fill_search_keys() -> None:
