@@ -45,6 +45,7 @@ from syncline.server.notify.synced import LastSynced
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.folders import Stores as Shared
 from syncline.server.sharing.service import Sharing
+from syncline.server.tree.copies import Copies
 from syncline.server.views.places import Places
 from syncline.server.views.service import NoContentUrls, Views
 from syncline.server.views.tokens import TokenCodec
@@ -111,6 +112,7 @@ async def _built(
             access=access,
             sharing=sharing,
             doors=Doors(stores.shares, metadata.lookup, access, clock, ids, hub.publish),
+            copies=Copies(stores.shares, stores.metadata, metadata.lookup, access, clock, ids, hub.publish),
             polling=Polling(metadata, hub, clock, accounts.live, synced),
             synced=synced,
             views=Views(places, stores.metadata, stores.views, TokenCodec(data.secret("pages")), NoContentUrls()),
@@ -127,6 +129,7 @@ async def _built(
             with suppress(asyncio.CancelledError):
                 await tending
             await services.doors.drain()
+            await services.copies.drain()
             await sharing.drain()
             await metadata.drain()
     finally:

@@ -12,6 +12,7 @@ from syncline.ports.clock import Chance
 from syncline.server.gateway import (
     blocks,
     changes,
+    copies,
     doors,
     failures,
     files,
@@ -28,7 +29,7 @@ from syncline.server.gateway.wire import Asked
 
 def create_app(services: Services, objects: App, chance: Chance) -> App:
     """The ASGI application. `objects` answers below `/objects/`, bare."""
-    rooms = (identity, changes, files, doors, sharing, blocks, views, operation)
+    rooms = (identity, changes, files, doors, copies, sharing, blocks, views, operation)
     app = Litestar(
         route_handlers=[handler for room in rooms for handler in room.routes(services)],
         request_class=Asked,

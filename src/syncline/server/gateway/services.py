@@ -15,6 +15,7 @@ from syncline.server.notify.poll import Polling
 from syncline.server.notify.synced import LastSynced
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.service import Sharing
+from syncline.server.tree.copies import Copies
 from syncline.server.views.service import Views
 
 
@@ -29,6 +30,7 @@ class Services:
     access: NodeAccess
     sharing: Sharing
     doors: Doors
+    copies: Copies
     synced: LastSynced
     views: Views
     check_ready: Callable[[], Awaitable[None]]
