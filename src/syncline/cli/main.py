@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, str]] = {
     "cat": "Write a remote file to standard output.",
     "mkdir": "Make a remote folder.",
     "mv": "Move or rename remotely.",
+    "cp": "Copy remotely, without moving bytes.",
     "rm": "Delete remotely.",
     "share": "Share a remote folder or file with somebody.",
     "unshare": "End that, for one or for all.",

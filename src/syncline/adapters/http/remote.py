@@ -12,6 +12,7 @@ from urllib.parse import quote
 from syncline.adapters.http import objects
 from syncline.adapters.http.caller import Caller, Renewal, Tokens, alone
 from syncline.adapters.http.carrier import Carrier
+from syncline.adapters.http.copies import HttpCopies
 from syncline.adapters.http.people import HttpDoors, HttpPeople
 from syncline.adapters.http.retry import Backoff
 from syncline.adapters.http.views import HttpViews
@@ -63,6 +64,7 @@ class HttpRemote:
         self._carrier = Carrier(stall_s)
         self.doors = HttpDoors(self._caller)
         self.people = HttpPeople(self._caller)
+        self.copies = HttpCopies(self._caller)
         self.views = HttpViews(self._caller)
 
     def __repr__(self) -> str:
