@@ -47,7 +47,7 @@ class Me(Struct, kw_only=True):
 
 
 class Device(Struct, kw_only=True):
-    """`last_seen` is when it last asked for anything, `last_synced` when it last stood at the heads of all its namespaces."""
+    """`last_seen` is when it last asked for anything, `last_synced` when it last had everything."""
 
     id: DeviceId
     name: str

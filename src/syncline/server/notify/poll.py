@@ -51,7 +51,7 @@ class Polling:
             if ahead:
                 return PollAnswer(changed=True, namespaces=ahead)
             if self._synced is not None:
-                await self._synced.stands_at(caller, positions)
+                await self._synced.stands_at(caller, positions, polled=True)
             end = self._clock.monotonic_s() + min(max(request.timeout, 1), POLL_TIMEOUT_MAX_S)
             while (left := end - self._clock.monotonic_s()) > 0:
                 woken = await waiter.wait(min(left, RECHECK_S))

@@ -1,4 +1,4 @@
-"""When a device last knew all there was to know: the moment its cursors stood at the heads of every namespace it may see.
+"""When a device last knew all there was to know: the moment its cursors stood at the heads of all namespaces it keeps.
 
 Devices say where they stand when they poll, so nothing more is asked of them. It is looked into, and written, at most once a minute
 for each device.
@@ -27,14 +27,16 @@ class LastSynced:
         self._clock = clock
         self._noted: OrderedDict[DeviceId, float] = OrderedDict()
 
-    async def stands_at(self, caller: Caller, positions: Mapping[NamespaceId, int]) -> None:
-        """The caller's device has everything up to these sequences."""
+    async def stands_at(self, caller: Caller, positions: Mapping[NamespaceId, int], *, polled: bool = False) -> None:
+        """The caller's device has everything up to these sequences. One that polls names all namespaces it keeps: there may be
+        others that are not mounted in its tree."""
         now_s = self._clock.monotonic_s()
         noted = self._noted.get(caller.device_id)
         if noted is not None and now_s - noted < NOTED_EVERY_S:
             return
         heads = (await self._metadata.namespaces(caller)).namespaces
-        if any(positions.get(head.id, -1) < head.sequence for head in heads):
+        kept = [head for head in heads if not polled or head.is_root or head.id in positions]
+        if any(positions.get(head.id, -1) < head.sequence for head in kept):
             return
         self._noted[caller.device_id] = now_s
         self._noted.move_to_end(caller.device_id)
