@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from msgspec import Struct
 from tests.unit.server_metadata.world import DAY_US, Member, World
 from tests.unit.server_views.kit import told, updates, views_of
 
 from syncline.model.errors import CorruptCursor, HistoryExpired, InvalidRequest, NotFound
+from syncline.model.ids import NamespaceId, NodeId
 from syncline.protocol.changes import to_time
+from syncline.server.caller import Caller
+from syncline.server.views.urls import OfferedUrls
 
 
 def now(world: World) -> str:
@@ -180,3 +186,47 @@ async def test_words_that_are_none(world: World, ada: Member) -> None:
         await updates(views, bob, since=mark)
     with pytest.raises(CorruptCursor):
         await views.updates.updates(ada.caller, "/", since=None, until=None, statuses=[], page=mark, page_size=1)
+
+
+class Offered:
+    """The room of downloads, as far as addresses go: it knows files by id and refuses those that are not there any more."""
+
+    def __init__(self, gone: set[NodeId]) -> None:
+        self.gone = gone
+
+    async def find(self, caller: Caller, refs: Sequence[Ref]) -> list[Ref | None]:
+        return [None if ref.node_id in self.gone else ref for ref in refs]
+
+    def offer_to(self, caller: Caller, content: Ref) -> Offer:
+        return Offer(f"/content/{content.namespace}/{content.node_id}/{content.revision}")
+
+
+class Ref(Struct, kw_only=True):
+    node_id: NodeId
+    revision: int
+    namespace: NamespaceId
+
+
+class Offer(Struct):
+    url: str
+
+
+async def test_files_whose_bytes_are_new_come_with_addresses(world: World, ada: Member) -> None:
+    await ada.put(b"x", b"y")
+    await ada.commit(ada.mkdir("d"), ada.create("f", data=b"x"), ada.create("g", data=b"x"), ada.create("h", data=b"x"))
+    since = now(world)
+    await ada.commit(ada.edit("f", 1, b"y"), ada.move("g", None, "moved"), ada.move("h", "d"))
+    await ada.commit(ada.create("new", data=b"y"), ada.mkdir("e"))
+    views = views_of(world, OfferedUrls(Offered({world.id("new")}), Ref))
+    found, _ = await updates(views, ada, since=since)
+    urls = {one.node_id: one.presignedUrl for one in found}
+    assert urls == {
+        world.id("f"): f"/content/{ada.namespace}/{world.id('f')}/2",
+        world.id("g"): None,
+        world.id("h"): None,
+        world.id("new"): None,
+        world.id("e"): None,
+    }
+    entered, _ = await updates(views, ada, "/d", since=since)
+    assert [one.presignedUrl for one in entered] == [f"/content/{ada.namespace}/{world.id('h')}/1"]
+    assert told((await updates(views, ada, "/d/h", since=since))[0]) == {("moved", "/h", "/d/h")}

@@ -44,9 +44,14 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     ) -> Updates:
         """What changed below a path since a time (or an earlier answer's `next_since`): one entry for each file or folder."""
         statuses = parsed_statuses(status)
-        return await views.updates.updates(
+        answer = await views.updates.updates(
             request.user, path, since=since, until=until, statuses=statuses, page=page, page_size=page_size
         )
+        base = request.base(services.public_url)
+        for one in answer.entries:
+            if one.presignedUrl is not None and one.presignedUrl.startswith("/"):
+                one.presignedUrl = base + one.presignedUrl
+        return answer
 
     @get("/v1/files/{file:str}/changes", before_request=guard, tags=["changes"])
     async def file_changes(
