@@ -55,4 +55,4 @@ async def test_the_walk_through_works(tmp_path: Path) -> None:
 
 
 def test_the_page_has_something_to_run() -> None:
-    assert len(BLOCK.findall(PAGE.read_text())) >= 10
+    assert len(BLOCK.findall(PAGE.read_text())) >= 20
