@@ -35,13 +35,14 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self._times: dict[str, list[float]] = {}
 
     async def time(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        start = time.perf_counter()
+        start = self._clock()
         result = await call()
-        self._times.setdefault(what, []).append((time.perf_counter() - start) * 1000)
+        self._times.setdefault(what, []).append((self._clock() - start) * 1000)
         return result
 
     def report(self) -> None:

@@ -52,12 +52,17 @@ from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.notify.synced import LastSynced
 from syncline.server.past.service import Past
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.folders import Stores as Shared
 from syncline.server.sharing.service import Sharing
+from syncline.server.tree.copies import Copies
 from syncline.server.uploads.service import Uploads
 from syncline.server.uploads.shorthand import Shorthand
+from syncline.server.views.places import Places
+from syncline.server.views.service import Views
+from syncline.server.views.tokens import TokenCodec
 from syncline.server.workers.ingest import Ingest
 
 TEND_EVERY_S: Final = 60.0
@@ -112,6 +117,8 @@ async def _built(
         cursors, journal_s = CursorCodec(data.secret("cursors")), config.retention.journal_s
         metadata = Metadata(stores.metadata, cursors, clock, ids, hub.publish, access=access, journal_retention_s=journal_s)
         past = Past(metadata, stores.past, clock, config.retention)
+        places = Places(metadata, stores.metadata, stores.views)
+        synced = LastSynced(metadata, stores.accounts, clock)
         receiving = Receiving(stores.packs, objects, clock)
         granting = Granting(metadata, stores.packs, objects, keys, clock, chance)
         ingest = Ingest(metadata, stores.raws, stores.packs, objects, keys, clock, chance, _ingest_failed)
@@ -134,7 +141,6 @@ async def _built(
             downloads=downloads,
             past=past,
             ids=ids,
-            polling=Polling(metadata, hub, clock, accounts.live),
             access=access,
             sharing=sharing,
             doors=Doors(stores.shares, metadata.lookup, access, clock, ids, hub.publish),
@@ -143,6 +149,10 @@ async def _built(
             drops=linked.drops,
             drop_uploads=DropUploads(linked.public, linked.drops, metadata, uploads, stores.uploads),
             zips=linked.zips,
+            copies=Copies(stores.shares, stores.metadata, metadata.lookup, access, clock, ids, hub.publish),
+            polling=Polling(metadata, hub, clock, accounts.live, synced),
+            synced=synced,
+            views=Views(places, stores.metadata, stores.views, TokenCodec(data.secret("pages")), downloads),
             check_ready=_ready_check(stores, ending),
             server_id=server_id,
             version=version("syncline"),
@@ -168,6 +178,7 @@ async def _built(
             await asyncio.gather(*tending, return_exceptions=True)
             ingest.close()
             await services.doors.drain()
+            await services.copies.drain()
             await sharing.drain()
             intake.close()
             await metadata.drain()

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import msgspec
 
 from syncline.adapters.http.caller import Tokens
+from syncline.adapters.http.copies import HttpCopies
 from syncline.adapters.http.login import login
 from syncline.adapters.http.remote import HttpRemote
 from syncline.adapters.machine import MachineChance, MachineClock
@@ -60,6 +61,13 @@ async def remote_past(home: Home) -> AsyncIterator[RemotePast]:
     """The account's tree as it was. Raises `NotLoggedIn`."""
     async with connected(home) as remote:
         yield RemotePast(RemoteFiles(remote, Ids(MachineClock(), MachineChance())), remote.past)
+
+
+@asynccontextmanager
+async def remote_copies(home: Home) -> AsyncIterator[tuple[RemoteFiles, HttpCopies]]:
+    """The same, and the door for copies. Raises `NotLoggedIn`."""
+    async with connected(home) as remote:
+        yield RemoteFiles(remote, Ids(MachineClock(), MachineChance())), remote.copies
 
 
 async def sign_in(server: str, email: str, password: str, device_name: str) -> Credentials:

@@ -16,18 +16,19 @@ from syncline.protocol.sessions import Device
 @show.json_option
 @click.pass_context
 def devices(ctx: click.Context, as_json: bool) -> None:
-    """List the devices of your account; `unlink ID` signs one out for good."""
+    """List the devices of your account, and when each was last seen and last up to date; `unlink ID` signs one out for good."""
     if ctx.invoked_subcommand is not None:
         return
     found = asyncio.run(_list(Home.from_environment()))
     if as_json:
         show.as_json([show.plain(device) for device in found])
         return
-    rows = [("id", "name", "since", "last seen")]
+    rows = [("id", "name", "since", "last seen", "last synced")]
     for device in found:
         seen = show.local_time(device.last_seen) if device.last_seen else "never"
+        synced = show.local_time(device.last_synced) if device.last_synced else "never"
         name = show.printable(device.name) + (" (this one)" if device.current else "")
-        rows.append((device.id, name, show.local_time(device.created), seen))
+        rows.append((device.id, name, show.local_time(device.created), seen, synced))
     show.table(rows)
 
 

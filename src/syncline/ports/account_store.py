@@ -32,6 +32,8 @@ class DeviceRow(Struct, frozen=True, kw_only=True):
     previous_refresh_hash: str | None = None
     rotated_us: int | None = None
     """When `refresh_hash` took the place of `previous_refresh_hash`."""
+    last_synced_us: int | None = None
+    """When its cursors last stood at the heads of all its namespaces."""
 
 
 class AccountStore(Protocol):
@@ -66,6 +68,8 @@ class AccountStore(Protocol):
     async def remove_device(self, user_id: UserId, device_id: DeviceId) -> bool: ...
 
     async def touch_device(self, device_id: DeviceId, seen_us: int) -> None: ...
+
+    async def note_synced(self, device_id: DeviceId, synced_us: int) -> None: ...
 
     async def server_id(self) -> str:
         """A ULID drawn when the store was created; says which server this is."""

@@ -47,10 +47,13 @@ class Me(Struct, kw_only=True):
 
 
 class Device(Struct, kw_only=True):
+    """`last_seen` is when it last asked for anything, `last_synced` when it last had everything."""
+
     id: DeviceId
     name: str
     created: datetime
     last_seen: datetime | None
+    last_synced: datetime | None = None
     current: bool = False
 
 

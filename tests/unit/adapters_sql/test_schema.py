@@ -22,10 +22,13 @@ from tests.unit.server_metadata.world import START_US, World, fresh_database
 from syncline.adapters.sql import trees
 from syncline.adapters.sql.migrate import HEAD, migrate
 from syncline.adapters.sql.schema import metadata
-from syncline.adapters.sql.stores import open_stores
+from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.adapters.sql.upgrade import MIGRATIONS, upgrade
+from syncline.adapters.sql.views import names, past, sizes
+from syncline.model.entries import Kind
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
-from syncline.model.ids import DeviceId
+from syncline.model.ids import DeviceId, NamespaceId
+from syncline.ports.view_store import Wanted
 from syncline.protocol.blocks import RevisionRef
 from syncline.protocol.changes import to_time
 from syncline.protocol.past import PurgeRequest, RewindRequest, Undelete, UndeleteRequest, UndoRequest
@@ -111,6 +114,10 @@ async def test_devices_of_an_older_schema_stay_signed_in(tmp_path: Path) -> None
             "uploads",
         ):
             connection.execute(f"DROP TABLE {later}")
+        for index in ("nodes_folders", "nodes_by_search"):
+            connection.execute(f"DROP INDEX {index}")
+        connection.execute("ALTER TABLE nodes DROP COLUMN search_key")
+        connection.execute("ALTER TABLE devices DROP COLUMN last_synced_us")
         connection.execute("ALTER TABLE devices DROP COLUMN rotated_us")
         connection.execute("ALTER TABLE devices DROP COLUMN previous_refresh_hash")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
@@ -137,7 +144,7 @@ def test_a_database_opens_without_alembic_in_the_process(tmp_path: Path, is_new:
     program = f"""
 import sys, asyncio
 from pathlib import Path
-from syncline.adapters.sql.stores import open_stores
+from syncline.adapters.sql.stores import Stores, open_stores
 async def main():
     await (await open_stores(Path({str(path)!r}))).close()
 asyncio.run(main())
@@ -260,6 +267,7 @@ async def _use_everything(world: World, ada) -> None:  # type: ignore[no-untyped
     await past.travel.undo(caller, UndoRequest(changeset=undone.changeset, dry_run=True), "v")
     await past.trash.page(caller, None, None)
     await past.trash.undelete(caller, UndeleteRequest(files=[Undelete(node_id=world.id("e"))]), "w")
+    await _look_about(world, ada)
     await past.trash.purge(caller, PurgeRequest(all=True))
 
 
@@ -289,6 +297,25 @@ async def test_a_window_of_the_journal_is_read_by_its_range(tmp_path: Path, tmp_
     connection.close()
 
 
+async def _look_about(world: World, ada) -> None:  # type: ignore[no-untyped-def]
+    assert isinstance(world.stores, Stores)
+    views, here, node, who = world.stores.views, ada.namespace, world.id("f"), ada.caller
+    await views.position_at(here, world.machine.now_us())
+    await views.folded(here, 0, 100, 100)
+    await views.lineages(here, [(node, 1), (node, 100)])
+    await views.node_rows(here, node, 0, 10)
+    await views.rows(here, 0, 10, 10)
+    await views.unchanged_below(here, world.id("e"), 100, None, 10)
+    await views.homes(who.user_id, node)
+    await views.search(here, Wanted(whole="f", words=["f"], globs=["f*"], kind=Kind.FILE, below=world.id("e")), (0, 1, node), 10)
+    await views.people([who.user_id], [who.device_id])
+    await views.sizes(here, world.id("e"), 1)
+    await views.sizes(here, ada.root, 1)
+    await views.shares(here)
+    for given in ({}, {"actor": who.user_id}, {"device": who.device_id}, {"actor": who.user_id, "device": who.device_id}):
+        await views.deeds(here, 100, 10, **({"actor": None, "device": None} | given))
+
+
 QUESTIONS = ("nodes_by_id", "above", "at_places", "below", "deleted_with", "child_counts", "heights")
 LISTS = ("chains", "revisions_by_ref", "blocks_by_ref")
 WALK = re.compile(r"S(CAN|EARCH) (nodes|journal|revisions|revision_blocks|members)( USING .*\(namespace_id=\?\))?")
@@ -307,3 +334,43 @@ def test_no_question_walks_a_whole_namespace(tmp_path: Path, question: str) -> N
     for step in plan:
         assert not WALK.fullmatch(step), plan
         assert "BLOOM" not in step, plan
+
+
+VIEWS = {
+    "folded": (past._FOLDED, "journal_by_node"),
+    "states": (past._states("sqlite"), "journal_by_node"),
+    "node rows": (past.NODE_ROWS, "journal_by_node"),
+    "unchanged below": (past.UNCHANGED_BELOW, "nodes_live_names"),
+    "folders": (sizes._FOLDERS, "nodes_folders"),
+    "files of folders": (sizes._FILES, "nodes_live_names"),
+}
+
+
+@pytest.mark.parametrize("question", VIEWS)
+def test_views_find_their_index(tmp_path: Path, question: str) -> None:
+    path = tmp_path / "metadata.db"
+    migrate(path)
+    engine = create_engine(f"sqlite:///{path}")
+    statement, index = VIEWS[question]
+    compiled = statement.compile(dialect=engine.dialect)
+    with engine.connect() as connection:
+        plan = [
+            row[3]
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", tuple("[]" for _ in compiled.positiontup)).all()
+        ]
+    engine.dispose()
+    assert any(index in step for step in plan), plan
+    assert not [step for step in plan if re.fullmatch(r"SEARCH \w+ USING .*\(namespace_id=\?\)", step)], plan
+
+
+def test_search_reads_nothing_but_its_index(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.db"
+    migrate(path)
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection, statements() as seen:
+        names.search(connection, NamespaceId("n"), Wanted(whole="a", words=["a"], globs=["*b"]), None, 10)
+        (statement,) = seen
+        values = tuple("n" for _ in range(statement.count("?")))
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()]
+    engine.dispose()
+    assert any("names USING COVERING INDEX nodes_by_search" in step for step in plan), plan

@@ -12,10 +12,12 @@ from urllib.parse import quote
 from syncline.adapters.http import objects
 from syncline.adapters.http.caller import Caller, Renewal, Tokens, alone
 from syncline.adapters.http.carrier import Carrier
+from syncline.adapters.http.copies import HttpCopies
 from syncline.adapters.http.links import HttpLinks
 from syncline.adapters.http.past import HttpPast
 from syncline.adapters.http.people import HttpDoors, HttpPeople
 from syncline.adapters.http.retry import Backoff
+from syncline.adapters.http.views import HttpViews
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, PackId
 from syncline.model.limits import TRANSFER_STALL_S
@@ -66,6 +68,8 @@ class HttpRemote:
         self.people = HttpPeople(self._caller)
         self.past = HttpPast(self._caller)
         self.links = HttpLinks(self._caller)
+        self.copies = HttpCopies(self._caller)
+        self.views = HttpViews(self._caller)
 
     def __repr__(self) -> str:
         return f"HttpRemote({self._caller.base})"

@@ -37,6 +37,7 @@ _DEVICE: Final = (
     devices.c.last_seen_us,
     devices.c.previous_refresh_hash,
     devices.c.rotated_us,
+    devices.c.last_synced_us,
 )
 
 
@@ -125,6 +126,7 @@ class SqlAccounts(Stored):
                     last_seen_us=device.last_seen_us,
                     previous_refresh_hash=device.previous_refresh_hash,
                     rotated_us=device.rotated_us,
+                    last_synced_us=device.last_synced_us,
                 )
             )
             self._audit(connection, "device.added", device.user_id, device.id)
@@ -162,6 +164,10 @@ class SqlAccounts(Stored):
     async def touch_device(self, device_id: DeviceId, seen_us: int) -> None:
         seen = update(devices).where(devices.c.device_id == device_id).values(last_seen_us=seen_us)
         await self._database.write(lambda connection: connection.execute(seen))
+
+    async def note_synced(self, device_id: DeviceId, synced_us: int) -> None:
+        synced = update(devices).where(devices.c.device_id == device_id).values(last_synced_us=synced_us)
+        await self._database.write(lambda connection: connection.execute(synced))
 
     async def _change_user(self, user_id: UserId, action: str, **values: Any) -> None:
         def change(connection: Connection) -> None:
@@ -204,4 +210,5 @@ def _device(row: Any) -> DeviceRow:
         last_seen_us=row[5],
         previous_refresh_hash=row[6],
         rotated_us=row[7],
+        last_synced_us=row[8],
     )

@@ -35,6 +35,7 @@ from syncline.adapters.sql.uploads.born import EARLIER, RAW_WAITS, write_raw
 from syncline.model.errors import NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
+from syncline.model.paths import name_key
 from syncline.ports.metadata_store import Head, HeldBlock, NewRevision, Place, StoredAnswer, Usage, Written
 
 HASHES_AT_ONCE: Final = 10_000
@@ -80,7 +81,9 @@ _THIS_NODE: Final = and_(nodes.c.namespace_id == bindparam("of_namespace"), node
 _VACATE: Final = update(nodes).where(_THIS_NODE).values(name_key=null())
 _CHANGED: Final = tuple(name for name in PLACED_STATE if name not in ("node_id", "kind"))
 _CHANGE: Final = (
-    update(nodes).where(_THIS_NODE).values({name: bindparam(name) for name in _CHANGED} | {"name_key": bindparam("name_key")})
+    update(nodes)
+    .where(_THIS_NODE)
+    .values({name: bindparam(name) for name in _CHANGED} | {name: bindparam(name) for name in ("name_key", "search_key")})
 )
 _DESCRIBE: Final = (
     update(nodes)
@@ -263,12 +266,13 @@ class SqlCommit:
         changed: list[Row] = []
         for row, key in zip(written.rows, written.keys, strict=True):
             values = states[row.entry.node_id]
+            search_key = None if key is None else name_key(row.entry.name)
             if row.entry.node_id in written.fresh:
-                new.append((here, *values, key, None, None))
+                new.append((here, *values, key, None, None, search_key))
             else:
-                changed.append((*values[:3], values[4], values[5], *values[7:], key, here, row.entry.node_id))
-        execute_many(connection, _CHANGE, (*_CHANGED, "name_key", "of_namespace", "of_node"), changed)
-        insert_rows(connection, nodes, ("namespace_id", *PLACED_STATE, "name_key", "mime_type", "description"), new)
+                changed.append((*values[:3], values[4], values[5], *values[7:], key, search_key, here, row.entry.node_id))
+        execute_many(connection, _CHANGE, (*_CHANGED, "name_key", "search_key", "of_namespace", "of_node"), changed)
+        insert_rows(connection, nodes, ("namespace_id", *PLACED_STATE, "name_key", "mime_type", "description", "search_key"), new)
         described = [(text.mime_type, text.description, here, text.node_id) for text in written.texts]
         execute_many(connection, _DESCRIBE, ("mime_type", "description", "of_namespace", "of_node"), described)
 

@@ -2,7 +2,8 @@
 
 Laws: every metadata table leads with `namespace_id`, its primary key too (the distribution column when a deployment shards).
 Hashes, chains and roots are 32-byte blobs, times microseconds since 1970. A node's name key is NULL while it is deleted, and its
-uniqueness is a partial index over the rows that have one, so names can swap inside a transaction. A change here is a migration.
+uniqueness is a partial index over the rows that have one, so names can swap inside a transaction. Its search key is the name folded
+whatever the namespace's rule for names, NULL as well while it is deleted. A change here is a migration.
 Migrations give partial indexes their condition on PostgreSQL too; naming that dialect here would load it into every process.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, and_
 
 from syncline.adapters.sql.tables.columns import PLACED_STATE as PLACED_STATE
 from syncline.adapters.sql.tables.columns import blob, flag, namespace, number, per_namespace, placed_state, text
@@ -53,6 +54,7 @@ devices = Table(
     number("last_seen_us", nullable=True),
     text("previous_refresh_hash", nullable=True),
     number("rotated_us", nullable=True),
+    number("last_synced_us", nullable=True),
 )
 Index("devices_by_user", devices.c.user_id)
 
@@ -118,6 +120,7 @@ nodes = per_namespace(
     text("name_key", nullable=True),
     text("mime_type", nullable=True),
     text("description", nullable=True),
+    text("search_key", nullable=True),
     key=("node_id",),
 )
 Index(
@@ -140,6 +143,20 @@ Index(
     nodes.c.time_us,
     nodes.c.sequence,
     sqlite_where=nodes.c.name_key.is_(None),
+)
+Index(
+    "nodes_by_search",
+    nodes.c.namespace_id,
+    nodes.c.search_key,
+    nodes.c.time_us,
+    sqlite_where=nodes.c.search_key.is_not(None),
+)
+Index(
+    "nodes_folders",
+    nodes.c.namespace_id,
+    nodes.c.parent_id,
+    nodes.c.name_key,
+    sqlite_where=and_(nodes.c.kind == "dir", nodes.c.name_key.is_not(None)),
 )
 
 journal = per_namespace("journal", *placed_state(), blob("chain"), blob("root"), key=("sequence",))
@@ -224,6 +241,7 @@ _STATISTICS: Final = (
     ("nodes", "nodes_deleted", "100000000 1000000 20"),
     ("journal", "journal", "1000000000 10000000 1"),
     ("journal", "journal_by_node", "1000000000 10000000 20 1"),
+    ("nodes", "nodes_folders", "10000000 100000 2 1"),
 )
 """Namespaces are huge and folders small. Without these it would walk whole namespaces where an index by parent exists."""
 

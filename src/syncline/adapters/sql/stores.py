@@ -20,6 +20,7 @@ from syncline.adapters.sql.schema import server
 from syncline.adapters.sql.sharing.store import SqlShares
 from syncline.adapters.sql.uploads.raw import SqlRaws
 from syncline.adapters.sql.uploads.store import SqlUploads
+from syncline.adapters.sql.views.store import SqlViews
 from syncline.ports.clock import Clock, Ids
 
 
@@ -37,6 +38,7 @@ class Stores:
         self.shares = SqlShares(database)
         self.past = SqlPast(database)
         self.links = SqlLinks(database)
+        self.views = SqlViews(database)
 
     async def close(self) -> None:
         """Waits for a transaction under way, then lets go of every connection."""

@@ -142,6 +142,7 @@ class Accounts:
                     name=row.name,
                     created=to_time(row.created_us),
                     last_seen=None if row.last_seen_us is None else to_time(row.last_seen_us),
+                    last_synced=None if row.last_synced_us is None else to_time(row.last_synced_us),
                     current=row.id == caller.device_id,
                 )
                 for row in rows

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from syncline.model.errors import Forbidden, LimitExceeded, NotFound
 from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.journal import JournalEntry
 from syncline.model.limits import BATCH_MAX, GRANT_TTL_S
 from syncline.ports.content_store import Content, ContentRef, ContentStore
 from syncline.ports.object_store import ObjectStore
@@ -114,6 +115,12 @@ class Downloads:
     def offer_to(self, caller: Caller, content: Content, *, inline: bool = False) -> Offer:
         """An offer for what `find` found, good while the caller's device is linked and may read it."""
         return self.offer(content, Holder(DEVICE, caller.device_id, caller.user_id), inline=inline)
+
+    async def urls(self, caller: Caller, files: Sequence[tuple[NamespaceId, JournalEntry]]) -> list[str | None]:
+        """Where these revisions can be read, in request order; None for what cannot be had now."""
+        refs = [ContentRef(node_id=entry.node_id, revision=entry.revision, namespace=namespace) for namespace, entry in files]
+        found = await self.find(caller, refs)
+        return [None if content is None else self.offer_to(caller, content).url for content in found]
 
     # -- For the content door ------------------------------------------------------------------------------------------------
 

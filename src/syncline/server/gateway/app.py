@@ -13,6 +13,7 @@ from syncline.ports.clock import Chance
 from syncline.server.gateway import (
     blocks,
     changes,
+    copies,
     doors,
     downloads,
     dropping,
@@ -25,6 +26,7 @@ from syncline.server.gateway import (
     public,
     sharing,
     uploads,
+    views,
 )
 from syncline.server.gateway.edge import App, Edge
 from syncline.server.gateway.openapi import description
@@ -35,7 +37,7 @@ from syncline.server.gateway.wire import Asked
 def create_app(services: Services, bare: Mapping[str, App], chance: Chance) -> App:
     """The ASGI application. `bare` ones answer by themselves, each below its prefix, such as `/objects/`."""
     rooms = (
-        *(identity, changes, files, doors, sharing, past),
+        *(identity, changes, files, doors, copies, sharing, past, views),
         *(downloads, links, public, dropping, blocks, uploads, operation),
     )
     app = Litestar(

@@ -9,6 +9,7 @@ from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
+from syncline.model.errors import InvalidRequest
 from syncline.model.ids import NamespaceId
 from syncline.model.limits import BATCH_MAX
 from syncline.protocol.changes import ChangesPage, LatestAnswer, PollAnswer, PollRequest, SnapshotPage
@@ -18,6 +19,11 @@ from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked
 
 Limit = Annotated[int, QueryParameter(ge=1, le=BATCH_MAX)]
+
+
+def _one_of(cursor: object) -> None:
+    if cursor is not None:
+        raise InvalidRequest(message="Send `cursor` or `since`, not both")
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
@@ -35,10 +41,18 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         request: Asked,
         namespace: FromQuery[NamespaceId | None] = None,
         cursor: FromQuery[str | None] = None,
+        since: FromQuery[str | None] = None,
         limit: Limit = BATCH_MAX,
     ) -> ChangesPage:
-        """One namespace's journal after a cursor; without one, from the beginning. Pages never split a changeset."""
-        return await metadata.changes(request.user, namespace, cursor, limit)
+        """One namespace's journal after a cursor, or after where it stood at the time `since`; without either, from the beginning.
+        Pages never split a changeset."""
+        if since is not None:
+            _one_of(cursor)
+            return await services.views.changes_since(request.user, namespace, since, limit)
+        page = await metadata.changes(request.user, namespace, cursor, limit)
+        if cursor is not None and not page.entries:
+            await services.synced.stands_at(request.user, {page.namespace: page.sequence})
+        return page
 
     @get("/v1/changes/latest", before_request=guard, tags=["changes"])
     async def latest(request: Asked, namespace: FromQuery[NamespaceId | None] = None) -> LatestAnswer:
@@ -56,9 +70,17 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         return await metadata.snapshot(request.user, namespace, page, limit)
 
     @get("/v1/notifications/poll", before_request=guard, tags=["changes"])
-    async def poll_one(request: Asked, cursor: FromQuery[list[str]], timeout: FromQuery[int] = 60) -> PollAnswer:
-        """Waits until a namespace moves past its cursor, or `timeout` seconds."""
-        return await services.polling.poll(request.user, PollRequest(cursors=cursor, timeout=timeout))
+    async def poll_one(
+        request: Asked,
+        cursor: FromQuery[list[str] | None] = None,
+        since: FromQuery[str | None] = None,
+        timeout: FromQuery[int] = 60,
+    ) -> PollAnswer:
+        """Waits until a namespace moves past its cursor (the root past the time `since`), or `timeout` seconds."""
+        if since is not None:
+            _one_of(cursor)
+            cursor = [await services.views.cursor_at(request.user, None, since)]
+        return await services.polling.poll(request.user, PollRequest(cursors=cursor or [], timeout=timeout))
 
     @post("/v1/notifications/poll", status_code=200, before_request=guard, tags=["changes"])
     async def poll(request: Asked, data: JSONBody[PollRequest]) -> PollAnswer:

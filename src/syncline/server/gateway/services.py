@@ -19,11 +19,14 @@ from syncline.server.links.zipped import Zips
 from syncline.server.metadata.doors import Doors
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.poll import Polling
+from syncline.server.notify.synced import LastSynced
 from syncline.server.past.service import Past
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.service import Sharing
+from syncline.server.tree.copies import Copies
 from syncline.server.uploads.service import Uploads
 from syncline.server.uploads.shorthand import Shorthand
+from syncline.server.views.service import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,9 @@ class Services:
     drops: Drops
     drop_uploads: DropUploads
     zips: Zips
+    copies: Copies
+    synced: LastSynced
+    views: Views
     check_ready: Callable[[], Awaitable[None]]
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str

@@ -81,10 +81,12 @@ async def plan(
     stamp: Stamp,
     ids: Ids,
     key: str,
+    seeds: Sequence[NodeId] | None = None,
 ) -> Copy:
     """A copy of `original`, which is live in `source`, under `parent` in `target`, both of the transaction. `key` is what the
-    request is stored under. Raises `AlreadyExists`, `NotFound` (the parent), `InvalidName`, `LimitExceeded`, `Settling`, and
-    `ShareNested` for a mount."""
+    request is stored under. The top of a shared folder has no row of its own: `seeds` are then what lies in it.
+
+    Raises `AlreadyExists`, `NotFound` (the parent), `InvalidName`, `LimitExceeded`, `Settling`, and `ShareNested` for a mount."""
     problem = name_problem(name)
     if problem is not None:
         raise InvalidName(name=name, reason=problem)
@@ -92,7 +94,9 @@ async def plan(
         raise ShareNested(what=original.name, reason="it is a shared folder itself")
     below = [original]
     if original.kind is Kind.DIR:
-        below = await transaction.of(source).below([original.node_id], COMMIT_NODES_MAX + 1)
+        whole = [original.node_id] if seeds is None else seeds
+        found = await transaction.of(source).below(whole, COMMIT_NODES_MAX + 1)
+        below = found if seeds is None else [original, *found]
     if len(below) > COMMIT_NODES_MAX:
         raise LimitExceeded(what="The number of nodes in one copy", limit=COMMIT_NODES_MAX)
     there = transaction.of(target)

@@ -104,6 +104,10 @@ class History:
         await self._verify(caller, pairs)
         return {cursor.namespace: cursor.sequence for cursor in decoded}
 
+    async def cursor_at(self, caller: Caller, namespace: NamespaceId, sequence: int, chain: Digest) -> str:
+        """The cursor of a position. Raises `NotFound`."""
+        return self._cursor(caller, await self.head(caller, namespace), sequence, chain)
+
     async def heads(self, caller: Caller, namespaces: Sequence[NamespaceId]) -> dict[NamespaceId, int]:
         """Head sequences. Raises `NotFound` when one of them is not the caller's to see."""
         heads = await self._heads(caller)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from syncline.model.entries import Access
-from syncline.model.ids import NamespaceId, NodeId, UserId
+from syncline.model.ids import Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import BATCH_MAX, IDEMPOTENCY_TTL_S, JOURNAL_RETENTION_S
 from syncline.ports.clock import Clock, Ids
@@ -167,6 +167,10 @@ class Metadata:
     async def positions(self, caller: Caller, cursors: Sequence[str]) -> dict[NamespaceId, int]:
         """The sequences at which these cursors stand, each verified. Raises as `changes` does."""
         return await self._history.positions(caller, cursors)
+
+    async def cursor(self, caller: Caller, namespace: NamespaceId, sequence: int, chain: Digest) -> str:
+        """The cursor of a position that was read from the journal. Raises `NotFound`."""
+        return await self._history.cursor_at(caller, namespace, sequence, chain)
 
     async def heads(self, caller: Caller, namespaces: Sequence[NamespaceId]) -> dict[NamespaceId, int]:
         """Head sequences. Raises `NotFound`."""

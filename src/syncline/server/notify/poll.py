@@ -17,16 +17,26 @@ from syncline.protocol.changes import PollAnswer, PollRequest
 from syncline.server.caller import Caller
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
+from syncline.server.notify.synced import LastSynced
 
 RECHECK_S: Final = 4.0
 
 
 class Polling:
-    def __init__(self, metadata: Metadata, hub: Hub, clock: Clock, check_live: Callable[[DeviceId], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        metadata: Metadata,
+        hub: Hub,
+        clock: Clock,
+        check_live: Callable[[DeviceId], Awaitable[object]],
+        synced: LastSynced | None = None,
+    ) -> None:
+        """`synced` is told of devices that have nothing to catch up on."""
         self._metadata = metadata
         self._hub = hub
         self._clock = clock
         self._check_live = check_live
+        self._synced = synced
 
     async def poll(self, caller: Caller, request: PollRequest) -> PollAnswer:
         """Raises `CursorReset`, `CorruptCursor`, `NotFound`, `TooBusy`; `Unauthenticated` once the device is unlinked."""
@@ -40,6 +50,8 @@ class Polling:
             ahead = {namespace: head for namespace, head in heads.items() if head > positions[namespace]}
             if ahead:
                 return PollAnswer(changed=True, namespaces=ahead)
+            if self._synced is not None:
+                await self._synced.stands_at(caller, positions, polled=True)
             end = self._clock.monotonic_s() + min(max(request.timeout, 1), POLL_TIMEOUT_MAX_S)
             while (left := end - self._clock.monotonic_s()) > 0:
                 woken = await waiter.wait(min(left, RECHECK_S))

@@ -111,6 +111,14 @@ class MemoryAccounts:
 
         await self._shared.publish(self._shared.life, touch)
 
+    async def note_synced(self, device_id: DeviceId, synced_us: int) -> None:
+        def note() -> None:
+            device = self._shared.state.devices.get(device_id)
+            if device is not None:
+                self._shared.state.devices[device_id] = replace(device, last_synced_us=synced_us)
+
+        await self._shared.publish(self._shared.life, note)
+
     async def _change_user(self, user_id: UserId, **values: Any) -> None:
         def change() -> None:
             user = self._shared.state.users.get(user_id)

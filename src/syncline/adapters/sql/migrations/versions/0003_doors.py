@@ -1,4 +1,4 @@
-"""Tables of the plain doors: uploads in parts, sharing, and what outlives purging."""
+"""Tables of the plain doors: uploads in parts, sharing, and what outlives purging; and what looking about a tree goes by."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
+from syncline.model.paths import name_key
+
 revision: Final = "0003"
 down_revision: Final = "0002"
 branch_labels: Final = None
 depends_on: Final = None
+_FILLED_AT_ONCE: Final = 10_000
 
 _STATISTICS: Final = (
     ("journal", "journal", "1000000000 10000000 1"),
@@ -23,6 +26,7 @@ def upgrade() -> None:
     _uploads()
     _sharing()
     _past()
+    _views()
 
 
 def downgrade() -> None:
@@ -42,6 +46,10 @@ def downgrade() -> None:
         "uploads",
     ):
         op.drop_table(name)
+    for index, table in (("nodes_folders", "nodes"), ("nodes_by_search", "nodes")):
+        op.drop_index(index, table)
+    op.drop_column("nodes", "search_key")
+    op.drop_column("devices", "last_synced_us")
 
 
 def _text(name: str, *, nullable: bool = False) -> sa.Column[Any]:
@@ -216,3 +224,31 @@ def _past() -> None:
             sa.table("sqlite_stat1", *map(sa.column, ("tbl", "idx", "stat"))),
             [dict(zip(("tbl", "idx", "stat"), row, strict=True)) for row in _STATISTICS],
         )
+
+
+def _views() -> None:
+    op.add_column("devices", _number("last_synced_us", nullable=True))
+    op.add_column("nodes", _text("search_key", nullable=True))
+    _fill_search_keys()
+    named, folder = sa.text("search_key IS NOT NULL"), sa.text("kind = 'dir' AND name_key IS NOT NULL")
+    search = ["namespace_id", "search_key", "time_us"]
+    op.create_index("nodes_by_search", "nodes", search, unique=False, sqlite_where=named, postgresql_where=named)
+    parents = ["namespace_id", "parent_id", "name_key"]
+    op.create_index("nodes_folders", "nodes", parents, unique=False, sqlite_where=folder, postgresql_where=folder)
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('nodes', 'nodes_folders', '10000000 100000 2 1')")
+
+
+def _fill_search_keys() -> None:
+    """Folds the names that are there, a bounded number at a time: no dialect's own folding is ours."""
+    nodes = sa.table("nodes", *(sa.column(name) for name in ("namespace_id", "node_id", "name", "name_key", "search_key")))
+    place = sa.tuple_(nodes.c.namespace_id, nodes.c.node_id)
+    one = (nodes.c.namespace_id == sa.bindparam("of_namespace"), nodes.c.node_id == sa.bindparam("of_node"))
+    fill = sa.update(nodes).where(*one).values(search_key=sa.bindparam("key"))
+    live = sa.select(nodes.c.namespace_id, nodes.c.node_id, nodes.c.name).where(nodes.c.name_key.is_not(None))
+    live = live.order_by(nodes.c.namespace_id, nodes.c.node_id).limit(_FILLED_AT_ONCE)
+    bind, after = op.get_bind(), ("", "")
+    while rows := bind.execute(live.where(place > sa.tuple_(*after))).all():
+        keys = [{"of_namespace": namespace, "of_node": node, "key": name_key(name)} for namespace, node, name in rows]
+        bind.execute(fill, keys)
+        after = (rows[-1][0], rows[-1][1])
