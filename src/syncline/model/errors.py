@@ -111,7 +111,7 @@ class BlocksMissing(Conflict):
 
 
 class NameTaken(Conflict):
-    """{path} exists already: name its revision as `base_revision` to make a new version of a file, or choose another name."""
+    """{path} exists already: choose another name, ask for a rename, or for a new version name its revision as `base_revision`."""
 
     code = "name.taken"
 
@@ -178,12 +178,6 @@ class RevisionNotKept(Conflict):
 
     code = "revision.not_kept"
     status = 404
-
-
-class NameTaken(Conflict):
-    """Something else has the name {name} there; choose another place or name, or let it come back under a name beside it."""
-
-    code = "name.taken"
 
 
 class NotInTrash(Conflict):

@@ -90,7 +90,7 @@ class Places:
         while await self._holder(head, folder, tried) is not None:
             number += 1
             if not rename or number > NAMES_TRIED_MAX:
-                raise NameTaken(name=name)
+                raise NameTaken(path=name)
             tried = restored_name(name, number)
         return tried
 
