@@ -80,6 +80,8 @@ class Namespace(Struct, kw_only=True):
     """Of a shared folder: the owner's e-mail address, how many are members, and where it is mounted (None: nowhere now)."""
     members: int = 1
     path: str | None = None
+    mounted: bool = True
+    """Whether it lies in the caller's tree now. What was taken out of it is no business of their devices."""
 
 
 class Namespaces(Struct, kw_only=True):

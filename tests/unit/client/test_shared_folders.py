@@ -25,6 +25,7 @@ class Sharing(JournalRemote):
         super().__init__()
         self.shared: JournalRemote | None = None
         self.is_listed = False
+        self.is_mounted = True
 
     def folder(self, name: str, *, parent: str = HOME) -> NodeId:
         made = NodeId(ulid(7, (len(self.nodes) + 1).to_bytes(10, "big")))
@@ -58,7 +59,10 @@ class Sharing(JournalRemote):
         if self.shared is None or not self.is_listed:
             return own
         (theirs,) = (await self.shared.namespaces()).namespaces
-        return replace(own, namespaces=[*own.namespaces, replace(theirs, name="d", access=Access.OWNER, is_root=False)])
+        return replace(
+            own,
+            namespaces=[*own.namespaces, replace(theirs, name="d", access=Access.OWNER, is_root=False, mounted=self.is_mounted)],
+        )
 
     def _of(self, namespace: NamespaceId) -> JournalRemote | None:
         return self.shared if self.shared is not None and namespace == self.shared.namespace else None
@@ -181,3 +185,23 @@ async def test_something_deleted_there_and_not_yet_here_is_still_a_deletion(remo
     assert gone not in device.trees.remote
     assert device.trees.synced[gone].namespace == HOME, "which this device still sees, so that its absence there is meant"
     assert gone in device.trees.open
+
+
+async def test_what_was_taken_out_of_the_tree_is_as_good_as_lost_until_it_comes_back(remote: Sharing, device: Watching) -> None:
+    """Its members stay members: the server lists it still, and says that it is not in the tree."""
+    folder, inside, _ = await agreed_tree(remote, device)
+    remote.share(folder)
+    await looked(device)
+    remote.is_mounted = False
+    remote.change(Change(op=Op.DELETE, node_id=folder))
+    await looked(device)
+    assert NamespaceId(folder) not in device.trees.access
+    assert not inside & set(device.trees.remote.ids())
+    assert inside <= set(device.trees.synced.ids()), "so that nothing of it is taken for a deletion"
+    remote.is_mounted = True
+    remote.change(Change(op=Op.UNDELETE, node_id=folder))
+    remote.nodes[folder] = replace(remote.nodes[folder], mount=True)
+    await device.puller.refresh_namespaces()
+    await looked(device)
+    assert NamespaceId(folder) in device.trees.access
+    assert inside <= set(device.trees.remote.ids())

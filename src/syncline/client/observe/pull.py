@@ -77,19 +77,21 @@ class Puller:
         self._distrust_damage()
 
     async def refresh_namespaces(self) -> None:
-        """Asks which namespaces this device may see, and with what access. Raises `Corrupt` for an answer without the user's own:
+        """Asks which namespaces this device may see, and with what access; those that were taken out of the tree are as good as
+        lost. Raises `Corrupt` for an answer without the user's own:
         taking that at its word would unmount everything."""
         self._mounts_moved = False
         answer = await self._remote.namespaces()
         if all(str(space.id) != str(self._trees.root) for space in answer.namespaces):
             raise Corrupt(what="The list of namespaces", reason="this user's own is not in it")
-        self._trees.access = {space.id: space.access for space in answer.namespaces}
+        spaces = [space for space in answer.namespaces if space.mounted]
+        self._trees.access = {space.id: space.access for space in spaces}
         await self._leave([row for row in self.cursors.values() if row.cursor and row.namespace not in self._trees.access])
-        for space in answer.namespaces:
+        for space in spaces:
             known = self.cursors.get(space.id)
             if known is not None and (known.access, known.name) != (space.access, space.name):
                 self._stand(replace(known, name=space.name, access=space.access))
-        self._spaces = {space.id: space for space in answer.namespaces}
+        self._spaces = {space.id: space for space in spaces}
         own = self._spaces[NamespaceId(self._trees.root)]
         rule = key_rule(own.name_key_version)
         if rule is not self._trees.key:

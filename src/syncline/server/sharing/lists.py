@@ -38,6 +38,7 @@ class Lists:
         paths = await self._shares.mounted(root, [space.id for space in shared])
         for space in shared:
             space.path = paths.get(space.id)
+            space.mounted = space.path is not None
             if space.id in known:
                 space.owner, space.members = known[space.id].owner_email, known[space.id].members
         return answer
