@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, insert, select, update
 
 from syncline.adapters.sql.rows import as_json, entry_of, execute_many, fetch, insert_rows, listed, placed, row_of, texts
 from syncline.adapters.sql.schema import (
@@ -19,21 +20,13 @@ from syncline.adapters.sql.schema import (
     revisions,
 )
 from syncline.adapters.sql.sharing.sources import give_up, take_over
-from syncline.model.entries import Access
+from syncline.model.entries import Access, Kind
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import EMPTY_CHAIN, JournalEntry, root_text
 from syncline.ports.share_store import Conversion
 
 _HERE: Final[Any] = bindparam("namespace")
-_DOWN: Final = (
-    select(nodes.c.node_id.label("id"))
-    .where(nodes.c.namespace_id == _HERE, nodes.c.parent_id == bindparam("folder"))
-    .cte("down", recursive=True)
-)
-_BELOW: Final = _DOWN.union(select(nodes.c.node_id).where(nodes.c.namespace_id == _HERE, nodes.c.parent_id == _DOWN.c.id))
-_TREE: Final = (
-    select(*placed(nodes)).where(nodes.c.namespace_id == _HERE, nodes.c.node_id.in_(select(_BELOW.c.id))).limit(bindparam("limit"))
-)
+_NODES: Final = nodes.c
 _RENEWED: Final = ("sequence", "changeset", "op", "actor", "device", "time_us")
 _MOVE_NODE: Final = (
     update(nodes)
@@ -42,16 +35,26 @@ _MOVE_NODE: Final = (
 )
 
 
+@cache
+def _children(dialect: str, *, live: bool) -> Select[Any]:
+    """`ids` → placed states of what lies directly in these folders, by one of the two indexes that know."""
+    here = (_NODES.namespace_id == _HERE, _NODES.parent_id.in_(listed(texts(dialect, "ids"))))
+    return select(*placed(nodes)).where(*here, _NODES.name_key.is_not(None) if live else _NODES.name_key.is_(None))
+
+
 def tree(connection: Connection, namespace: NamespaceId, folder: NodeId, limit: int) -> list[JournalEntry]:
-    """Parents before children."""
-    found = [entry_of(row) for row in fetch(connection, _TREE, namespace=namespace, folder=folder, limit=limit)]
-    children: dict[NodeId, list[JournalEntry]] = {}
-    for entry in found:
-        children.setdefault(entry.parent_id, []).append(entry)
-    ordered = list(children.get(folder, ()))
-    for entry in ordered:
-        ordered += children.get(entry.node_id, ())
-    return ordered
+    """Parents before children, a level at a time."""
+    found: list[JournalEntry] = []
+    above = [folder]
+    while above and len(found) < limit:
+        level = [
+            entry_of(row)
+            for live in (True, False)
+            for row in fetch(connection, _children(connection.dialect.name, live=live), namespace=namespace, ids=as_json(above))
+        ]
+        found += level
+        above = [entry.node_id for entry in level if entry.kind is Kind.DIR]
+    return found[:limit]
 
 
 def convert(connection: Connection, conversion: Conversion) -> None:
