@@ -86,7 +86,7 @@ async def plan(
     """A copy of `original`, which is live in `source`, under `parent` in `target`, both of the transaction. `key` is what the
     request is stored under. The top of a shared folder has no row of its own: `seeds` are then what lies in it.
 
-    Raises `AlreadyExists`, `NotFound` (the parent), `InvalidName`, `LimitExceeded`, `Settling`, and `ShareNested` for a mount."""
+    Raises `AlreadyExists`, `NotFound` (the parent), `InvalidName`, `LimitExceeded`, `ContentRaw`, and `ShareNested` for a mount."""
     problem = name_problem(name)
     if problem is not None:
         raise InvalidName(name=name, reason=problem)

@@ -23,6 +23,7 @@ from syncline.model.errors import (
     InvalidRequest,
     LimitExceeded,
     NotFound,
+    Retryable,
     ShareNested,
     SynclineError,
 )
@@ -164,7 +165,7 @@ class Doors:
                 known = await self._answered(caller, once)
                 files.append(known if known is not None else await self._finishing.finish(act(caller, one, once)))
             except SynclineError as error:
-                if error.retryable:
+                if isinstance(error, Retryable):
                     raise
                 files.append(failed(error))
         return wire.PlacedAnswer(files=files)

@@ -86,3 +86,8 @@ class NodeAccess:
     async def may_send(self, caller: Caller, namespace: NamespaceId) -> bool:
         """Whether the caller was granted any file there to write, and so may send blocks."""
         return await self._store.granted_to_write(caller.user_id, namespace)
+
+    async def namespace_of(self, caller: Caller, namespace: NamespaceId | None, node: NodeId) -> NamespaceId | None:
+        """Where a live file lies that was granted to the caller at this instant: in `namespace`, or anywhere. None for others."""
+        found = await self._store.reach(caller.user_id, node, namespace)
+        return next((one.namespace for one in found if not one.member), None)
