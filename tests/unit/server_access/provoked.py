@@ -12,9 +12,9 @@ from contextlib import closing
 from typing import Any, TypeAlias
 
 import pytest
-from tests.server import PASSWORD, SignedIn
+from tests.server import SignedIn
 from tests.unit.server_access.world import World
-from tests.unit.server_gateway.content import granted, packed, put, sent
+from tests.unit.server_gateway.content import granted, packed, put
 from tests.unit.server_gateway.nodes import commit, create_file, create_folder, fresh_id
 from tests.unit.server_gateway.uploading import begun, send, uploaded
 
@@ -296,14 +296,18 @@ async def upload_parent_gone(world: World) -> Problem:
     return await _complete(world, upload)
 
 
-async def content_raw(world: World) -> Problem:
-    """Its rows say that nobody has cut it yet, and that nobody is to try for now."""
+async def raw_file(world: World) -> str:
+    """A file whose rows say that nobody has cut it yet, and that nobody is to try for now; its id."""
     done = await uploaded(world.ann, f"/{fresh_id()}", os.urandom(100))
     node = (await _taken_in(world, done["file_id"]))["node_id"]
     run_sql(world, "UPDATE raw_contents SET state = 'waiting', due_us = 9000000000000000 WHERE node_id = ?", node)
     for table in ("revisions", "nodes"):
         run_sql(world, f"UPDATE {table} SET content_hash = NULL WHERE node_id = ?", node)
-    return await world.ann.get(f"/v1/files/{node}/manifest")
+    return str(node)
+
+
+async def content_raw(world: World) -> Problem:
+    return await world.ann.get(f"/v1/files/{await raw_file(world)}/manifest")
 
 
 async def content_rejected(world: World) -> Problem:
@@ -412,5 +416,3 @@ CHANGESETS: dict[str, Provocation] = {
     "request.invalid": change_invalid,
     "content.rejected": content_rejected,
 }
-
-__all__ = ["CHANGESETS", "DOORS", "PASSWORD", "bare", "run_sql", "sent"]

@@ -16,13 +16,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-from tests.unit.server_access import core, plain, uploads
+from tests.unit.server_access import core, past, people, plain, tree, uploads
 from tests.unit.server_access.world import CALLERS, SECRET, Answer, Row, World, opened
 
 from syncline.model.limits import GRANT_TTL_S
 
 ROOT = Path(__file__).resolve().parents[3]
-ROWS: list[Row] = sorted([*core.ROWS, *plain.ROWS, *uploads.ROWS], key=lambda row: row.door.split()[::-1])
+ROOMS: tuple[list[Row], ...] = (core.ROWS, plain.ROWS, uploads.ROWS, people.ROWS, tree.ROWS, past.ROWS)
+ROWS: list[Row] = sorted((row for room in ROOMS for row in room), key=lambda row: row.door.split()[::-1])
 _METHODS = ("get", "post", "put", "patch", "delete")
 _LINE = re.compile(r"^\| `([A-Z]+ /\S*)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 _URL = re.compile(r"(?:https?://[^\s\"\\]+)?/(?:objects|content)/[^\s\"\\]+")
@@ -30,10 +31,12 @@ _URL = re.compile(r"(?:https?://[^\s\"\\]+)?/(?:objects|content)/[^\s\"\\]+")
 
 async def test_every_door_answers_everybody_as_documented(tmp_path: Path) -> None:
     async with opened(tmp_path) as world:
-        assert await documented_doors(world) == {row.door for row in ROWS}
+        doors = await documented_doors(world)
+        rows = [row for row in ROWS if row.door not in missing_rooms(doors)]
+        assert doors == {row.door for row in rows}
         wrong: list[str] = []
         urls: list[str] = []
-        for row in ROWS:
+        for row in rows:
             for name, cell in zip(CALLERS, row.cells, strict=True):
                 answer = await world.ask(row, world.whos[name])
                 wrong += [f"{row.door} to {name}: {fault}" for fault in faults(row, cell, name, answer)]
@@ -52,6 +55,11 @@ async def documented_doors(world: World) -> set[str]:
     async with world.server.http.get(world.server.url + "/openapi.json") as answer:
         paths = (await answer.json())["paths"]
     return {f"{method.upper()} {path}" for path, item in paths.items() for method in item if method in _METHODS}
+
+
+def missing_rooms(doors: set[str]) -> set[str]:
+    """The doors of rooms that this server was built without: not one of them stands."""
+    return {row.door for room in ROOMS if not any(row.door in doors for row in room) for row in room}
 
 
 def faults(row: Row, cell: str, name: str, answer: Answer) -> Iterator[str]:

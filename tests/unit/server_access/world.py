@@ -87,18 +87,23 @@ class World:
     server: RunningServer
     ann: SignedIn
     whos: dict[str, Who] = field(default_factory=dict)
+    others: dict[str, SignedIn] = field(default_factory=dict)
+    """People who ask for nothing here, by what they are needed for."""
+
+    def fresh_name(self) -> str:
+        return f"{SECRET} {os.urandom(4).hex()}"
 
     async def file(self) -> tuple[str, bytes]:
         """A fresh file of the owner's where the member may read: its id and its bytes."""
         content = os.urandom(2000)
         await sent(self.ann, content)
-        change = create_file(self.ann.root, f"{SECRET} {os.urandom(4).hex()}.txt", [content])
+        change = create_file(self.ann.root, self.fresh_name(), [content])
         status, answer = await commit(self.ann, change)
         assert status == 200, answer
         return str(change["node_id"]), content
 
     async def folder(self) -> str:
-        change = create_folder(self.ann.root, f"{SECRET} {os.urandom(4).hex()}")
+        change = create_folder(self.ann.root, self.fresh_name())
         status, answer = await commit(self.ann, change)
         assert status == 200, answer
         return str(change["node_id"])
