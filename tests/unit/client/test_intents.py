@@ -13,7 +13,7 @@ from syncline.client.commits import Committer
 from syncline.client.intents import OPEN_AT_LEAST_S, OPEN_MAX, Intents
 from syncline.client.observe.pull import Puller
 from syncline.client.plan.steps import Push
-from syncline.model.entries import Kind
+from syncline.model.entries import Kind, SyncedNode
 from syncline.model.errors import Unavailable
 from syncline.model.ids import DeviceId, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
@@ -282,6 +282,26 @@ async def test_an_edit_whose_answer_was_lost_is_the_base_though_an_earlier_try_o
     await teller.pull()
     base, theirs = teller.trees.synced[node_id(1)], teller.trees.remote[node_id(1)]
     assert (base.name, base.revision, base.content_hash) == ("b", theirs.revision, TWO)
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_deletion_whose_answer_was_lost_is_no_deletion_of_what_was_made_anew_since(teller: Teller, again: bool) -> None:
+    await teller.pull()
+    folder, below = ({"op": Op.CREATE, "kind": Kind.DIR, "node_id": node_id(number), "name": "d"} for number in (1, 2))
+    by(teller.remote, ME, Change(parent_id=NodeId(HOME), **folder), Change(parent_id=node_id(1), **below))
+    await teller.pull()
+    for number, parent in ((1, NodeId(HOME)), (2, node_id(1))):
+        teller.trees.put_synced(
+            SyncedNode(id=node_id(number), namespace=HOME, parent=parent, name="d", kind=Kind.DIR, revision=1),
+        )
+        if again:
+            teller.trees.put_local(replace(local_of(node_id(number), "d", parent=parent), kind=Kind.DIR))
+    teller.intents.begin(HOME, [push(Op.DELETE, 1, kind=Kind.DIR, recursive=True)], {})
+    by(teller.remote, ME, *(Change(op=Op.DELETE, node_id=node_id(number)) for number in (2, 1)))
+    teller.restart()
+    await teller.pull()
+    assert len(teller.trees.remote) == 0
+    assert len(teller.trees.synced) == 0, "with a base it would be deleted here, as if somebody else had"
 
 
 @pytest.mark.parametrize("lost", [True, False])

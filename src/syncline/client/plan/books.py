@@ -85,7 +85,8 @@ def book_push(trees: Trees, push: Push, *, revision: int, content_hash: Digest |
     if push.op is Op.DELETE:
         below = below_in_base(trees, push.node) if push.recursive else []
         for node_id in (push.node, *below):
-            if node_id not in trees.local:
+            # What was told as deleted was not here then. Where it is again, and not on the server, its user made it anew.
+            if node_id not in trees.local or node_id not in trees.remote or trees.remote.is_below(node_id, push.node):
                 trees.remove_synced(node_id)
         return
     known = base or remote
