@@ -218,6 +218,30 @@ class NotResolvable(Conflict):
     code = "conflict.not_resolvable"
 
 
+class ShareNested(Conflict):
+    """{what} cannot be shared or put there: shared folders do not lie in one another ({reason})."""
+
+    code = "share.nested"
+
+
+class OwnerStays(Conflict):
+    """The owner of a shared folder cannot leave it or be removed; hand it over to another member first."""
+
+    code = "share.owner_stays"
+
+
+class NotAMember(Conflict):
+    """{what} is no member who may write there; invite them, and hand the folder over once they have accepted."""
+
+    code = "share.not_a_member"
+
+
+class MountTaken(Conflict):
+    """Your own tree has something else under this shared folder's id; delete that for good first."""
+
+    code = "share.id_taken"
+
+
 class NeedsDecision(SynclineError):
     """{message}"""
 

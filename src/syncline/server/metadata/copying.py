@@ -16,7 +16,6 @@ from syncline.model.entries import Kind
 from syncline.model.errors import (
     AlreadyExists,
     CommitRefused,
-    Conflict,
     InvalidName,
     LimitExceeded,
     NotFound,
@@ -37,13 +36,6 @@ from syncline.server.metadata.record import Stamp, draw_up
 from syncline.server.metadata.settle import Standing, judge
 
 _NOTHING: Final = StoredAnswer(body_hash=b"", answer=b"")
-
-
-class Settling(Conflict):
-    """{what} is still being taken in; try again in a moment."""
-
-    code = "content.settling"
-    retryable = True
 
 
 class Copy(Struct):
@@ -123,7 +115,7 @@ async def plan(
 
 def _draft(overlay: Overlay, node: JournalEntry, fresh: dict[NodeId, NodeId], top: tuple[NodeId, str] | None) -> None:
     if node.kind is Kind.FILE and node.content_hash is None:
-        raise Settling(what=node.name)
+        raise ContentRaw(what=node.name)
     new = fresh[node.node_id]
     parent, name = top or (fresh[node.parent_id], node.name)
     draft = Draft(

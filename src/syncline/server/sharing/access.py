@@ -72,13 +72,6 @@ class NodeAccess:
         reach.check(act)
         return reach
 
-    async def namespace_of(self, caller: Caller, namespace: NamespaceId | None, node: NodeId) -> NamespaceId | None:
-        """Where a node lies that the caller may read at this instant, in `namespace` or anywhere; None where there is none."""
-        try:
-            return (await self.may_read(caller, namespace, node)).namespace
-        except NotFound:
-            return None
-
     async def granted(self, caller: Caller, namespace: NamespaceId, nodes: Sequence[NodeId]) -> frozenset[NodeId]:
         """Which of these files were granted to the caller one by one, whatever they are to the namespace besides."""
         return frozenset(await self._store.granted(caller.user_id, namespace, nodes))
