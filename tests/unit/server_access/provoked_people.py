@@ -69,5 +69,5 @@ async def mount_nested(world: World) -> Problem:
 
 
 DOORS: dict[str, Provocation] = {"share.nested": nested, "share.owner_stays": owner_stays, "share.id_taken": id_taken}
-ENTRIES: dict[str, Provocation] = {"share.not_a_member": not_a_member, "content.settling": settling}
+ENTRIES: dict[str, Provocation] = {"share.not_a_member": not_a_member, "content.raw": settling}
 CHANGESETS: dict[str, Provocation] = {"moved": moved, "mount.nested": mount_nested}

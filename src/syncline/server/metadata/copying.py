@@ -16,6 +16,7 @@ from syncline.model.entries import Kind
 from syncline.model.errors import (
     AlreadyExists,
     CommitRefused,
+    ContentRaw,
     InvalidName,
     LimitExceeded,
     NotFound,
