@@ -137,7 +137,7 @@ class World:
             self.stores.set_access(namespace, user, access)
         else:
             row = {"namespace_id": namespace, "user_id": user, "access": access.value, "since_us": 1}
-            await self._write(lambda connection: connection.execute(insert(members).values(**row)))
+            await self._write(insert(members).values(**row))
 
     async def verify(self, pack: str) -> None:
         """The pack's copies were read and are what they claim to be."""
@@ -145,16 +145,19 @@ class World:
             self.stores.verify(PackId(pack))
         else:
             verified = update(block_copies).where(block_copies.c.pack_id == pack).values(state="verified")
-            await self._write(lambda connection: connection.execute(verified))
+            await self._write(verified)
 
     async def condemn(self, namespace: NamespaceId, block: Digest) -> None:
         """The block waits for removal."""
         if isinstance(self.stores, MemoryStores):
             self.stores.condemn(namespace, block)
         else:
-            await self._write(lambda connection: condemn(connection, namespace, [bytes.fromhex(block)], 1))
+            await self._work(lambda connection: condemn(connection, namespace, [bytes.fromhex(block)], 1))
 
-    async def _write(self, work: Callable[[Connection], Any]) -> None:
+    async def _write(self, statement: Any) -> None:
+        await self._work(lambda connection: connection.execute(statement))
+
+    async def _work(self, work: Callable[[Connection], Any]) -> None:
         assert self.path is not None
         database = Database(self.path)
         await database.write(work)
