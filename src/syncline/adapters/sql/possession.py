@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select, update
 
 from syncline.adapters.sql.rows import as_json, pairs
-from syncline.adapters.sql.schema import namespace_blocks, namespaces, revision_blocks
+from syncline.adapters.sql.schema import block_sources, namespace_blocks, namespaces, revision_blocks
 from syncline.model.ids import NamespaceId, NodeId
 
 _AT_ONCE: Final = 10_000
@@ -64,6 +64,11 @@ def sweep_page(
     _condemn(connection, namespace, and_(here, _BLOCKS.since_us < abandoned_us, ~_NAMED), now_us)
     old = and_(here, _BLOCKS.state == "condemned", _BLOCKS.since_us < removed_us, ~_NAMED)
     removed = connection.execute(delete(namespace_blocks).where(old)).rowcount
+    # Where unverified copies were taken over from ends with possession.
+    came = block_sources.c
+    range_ = and_(came.namespace_id == namespace, came.hash > after, came.hash <= seen[-1])
+    left = exists().where(_BLOCKS.namespace_id == namespace, _BLOCKS.hash == came.hash)
+    connection.execute(delete(block_sources).where(range_, ~left))
     return (seen[-1] if len(seen) == limit else None), removed
 
 

@@ -49,7 +49,7 @@ def take_over(connection: Connection, source: NamespaceId, target: NamespaceId, 
     rows = select(_TO, wanted.c.hash, wanted.c.size, literal("held"), bindparam("now_us", type_=BigInteger)).where(~held)
     columns = ["namespace_id", "hash", "size", "state", "since_us"]
     connection.execute(insert(namespace_blocks).from_select(columns, rows), parameters)
-    _revive(connection, parameters)
+    added += _revive(connection, parameters)
     _count(connection, target, added)
 
 
@@ -63,13 +63,17 @@ def _named(dialect: str) -> Any:
     return named.where(*mine).group_by(revision_blocks.c.hash).subquery()
 
 
-def _revive(connection: Connection, parameters: dict[str, Any]) -> None:
-    """What waited for removal is named again."""
+def _revive(connection: Connection, parameters: dict[str, Any]) -> int:
+    """What waited for removal is named again; how many bytes of it count again."""
     table = namespace_blocks.c
     mine = and_(revision_blocks.c.namespace_id == _TO, revision_blocks.c.hash == table.hash)
     named = exists().where(mine, revision_blocks.c.node_id.in_(listed(texts(connection.dialect.name, "ids"))))
-    revived = update(namespace_blocks).where(table.namespace_id == _TO, table.state == "condemned", named)
-    connection.execute(revived.values(state="held", since_us=bindparam("now_us", type_=BigInteger)), parameters)
+    which = and_(table.namespace_id == _TO, table.state == "condemned", named)
+    size = select(func.coalesce(func.sum(table.size), 0)).where(which)
+    revived = int(connection.execute(size, parameters).scalar_one())
+    held = update(namespace_blocks).where(which).values(state="held", since_us=bindparam("now_us", type_=BigInteger))
+    connection.execute(held, parameters)
+    return revived
 
 
 def give_up(connection: Connection, namespace: NamespaceId, taken_by: NamespaceId) -> None:
@@ -82,7 +86,8 @@ def give_up(connection: Connection, namespace: NamespaceId, taken_by: NamespaceI
         ~exists().where(revision_blocks.c.namespace_id == bindparam("here"), revision_blocks.c.hash == table.hash),
     )
     parameters = {"here": namespace, "there": taken_by}
-    freed = int(connection.execute(select(func.coalesce(func.sum(table.size), 0)).where(gone), parameters).scalar_one())
+    counted = and_(gone, table.state == "held")
+    freed = int(connection.execute(select(func.coalesce(func.sum(table.size), 0)).where(counted), parameters).scalar_one())
     connection.execute(namespace_blocks.delete().where(gone), parameters)
     _count(connection, namespace, -freed)
 
