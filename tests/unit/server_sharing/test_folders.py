@@ -234,3 +234,21 @@ def _request() -> object:
     from syncline.protocol.sharing import ShareRequest
 
     return ShareRequest(users=[])
+
+
+async def test_what_waits_for_removal_counts_for_nobody_until_it_is_named_again(office: Office, ann: Member, bob: Member) -> None:
+    """Condemned blocks take no quota: they are not given back twice, and are taken again with what names them."""
+    (spare,) = await ann.put(b"spare")
+    await office.world.condemn(ann.namespace, spare)
+    await ann.commit(ann.mkdir("box"))
+    inside = await office.join(ann, "work", bob, "bob")
+    box = await office.join(ann, "box", bob, "bob")
+    await inside.put(b"spare")
+    await inside.commit(inside.create("s", data=b"spare"))
+    await box.put(b"spare")
+    await office.world.condemn(box.namespace, spare)
+    before = (await office.world.metadata.usage(ann.caller)).used_bytes
+    moved = await office.move(bob, path="/work/s", to_path="/box/s")
+    assert moved.error is None
+    assert (await office.world.metadata.usage(ann.caller)).used_bytes == before + len(b"spare")
+    await office.check(ann, bob, inside, box)

@@ -184,7 +184,8 @@ def _convert(state: State, conversion: Conversion) -> None:
     _take_over(state, source, space, list(space.revisions))
     source.rename_blocks()
     for block in [block for block in space.held if block in source.held and block not in source.named]:
-        source.used_bytes -= source.held.pop(block).size
+        gone = source.held.pop(block)
+        source.used_bytes -= 0 if gone.condemned else gone.size
 
 
 def _copy(state: State, source: NamespaceId, target: Space, copies: Sequence[Copying]) -> None:
@@ -210,4 +211,6 @@ def _take_over(state: State, source: Space, target: Space, nodes: Sequence[NodeI
                         state.packs[pack].namespace for pack, copy in state.copies.get(block.hash, {}).items() if not copy.verified
                     }
                     target.sources[block.hash] = (served & packs) - {target.id}
-                target.held[block.hash] = HeldBlock(block.size)
+                    target.held[block.hash] = HeldBlock(block.size)
+                else:
+                    target.revive(block.hash)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, exists, func, insert, literal, or_, select, update
 
+from syncline.adapters.sql.possession import revive
 from syncline.adapters.sql.rows import as_json, listed, texts
 from syncline.adapters.sql.schema import block_copies, block_sources, namespace_blocks, namespaces, packs, revision_blocks
 from syncline.model.ids import NamespaceId, NodeId
@@ -49,7 +50,7 @@ def take_over(connection: Connection, source: NamespaceId, target: NamespaceId, 
     rows = select(_TO, wanted.c.hash, wanted.c.size, literal("held"), bindparam("now_us", type_=BigInteger)).where(~held)
     columns = ["namespace_id", "hash", "size", "state", "since_us"]
     connection.execute(insert(namespace_blocks).from_select(columns, rows), parameters)
-    added += _revive(connection, parameters)
+    _revive(connection, target, nodes, now_us)
     _count(connection, target, added)
 
 
@@ -63,17 +64,15 @@ def _named(dialect: str) -> Any:
     return named.where(*mine).group_by(revision_blocks.c.hash).subquery()
 
 
-def _revive(connection: Connection, parameters: dict[str, Any]) -> int:
-    """What waited for removal is named again; how many bytes of it count again."""
-    table = namespace_blocks.c
-    mine = and_(revision_blocks.c.namespace_id == _TO, revision_blocks.c.hash == table.hash)
-    named = exists().where(mine, revision_blocks.c.node_id.in_(listed(texts(connection.dialect.name, "ids"))))
-    which = and_(table.namespace_id == _TO, table.state == "condemned", named)
-    size = select(func.coalesce(func.sum(table.size), 0)).where(which)
-    revived = int(connection.execute(size, parameters).scalar_one())
-    held = update(namespace_blocks).where(which).values(state="held", since_us=bindparam("now_us", type_=BigInteger))
-    connection.execute(held, parameters)
-    return revived
+def _revive(connection: Connection, target: NamespaceId, nodes: list[NodeId], now_us: int) -> None:
+    """What waited for removal is named again, and counts again."""
+    table = revision_blocks.c
+    ids = listed(texts(connection.dialect.name, "ids"))
+    named = select(table.hash).where(table.namespace_id == target, table.node_id.in_(ids)).distinct()
+    condemned = select(namespace_blocks.c.hash).where(
+        namespace_blocks.c.namespace_id == target, namespace_blocks.c.state == "condemned", namespace_blocks.c.hash.in_(named)
+    )
+    revive(connection, target, list(connection.execute(condemned, {"ids": as_json(nodes)}).scalars()), now_us)
 
 
 def give_up(connection: Connection, namespace: NamespaceId, taken_by: NamespaceId) -> None:
@@ -86,8 +85,11 @@ def give_up(connection: Connection, namespace: NamespaceId, taken_by: NamespaceI
         ~exists().where(revision_blocks.c.namespace_id == bindparam("here"), revision_blocks.c.hash == table.hash),
     )
     parameters = {"here": namespace, "there": taken_by}
-    counted = and_(gone, table.state == "held")
-    freed = int(connection.execute(select(func.coalesce(func.sum(table.size), 0)).where(counted), parameters).scalar_one())
+    freed = int(
+        connection.execute(
+            select(func.coalesce(func.sum(table.size), 0)).where(gone, table.state == "held"), parameters
+        ).scalar_one()
+    )
     connection.execute(namespace_blocks.delete().where(gone), parameters)
     _count(connection, namespace, -freed)
 
