@@ -83,8 +83,8 @@ class Client:
         """Conflict copies among them: local bytes that had to move aside."""
         self.refusals = 0
         self.unanswered = 0
-        self.became: list[tuple[NodeId, NodeId, str]] = []
-        """Files that became another node of the same name and bytes: what they were, what they are, and those bytes."""
+        self.became: list[tuple[NodeId, NodeId, str | None]] = []
+        """What became another node, for its name and bytes: what it was, what it is, and a file's bytes."""
         self.ids = FreshIds(name)
         self.buried: set[NodeId] = set()
         self.context = PlanContext(
@@ -313,9 +313,9 @@ class Client:
             assert step.to in trees.remote, step
             assert step.to not in trees.local, step
             keep_books(trees, step)
+            self.became.append((step.node, step.to, self.bytes.get(step.node)))
             if step.node in self.bytes:
-                self.bytes[step.to] = content = self.bytes.pop(step.node)
-                self.became.append((step.node, step.to, content))
+                self.bytes[step.to] = self.bytes.pop(step.node)
             return
         keep_books(trees, step)
 

@@ -14,8 +14,9 @@ from syncline.client.plan.steps import Report
 from syncline.model.entries import RemoteNode, SyncedNode
 from syncline.model.ids import NodeId
 
-State = dict[NodeId, tuple[NodeId, str, str | None, bool]]
-"""id → (parent, name, content or None for a folder, executable)."""
+Traits = tuple[NodeId, str, str | None, bool]
+"""(parent, name, content or None for a folder, executable)."""
+State = dict[NodeId, Traits]
 
 
 @dataclass
@@ -151,7 +152,7 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
         required.update((node_id, state[2]) for state in edited if state[2] is not None)
         if was is None or edited or node_id in overwritten:
             continue
-        moved = any(state is not None and state != was for state in states)
+        moved = any(state is not None and _differs(world, was, state) for state in states)
         fixed = world.mode == "read mount" and (_in_mount(base, node_id) or _in_mount(start.sides["A"], node_id))
         raced = world.mode == "stale view"  # A move makes no revision, so a delete that has not seen it is accepted.
         if all(states) or (fixed and node_id in start.sides["server"]) or (moved and not fixed and not raced):
@@ -168,6 +169,15 @@ def _changes_live(world: World, start: Before, live: set[str | None]) -> None:
         now = state_of_server(world)
         if {node_id: state for node_id, state in now.items() if _in_mount(now, node_id)} != want:
             raise Spoiled("the READ mount changed")
+
+
+def _differs(world: World, was: Traits, state: Traits) -> bool:
+    """Whether a node is not as it was. Where its folder was merged into a new one of the same name, and it lies in that by the name
+    it had, it has not moved: bases follow such a folder, so a delete on the other side meets no change."""
+    if state[1:] != was[1:]:
+        return True
+    became = ((was[0], state[0]) == (old, new) for client in world.clients for old, new, _ in client.became)
+    return state[0] != was[0] and not any(became)
 
 
 def _taken_over(world: World, start: Before, node_id: NodeId, content: str) -> bool:
