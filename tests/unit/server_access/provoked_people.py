@@ -59,8 +59,7 @@ async def moved(world: World) -> Problem:
 async def settling(world: World) -> Problem:
     """A copy of what nobody has cut yet."""
     copy = {"node_id": await raw_file(world), "to_parent_id": world.ann.root, "name": world.fresh_name()}
-    status, answer = await world.ann.post("/v1/files/copy", {"files": [copy]})
-    return status, answer["files"][0]
+    return await world.ann.post("/v1/files/copy", {"files": [copy]})
 
 
 async def mount_nested(world: World) -> Problem:
@@ -69,5 +68,7 @@ async def mount_nested(world: World) -> Problem:
 
 
 DOORS: dict[str, Provocation] = {"share.nested": nested, "share.owner_stays": owner_stays, "share.id_taken": id_taken}
-ENTRIES: dict[str, Provocation] = {"share.not_a_member": not_a_member, "content.raw": settling}
+ENTRIES: dict[str, Provocation] = {"share.not_a_member": not_a_member}
+ALSO: dict[str, Provocation] = {"content.raw": settling}
+"""What other sections of the page are about is told here too."""
 CHANGESETS: dict[str, Provocation] = {"moved": moved, "mount.nested": mount_nested}

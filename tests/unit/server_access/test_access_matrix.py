@@ -16,13 +16,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-from tests.unit.server_access import core, past, people, plain, tree, uploads
+from tests.unit.server_access import core, past, people, plain, tree, uploads, views
 from tests.unit.server_access.world import CALLERS, SECRET, Answer, Row, World, opened
 
 from syncline.model.limits import GRANT_TTL_S
 
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS: tuple[list[Row], ...] = (core.ROWS, plain.ROWS, uploads.ROWS, people.ROWS, tree.ROWS, past.ROWS)
+ROOMS: tuple[list[Row], ...] = (core.ROWS, plain.ROWS, uploads.ROWS, people.ROWS, tree.ROWS, past.ROWS, views.ROWS)
 ROWS: list[Row] = sorted((row for room in ROOMS for row in room), key=lambda row: row.door.split()[::-1])
 _METHODS = ("get", "post", "put", "patch", "delete")
 _LINE = re.compile(r"^\| `([A-Z]+ /\S*)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)

@@ -211,6 +211,31 @@ async def test_a_link_follows_its_node(server: RunningServer, ann: SignedIn) -> 
     assert (await visited(server, f"/s/{token}")).status == 200
 
 
+async def test_a_link_stays_when_its_folder_becomes_a_shared_one(server: RunningServer, ann: SignedIn, bob: SignedIn) -> None:
+    top = await folder(ann, "Trip")
+    node = await file(ann, "plan.txt", b"bytes", top)
+    of_folder, of_file = await link(ann, top), await link(ann, node)
+    drop = await link(ann, top, kind="drop")
+    users = [{"email": "bob@example.org", "access": "read"}]
+    assert (await ann.post(f"/v1/files/{top}/share", {"users": users}))[0] == 200
+    assert json.loads((await visited(server, f"/s/{of_folder['token']}/meta")).body)["entries"][0]["name"] == "plan.txt"
+    assert await bytes_of(server, f"/s/{of_folder['token']}/download?path=plan.txt") == b"bytes"
+    assert await bytes_of(server, f"/s/{of_file['token']}/download") == b"bytes"
+    assert (await visited(server, f"/s/{drop['token']}/files/new.txt", "PUT", data=b"x")).status == 201
+    # A member who may only read makes no links of it, and sees none of the owner's; the owner may end a member's.
+    assert (await bob.post(f"/v1/shares/{top}/accept", {}))[0] == 200
+    assert (await bob.post("/v1/links", {"node_id": node}))[0] == 403
+    assert (await bob.get("/v1/links", node_id=node))[1]["links"] == []
+    users = [{"email": "bob@example.org", "access": "write"}]
+    assert (await ann.post(f"/v1/files/{top}/share", {"users": users}))[0] == 200
+    made = await link(bob, node)
+    assert await bytes_of(server, f"/s/{made['token']}/download") == b"bytes"
+    assert made["link_id"] in {one["link_id"] for one in (await ann.get("/v1/links", node_id=node))[1]["links"]}
+    assert (await ann.call("DELETE", f"/v1/files/{top}/share", params={"email": "bob@example.org"}))[0] == 200
+    assert (await visited(server, f"/s/{made['token']}")).status == 404
+    assert (await ann.call("DELETE", f"/v1/links/{made['link_id']}"))[0] == 204
+
+
 async def test_a_link_ends_with_its_makers_access(server: RunningServer, ann: SignedIn) -> None:
     token = (await link(ann, await file(ann, "a", b"bytes")))["token"]
     begun = await visited(server, f"/s/{token}/download")
