@@ -31,6 +31,8 @@ async def test_updates_by_path_and_page(ann: SignedIn, tree: dict[str, Any]) -> 
     assert (first["entries"][0]["presignedUrl"], first["next_since"]) == (None, None)
     _, second = await ann.get("/v1/files/updates", path="/", page_size=1, page=first["next"])
     assert [one["filepath"] for one in second["entries"]] == ["/docs/plan.txt"]
+    async with ann.server.http.get(second["entries"][0]["presignedUrl"]) as content:
+        assert await content.read() == b"content"
     while second["next"] is not None:
         _, second = await ann.get("/v1/files/updates", path="/", page_size=1, page=second["next"])
     await commit(ann, move(tree["file"], ann.root, "plan 2.txt"))

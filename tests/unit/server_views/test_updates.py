@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from msgspec import Struct
 from tests.unit.server_metadata.world import DAY_US, Member, World
 from tests.unit.server_views.kit import told, updates, views_of
 
 from syncline.model.errors import CorruptCursor, HistoryExpired, InvalidRequest, NotFound
 from syncline.model.ids import NamespaceId, NodeId
+from syncline.model.journal import JournalEntry
 from syncline.protocol.changes import to_time
 from syncline.server.caller import Caller
-from syncline.server.views.urls import OfferedUrls
 
 
 def now(world: World) -> str:
@@ -132,6 +131,22 @@ async def test_what_is_no_longer_kept_is_said_to_be_gone(world: World, ada: Memb
     assert [entry.name for entry in page.entries] == ["d"]
 
 
+async def test_what_was_before_is_known_also_where_its_row_was_pruned(world: World, ada: Member) -> None:
+    await ada.put(b"x", b"y")
+    await ada.commit(ada.mkdir("a"), ada.mkdir("b"), ada.create("f", "a", data=b"x"), ada.create("g", "b"), ada.create("h"))
+    await ada.commit(ada.move("f", "b", "f2"))
+    world.machine.time_us += 400 * DAY_US
+    await ada.commit(ada.create("c"))
+    since = now(world)
+    assert (await world.metadata.prune()).journal_rows == 6
+    await ada.commit(ada.move("f", "a", "f3"), ada.edit("f", 1, b"y"))
+    await ada.commit(ada.move("b", "a", "b2"), ada.delete("h", 1))
+    found, _ = await updates(views_of(world), ada, since=since)
+    assert told(found) == {("modified", "/b/f2", "/a/f3"), ("moved", "/b", "/a/b2"), ("deleted", "/h", None)}
+    inside, _ = await updates(views_of(world), ada, "/a", since=since)
+    assert told(inside) == {("moved", "/b/f2", "/a/f3"), ("moved", "/b", "/a/b2"), ("moved", "/b/g", "/a/b2/g")}
+
+
 async def test_changes_since_a_time_go_on_by_cursor(world: World, ada: Member) -> None:
     start = now(world)
     await ada.commit(ada.create("a"))
@@ -189,26 +204,16 @@ async def test_words_that_are_none(world: World, ada: Member) -> None:
 
 
 class Offered:
-    """The room of downloads, as far as addresses go: it knows files by id and refuses those that are not there any more."""
+    """Addresses of contents, but of those that cannot be had any more."""
 
     def __init__(self, gone: set[NodeId]) -> None:
         self.gone = gone
 
-    async def find(self, caller: Caller, refs: Sequence[Ref]) -> list[Ref | None]:
-        return [None if ref.node_id in self.gone else ref for ref in refs]
-
-    def offer_to(self, caller: Caller, content: Ref) -> Offer:
-        return Offer(f"/content/{content.namespace}/{content.node_id}/{content.revision}")
-
-
-class Ref(Struct, kw_only=True):
-    node_id: NodeId
-    revision: int
-    namespace: NamespaceId
-
-
-class Offer(Struct):
-    url: str
+    async def urls(self, caller: Caller, files: Sequence[tuple[NamespaceId, JournalEntry]]) -> list[str | None]:
+        return [
+            None if entry.node_id in self.gone else f"/content/{namespace}/{entry.node_id}/{entry.revision}"
+            for namespace, entry in files
+        ]
 
 
 async def test_files_whose_bytes_are_new_come_with_addresses(world: World, ada: Member) -> None:
@@ -217,7 +222,7 @@ async def test_files_whose_bytes_are_new_come_with_addresses(world: World, ada: 
     since = now(world)
     await ada.commit(ada.edit("f", 1, b"y"), ada.move("g", None, "moved"), ada.move("h", "d"))
     await ada.commit(ada.create("new", data=b"y"), ada.mkdir("e"))
-    views = views_of(world, OfferedUrls(Offered({world.id("new")}), Ref))
+    views = views_of(world, Offered({world.id("new")}))
     found, _ = await updates(views, ada, since=since)
     urls = {one.node_id: one.presignedUrl for one in found}
     assert urls == {

@@ -1,7 +1,8 @@
 """Questions about a namespace's past: where its journal stood, what changed last in a window, how nodes stood as of a sequence.
 
 A state as of a sequence is the node's last journal row up to there, found by the index by node; where that row is no longer kept,
-the node's present row if it is as old. Paths go up level by level, one question a level for all nodes asked for.
+the node's present row if it is as old, else the base that pruning left of it. Paths go up level by level, one question a level for
+all nodes asked for.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select
+from sqlalchemy import Connection, Select, Table, and_, bindparam, func, select
 
 from syncline.adapters.sql.rows import as_json, entry_of, fetch, pairs, placed
-from syncline.adapters.sql.schema import journal, members, namespaces, nodes
+from syncline.adapters.sql.schema import bases, journal, members, namespaces, nodes
 from syncline.adapters.sql.trees import NAMESPACE
 from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.model.journal import EMPTY_CHAIN, JournalEntry
@@ -121,21 +122,21 @@ def _states(dialect: str) -> Select[Any]:
 
 
 @cache
-def _present(dialect: str) -> Select[Any]:
-    """`wanted` (node, sequence) → those, and the node's present row where it is as old; NULLs where it is not."""
+def _as_old(dialect: str, table: Table) -> Select[Any]:
+    """`wanted` (node, sequence) → those, and the node's row in `table` where it is as old; NULLs where it is not."""
     wanted = pairs(dialect, "wanted", numbers=True)
-    here = and_(nodes.c.namespace_id == NAMESPACE, nodes.c.node_id == wanted.c.a, nodes.c.sequence <= wanted.c.b)
-    return select(wanted.c.a, wanted.c.b, *placed(nodes)).select_from(wanted.outerjoin(nodes, here))
+    here = and_(table.c.namespace_id == NAMESPACE, table.c.node_id == wanted.c.a, table.c.sequence <= wanted.c.b)
+    return select(wanted.c.a, wanted.c.b, *placed(table)).select_from(wanted.outerjoin(table, here))
 
 
 def states(connection: Connection, namespace: NamespaceId, wanted: Iterable[AsOf]) -> dict[AsOf, JournalEntry]:
-    asked = sorted(set(wanted))
+    asked, dialect = sorted(set(wanted)), connection.dialect.name
     found: dict[AsOf, JournalEntry] = {}
-    for statement in (_states, _present):
+    for statement in (_states(dialect), _as_old(dialect, nodes), _as_old(dialect, bases)):
         missing = [one for one in asked if one not in found]
         if not missing:
             break
-        rows = fetch(connection, statement(connection.dialect.name), namespace=namespace, wanted=as_json(missing))
+        rows = fetch(connection, statement, namespace=namespace, wanted=as_json(missing))
         found |= {(NodeId(row[0]), row[1]): entry_of(row[2:]) for row in rows if row[2] is not None}
     return found
 
