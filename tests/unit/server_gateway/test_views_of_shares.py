@@ -130,3 +130,28 @@ async def test_a_revoked_member_sees_nothing_more_with_old_tokens(ann: SignedIn,
     _, rest = await bob.get("/v1/search", q="secret", page=names["next"], limit=2)
     assert rest["entries"] == []
     assert (await bob.get(f"/v1/files/{node}/changes", namespace=node))[0] == 404
+
+
+async def test_a_shared_folder_is_found_under_its_name_as_it_is_written(ann: SignedIn, bob: SignedIn) -> None:
+    """Names collide exactly where the tree says so, for mounts too."""
+    team = create_folder(ann.root, "Team")
+    node = team["node_id"]
+    await put_in(ann, ann.root, team, create_folder(ann.root, "team"))
+    await share(ann, node, "bob@example.org")
+    assert (await bob.post(f"/v1/shares/{node}/accept", {}))[0] == 200
+    for device in (ann, bob):
+        _, found = await device.get("/v1/metadata", path="/Team")
+        assert (found.get("entry") or {}).get("node_id") == node
+    await put_in(bob, bob.root, create_folder(bob.root, "team"))
+    assert (await bob.post(f"/v1/shares/{node}/unmount", None))[0] == 200
+    assert (await bob.get("/v1/metadata", path="/Team"))[0] == 404
+    assert (await bob.post(f"/v1/shares/{node}/mount", {}))[0] == 200
+    assert (await bob.get("/v1/metadata", path="/Team"))[1]["entry"]["mount"]
+    assert (await share_access(ann, node)) == 200
+    assert (await ann.get("/v1/metadata", path="/Team"))[1]["entry"]["node_id"] == node
+
+
+async def share_access(owner: SignedIn, node: str) -> int:
+    """Another access for the member, which says so at their mount."""
+    body = {"users": [{"email": "bob@example.org", "access": "read"}]}
+    return (await owner.post(f"/v1/files/{node}/share", body))[0]

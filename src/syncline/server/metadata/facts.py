@@ -15,7 +15,7 @@ from syncline.model.errors import LimitExceeded, NotFound
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId, is_digest
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import COMMIT_NODES_MAX
-from syncline.model.paths import key_rule, name_key
+from syncline.model.paths import key_rule
 from syncline.ports.metadata_store import CommitTransaction, HeldBlock, Place, RawObject
 from syncline.protocol.commits import Change, Op
 
@@ -27,8 +27,8 @@ class Facts(Struct, kw_only=True):
 
     namespace: NamespaceId
     now_us: int
-    key: Callable[[str], str] = name_key
-    """The namespace's rule for colliding names."""
+    key: Callable[[str], str]
+    """The namespace's rule for colliding names. No rule goes without saying: a name kept under another's is never found again."""
     nodes: dict[NodeId, JournalEntry] = field(default_factory=dict)
     holders: dict[Place, NodeId] = field(default_factory=dict)
     children: dict[NodeId, list[NodeId]] = field(default_factory=dict)

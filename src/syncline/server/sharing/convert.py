@@ -16,6 +16,7 @@ from syncline.model.errors import Forbidden, InvalidRequest, LimitExceeded, NotF
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import EMPTY_CHAIN, JournalEntry, chain_after, root_text
 from syncline.model.limits import COMMIT_NODES_MAX
+from syncline.model.paths import key_rule
 from syncline.ports.clock import Ids
 from syncline.ports.metadata_store import ChainedRow, CommitTransaction, StoredAnswer
 from syncline.ports.share_store import Conversion, ShareTransaction
@@ -36,7 +37,7 @@ async def convert(transaction: ShareTransaction, root: NamespaceId, folder: Node
     if any(node.mount and not node.deleted for node in below):
         raise ShareNested(what=known.name, reason="it holds another shared folder")
     goes = [node for node in below if not node.mount]
-    overlay = Overlay(Facts(namespace=root, now_us=stamp.time_us))
+    overlay = Overlay(Facts(namespace=root, now_us=stamp.time_us, key=key_rule(commit.head.name_key_version)))
     overlay.draft(known, 0, ServerOp.MOUNT).mount = True
     written = draw_up(
         commit.head,

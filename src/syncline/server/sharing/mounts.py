@@ -14,6 +14,7 @@ from syncline.model.entries import Kind
 from syncline.model.errors import AlreadyExists, MountTaken
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import JournalEntry
+from syncline.model.paths import key_rule
 from syncline.ports.metadata_store import CommitTransaction, StoredAnswer
 from syncline.server.metadata.copying import refused
 from syncline.server.metadata.drafts import Draft, Overlay, ServerOp
@@ -63,7 +64,7 @@ async def unmount(commit: CommitTransaction, namespace: NamespaceId, stamp: Stam
     before = await mounted(commit, namespace)
     if before is None:
         return None
-    overlay = Overlay(Facts(namespace=commit.head.namespace, now_us=stamp.time_us))
+    overlay = Overlay(_facts(commit, stamp))
     overlay.draft(before, 0, ServerOp.UNMOUNT).deleted = True
     return await _write(commit, overlay, stamp, before.name)
 
@@ -73,9 +74,14 @@ async def touch(commit: CommitTransaction, namespace: NamespaceId, stamp: Stamp)
     before = await mounted(commit, namespace)
     if before is None:
         return None
-    overlay = Overlay(Facts(namespace=commit.head.namespace, now_us=stamp.time_us))
+    overlay = Overlay(_facts(commit, stamp))
     overlay.draft(before, 0, ServerOp.MOUNT)
     return await _write(commit, overlay, stamp, before.name)
+
+
+def _facts(commit: CommitTransaction, stamp: Stamp) -> Facts:
+    head = commit.head
+    return Facts(namespace=head.namespace, now_us=stamp.time_us, key=key_rule(head.name_key_version))
 
 
 async def _known(commit: CommitTransaction, namespace: NamespaceId) -> JournalEntry | None:
