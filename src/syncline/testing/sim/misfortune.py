@@ -15,6 +15,7 @@ from syncline.testing.sim.device import SimDevice
 from syncline.testing.sim.ground import START_US
 from syncline.testing.sim.machine import Machine
 from syncline.testing.sim.script import Event
+from syncline.testing.sim.sharing import Sharers
 
 if TYPE_CHECKING:
     from syncline.testing.sim.world import World
@@ -25,7 +26,8 @@ SHARED: Final = NamespaceId(ulid(START_US // 1000 - 5, b"shared-one"))
 
 
 class Misfortune:
-    """One method for each event of `script.WORLD_OPS`, and `access`. What heals by itself heals later, by the world's own time."""
+    """One method for each event of `script.WORLD_OPS`, `access` and `sharing`. What heals by itself heals later, by the world's
+    own time."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -33,6 +35,7 @@ class Misfortune:
         self._backups: dict[int, Any] = {}
         self._server_backup: object = None
         self._giving = asyncio.Lock()
+        self._sharers = Sharers(world)
 
     def befall(self, event: Event) -> None:
         getattr(self, event.what.replace(" ", "_"))(event)
@@ -127,6 +130,9 @@ class Misfortune:
         if actor is not None and actor.alive:
             actor.freeze()
             self._later(1.0 + 60.0 * event.picks[0], self._world.loop.thaw, actor)
+
+    def sharing(self, event: Event) -> None:
+        self._sharers.act(event)
 
     def access(self, event: Event) -> None:
         """The owner of the shared folder changes what the other user may do with it, or takes it away, or gives it back."""

@@ -132,7 +132,7 @@ class SimRemote:
         raise NotImplementedError
 
     async def namespaces(self) -> Namespaces:
-        return await self._ask("namespaces", lambda rooms: rooms.metadata.namespaces(self._caller))
+        return await self._ask("namespaces", lambda rooms: rooms.sharing.namespaces(self._caller))
 
     # -- content -------------------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from syncline.model.errors import SynclineError
 from syncline.model.ids import EMPTY_DIGEST, Digest, NamespaceId, NodeId
 from syncline.model.paths import exact_key
 from syncline.protocol.blocks import ManifestsRequest, RevisionRef
+from syncline.server.caller import Caller
 from syncline.testing.sim.ledger import named
 from syncline.testing.sim.user import Seen
 
@@ -96,9 +97,12 @@ def _equal(
 async def _served(world: World, device: SimDevice) -> dict[str, tuple[Kind, Digest | None, bool]]:
     """The server's live tree as this device's user sees it, by path. P8 on the way."""
     nodes: dict[NodeId, Any] = {}
+    own = await world.server.stores.metadata.live(device.who.namespace, None, 100_000)
+    mounted = {entry.node_id for entry in own if entry.mount}
     for head in await world.server.stores.metadata.heads(device.who.user):
-        for entry in await world.server.stores.metadata.live(head.namespace, None, 100_000):
-            nodes[entry.node_id] = entry
+        if head.namespace == device.who.namespace or NodeId(head.namespace) in mounted:
+            for entry in await world.server.stores.metadata.live(head.namespace, None, 100_000):
+                nodes[entry.node_id] = entry
     found: dict[str, tuple[Kind, Digest | None, bool]] = {}
     for entry in nodes.values():
         path = _path(entry, nodes, device.who.namespace)
@@ -123,25 +127,39 @@ def _path(entry: Any, nodes: dict[NodeId, Any], root: NamespaceId) -> str:
 
 
 async def _history(world: World) -> dict[Digest, bytes]:
-    """Every revision the server keeps, read back through its own manifests and the store. P12 on the way."""
+    """Every revision the server keeps, read back through its own manifests and the store. P12 on the way. Revisions go with their
+    file where a folder becomes a shared one, so what a journal tells of an earlier time may lie in another namespace now."""
+    found: dict[Digest, bytes] = {EMPTY_DIGEST: b""}
+    for user in dict.fromkeys(device.caller.user_id for device in world.devices):
+        caller = next(device.caller for device in world.devices if device.caller.user_id == user)
+        spaces = [head.namespace for head in await world.server.stores.metadata.heads(user)]
+        for space in spaces:
+            rows = (await world.server.stores.metadata.journal(space, 0, 1_000_000)).entries
+            refs = {(row.node_id, row.revision): row.content_hash for row in rows if row.content_hash is not None}
+            left = [ref for ref, content in refs.items() if content not in found]
+            for place in (space, *(other for other in spaces if other != space)):
+                left = await _read_back(world, caller, place, left, found)
+            if left:
+                raise Spoiled(f"P12: revision {left[0][1]} of {left[0][0]} cannot be fetched")
+    return found
+
+
+async def _read_back(
+    world: World, caller: Caller, space: NamespaceId, refs: list[tuple[NodeId, int]], found: dict[Digest, bytes]
+) -> list[tuple[NodeId, int]]:
+    """Adds what these revisions hold; those that are not in this namespace."""
     rooms = world.server.rooms
     assert rooms is not None
-    found: dict[Digest, bytes] = {EMPTY_DIGEST: b""}
-    for device in world.devices:
-        for head in await world.server.stores.metadata.heads(device.who.user):
-            rows = (await world.server.stores.metadata.journal(head.namespace, 0, 1_000_000)).entries
-            refs: dict[tuple[NodeId, int], Digest] = {}
-            for row in rows:
-                if row.content_hash is not None and row.content_hash not in found:
-                    refs[row.node_id, row.revision] = row.content_hash
-            asked = [RevisionRef(node_id=node, revision=number) for node, number in refs]
-            for start in range(0, len(asked), 500):
-                answer = await rooms.fetching.manifests(
-                    device.caller, ManifestsRequest(namespace=head.namespace, revisions=asked[start : start + 500])
-                )
-                for manifest in answer.manifests:
-                    found[manifest.content_hash] = await _assembled(world, manifest, answer.packs)
-    return found
+    missing: list[tuple[NodeId, int]] = []
+    for start in range(0, len(refs), 500):
+        asked = [RevisionRef(node_id=node, revision=number) for node, number in refs[start : start + 500]]
+        answer = await rooms.fetching.manifests(caller, ManifestsRequest(namespace=space, revisions=asked))
+        for ref, manifest in zip(asked, answer.manifests, strict=True):
+            if manifest.error == "not_found":
+                missing.append((ref.node_id, ref.revision))
+            else:
+                found[manifest.content_hash] = await _assembled(world, manifest, answer.packs)
+    return missing
 
 
 async def _assembled(world: World, manifest: Any, packs: Any) -> bytes:

@@ -102,7 +102,15 @@ class Script(Struct, kw_only=True):
     """For people: what was left out on the way to a smaller run."""
 
 
-MODES: Final = ("many",) * 9 + ("one-sided",) * 4 + ("moves only",) + ("mount read",) * 2 + ("mount write",) * 2 + ("mount lost",)
+MODES: Final = (
+    *("many",) * 9,
+    *("one-sided",) * 4,
+    "moves only",
+    *("mount read",) * 2,
+    *("mount write",) * 2,
+    "mount lost",
+    *("sharing",) * 2,
+)
 
 
 def draw(seed: int, mode: str | None = None) -> Script:
@@ -176,6 +184,8 @@ def _events(rng: Random, mode: str, devices: int, names: tuple[str, ...], quiet:
             events.append(Event(round(at_s, 3), who, what, (rng.random(), rng.random())))
         elif mode.startswith("mount") and rng.random() < 0.06:
             events.append(Event(round(at_s, 3), -1, "access", (rng.random(),)))
+        elif mode == "sharing" and rng.random() < 0.15:
+            events.append(Event(round(at_s, 3), -1, "sharing", (rng.random(), rng.random())))
         else:
             events.append(_user_event(rng, at_s, rng.choice(acting), names, ops))
     return events

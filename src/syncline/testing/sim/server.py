@@ -22,6 +22,9 @@ from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.sharing.access import NodeAccess
+from syncline.server.sharing.folders import Stores as Shared
+from syncline.server.sharing.service import Sharing
 from syncline.testing.faulty import Crash
 from syncline.testing.memory_objects import MemoryObjects
 from syncline.testing.server_store import MemoryStores
@@ -43,7 +46,10 @@ class Rooms:
         self.pending: dict[asyncio.Future[Any], None] = {}
         self.hub = Hub()
         keys = SimKeys()
-        self.metadata = Metadata(stores.metadata, CursorCodec(_SECRET), clock, Ids(clock, chance), self.hub.publish)
+        ids, access = Ids(clock, chance), NodeAccess(stores.shares)
+        self.metadata = Metadata(stores.metadata, CursorCodec(_SECRET), clock, ids, self.hub.publish, access=access)
+        shared = Shared(stores.shares, stores.accounts, stores.metadata)
+        self.sharing = Sharing(shared, self.metadata, access, clock, ids, self.hub.publish)
         self.granting = Granting(self.metadata, stores.packs, objects, keys, clock, chance)
         self.receiving = Receiving(stores.packs, objects, clock)
         self.fetching = Fetching(self.metadata, stores.packs, objects, keys)

@@ -97,11 +97,12 @@ class World:
     async def build(self) -> None:
         script = self.script
         self.faults.active = False
-        mounted = script.mode.startswith("mount")
-        users = [await self._user("ada", 1), *([await self._user("bob", 2)] if mounted else [])]
+        mounted = script.mode.startswith("mount ")
+        two = mounted or script.mode == "sharing"
+        users = [await self._user("ada", 1), *([await self._user("bob", 2)] if two else [])]
         self.server.boot()
         for index, profile in enumerate(script.disks):
-            user = users[0] if not mounted or index < len(script.disks) - 1 else users[1]
+            user = users[0] if not two or index < len(script.disks) - 1 else users[1]
             self._add_device(index, profile, user)
         if mounted:
             access = Access.READ if script.mode == "mount read" else Access.WRITE
