@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
+from syncline.client.receive.inflight import Removing, row_of
 from syncline.content.digest import digest
 from syncline.model.entries import Access
 from syncline.model.errors import LocalIo
@@ -117,6 +119,28 @@ def test_a_folder_made_in_a_call_that_then_fails_is_nobodys_new_one(desk: Any) -
     desk.applier.settle()
     assert (desk.tree(), desk.node_at("made"), desk.is_agreed(node)) == ({"made": None}, node, True)
     desk.check_no_echo()
+
+
+@pytest.mark.parametrize("crashed", [True, False])
+def test_a_folder_that_somebody_removed_with_what_was_in_it_leaves_no_orphans(desk: Any, crashed: bool) -> None:
+    """The engine was about to remove it, too."""
+    inner = [desk.known("d/a"), desk.known("d/b/file", b"1")]
+    folders = [desk.node_at("d/b"), desk.node_at("d")]
+    for node in (*inner, *folders):
+        desk.trees.remove_remote(node)
+    desk.save()
+    rows = [
+        row_of(f"{at:026d}", Removing(node=node, origin=path))
+        for at, (node, path) in enumerate(((folders[0], "d/b"), (folders[1], "d")))
+    ]
+    desk.applier._claims.begin(rows)
+    shutil.rmtree(desk.root / "d")
+    if crashed:
+        desk.recover()
+    else:
+        desk.applier.settle()
+    assert left_open(desk) == []
+    assert all(desk.trees.local_path(node.id) for node in desk.trees.local), "no node is without its folder"
 
 
 def test_a_folder_removed_in_a_call_that_then_fails_is_nobodys_deletion(desk: Any) -> None:

@@ -166,7 +166,7 @@ class Arranger:
             refuse_place(self._files, step.node, path, folder, outcome)
             return
         except OSError as error:
-            self._midway.add(step.node)
+            self._is_midway(step.node, error)
             outcome.fail(step.node, path, error, folder)
             return
         if now.kind is not Kind.DIR:
@@ -176,6 +176,11 @@ class Arranger:
         self._claims.agree(step.node)
         self._claims.touch(folder)
         outcome.done.append(step.node)
+
+    def _is_midway(self, folder: NodeId, error: OSError) -> None:
+        """Keeps the folder's row open, unless the disk gave a plain answer: that there is no such place."""
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            self._midway.add(folder)
 
     def _made(self, path: str) -> Stat:
         """A new folder as it then is; none is left behind that could not be looked at, since it would pass for somebody's."""
@@ -258,7 +263,7 @@ class Arranger:
             self._files.remove_folder(path)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                self._midway.add(step.node)
+                self._is_midway(step.node, error)
                 outcome.fail(step.node, path, error, parent_of(path))
                 return
             outcome.tell("folder.leftover", path, "It was deleted elsewhere, but is kept here: it holds files that are not synced.")

@@ -174,9 +174,12 @@ class Recovery:
         self._tell(f"finished discarding {effect.origin}")
 
     def _finish_removing(self, effect: Removing) -> None:
-        # The folder above it may have been seen to before, and have left it without a path.
+        local = self._trees.local
+        if local.children(effect.node):
+            return  # Somebody removed it with what was in it: the next scan tells.
+        # The folder above it may be gone, and have left it without a path.
         is_there = self._trees.local_path(effect.node) in (effect.origin, None)
-        if effect.node in self._trees.local and is_there and self._look(effect.origin) is None:
+        if effect.node in local and is_there and self._look(effect.origin) is None:
             self._claims.touch(parent_of(effect.origin))
             self._claims.gone(effect.node)
             self._tell(f"finished removing {effect.origin}")
@@ -336,8 +339,8 @@ class Recovery:
 
 def _in_order(rows: Sequence[InflightRow]) -> list[tuple[InflightRow, Effect]]:
     """Folders that were made come first, outer before inner, since the rest may lie in them. What waits on the stage may need a
-    place that another row frees, and a mode belongs to a file wherever its move brought it: they come last. Ids tell no order among
-    rows of one millisecond. Rows of other kinds are not ours."""
+    place that another row frees; a folder was removed once all had left it, inner before outer; a mode belongs to a file wherever
+    its move brought it: they come last. Ids tell no order among rows of one millisecond. Rows of other kinds are not ours."""
     known = [(row, effect) for row in rows if (effect := effect_of(row)) is not None]
     above = {effect.node: effect.parent for _, effect in known if isinstance(effect, Making)}
 
@@ -345,8 +348,10 @@ def _in_order(rows: Sequence[InflightRow]) -> list[tuple[InflightRow, Effect]]:
         row, effect = seen
         if isinstance(effect, Making):
             return 0, _depth(effect.parent, above), row.id
+        if isinstance(effect, Removing):
+            return 3, -effect.origin.count("/"), row.id
         if isinstance(effect, Dressing):
-            return 3, 0, row.id
+            return 4, 0, row.id
         return 1 if row.fields.get("stage") is None else 2, 0, row.id
 
     return sorted(known, key=rank)
