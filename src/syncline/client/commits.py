@@ -70,6 +70,10 @@ class Committer:
         self._trees = trees
         self._ids = ids
 
+    def fresh_id(self) -> NodeId:
+        """For what cannot keep the id it had."""
+        return NodeId(self._ids.fresh())
+
     async def commit(
         self, units: Sequence[Unit], prepared: Mapping[NodeId, Prepared], heads: Mapping[NamespaceId, int]
     ) -> Committed:

@@ -105,9 +105,25 @@ class Outgoing:
                 self._refuse(node, BlocksMissing.code)
             self._uncertain.add(node)
         for node, code in outcome.refused.items():
+            if code == "access.denied" and self._is_of_others(node):
+                self._begin_anew(node, ran)
+                continue
             if code == "node.deleted" and node not in self._trees.remote:
                 self.buried.add(node)
             self._refuse(node, code)
+
+    def _is_of_others(self, node: NodeId) -> bool:
+        """Whether what the server knows under this id, and will not let come back, is nothing that this device ever agreed on: a
+        shared folder, say, that was taken away while the device had lost its memory of it."""
+        trees = self._trees
+        return node in self.buried and node not in trees.remote and node not in trees.synced and node not in self._busy
+
+    def _begin_anew(self, node: NodeId, ran: Ran) -> None:
+        """What lies here is a thing of its own from now on."""
+        self.buried.discard(node)
+        self.prepared.pop(node, None)
+        self._trees.rekey_local(node, self._committer.fresh_id())
+        ran.moved = True
 
     def _refuse(self, node: NodeId, code: str) -> None:
         """A refusal usually means that the trees are behind; one that repeats means something else."""

@@ -1,0 +1,64 @@
+"""What the server knows under an id and will not let come back, where this device never agreed on it: it begins anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.unit.client.kit import HandClock, local_of, node_id, push
+
+from syncline.client.activity import Activity
+from syncline.client.commits import Committed
+from syncline.client.outgoing import Outgoing, Ran
+from syncline.client.parking import Parking
+from syncline.client.status import Progress
+from syncline.client.trees.trees import Trees
+from syncline.model.entries import Kind, SyncedNode
+from syncline.model.ids import NodeId
+from syncline.protocol.commits import Op
+from syncline.testing.journal_remote import HOME
+from syncline.testing.memory import MemoryTreeStore
+
+FRESH = node_id(99)
+
+
+class Refusing:
+    """A server that says one code to everything."""
+
+    code = "node.deleted"
+
+    def fresh_id(self) -> NodeId:
+        return FRESH
+
+    async def commit(self, units: Any, prepared: Any, heads: Any) -> Committed:
+        return Committed(refused={push.node: self.code for unit in units for push in unit})
+
+
+@pytest.mark.parametrize("agreed", [False, True], ids=["never agreed on", "agreed on before"])
+async def test_a_folder_whose_id_is_of_others_takes_one_of_its_own(agreed: bool) -> None:
+    clock, trees, server = HandClock(), Trees(HOME), Refusing()
+    waiting: Any = None
+    outgoing = Outgoing(
+        trees=trees,
+        store=MemoryTreeStore(),
+        sender=waiting,
+        committer=server,  # type: ignore[arg-type]
+        parking=Parking(trees, clock),
+        activity=Activity(clock),
+        progress=Progress(),
+        busy=set(),
+    )
+    trees.put_local(replace(local_of(node_id(1), "shared"), kind=Kind.DIR))
+    trees.put_local(local_of(node_id(2), "inside", parent=node_id(1)))
+    if agreed:
+        trees.put_synced(SyncedNode(id=node_id(1), namespace=HOME, parent=NodeId(HOME), name="shared", kind=Kind.DIR))
+    place = {"parent": NodeId(HOME), "name": "shared", "kind": Kind.DIR}
+    await outgoing.push([push(Op.CREATE, 1, **place)], {}, Ran())
+    assert outgoing.buried == {node_id(1)}
+    server.code, ran = "access.denied", Ran()
+    await outgoing.push([push(Op.UNDELETE, 1, **place)], {}, ran)
+    here = node_id(1) if agreed else FRESH
+    assert [node.id for node in trees.local.children(NodeId(HOME))] == [here]
+    assert [node.id for node in trees.local.children(here)] == [node_id(2)]
+    assert (ran.moved, outgoing.buried) == (not agreed, {node_id(1)} if agreed else set())
