@@ -113,14 +113,15 @@ class Outgoing:
             self._refuse(node, code)
 
     def _is_of_others(self, node: NodeId) -> bool:
-        """Whether what the server knows under this id, and will not let come back, is nothing that this device ever agreed on: a
-        shared folder, say, that was taken away while the device had lost its memory of it."""
-        trees = self._trees
-        return node in self.buried and node not in trees.remote and node not in trees.synced and node not in self._busy
+        """Whether what the server knows under this id, and will not let come back, is not this user's any more: a shared folder
+        that was taken away while it was moved here, or while the device had lost its memory of it."""
+        known = node in self.buried or node in self._trees.synced
+        return known and node not in self._trees.remote and node not in self._busy
 
     def _begin_anew(self, node: NodeId, ran: Ran) -> None:
         """What lies here is a thing of its own from now on."""
         self.buried.discard(node)
+        self._trees.remove_synced(node)
         self.prepared.pop(node, None)
         self._trees.rekey_local(node, self._committer.fresh_id())
         ran.moved = True

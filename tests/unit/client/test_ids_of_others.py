@@ -1,4 +1,4 @@
-"""What the server knows under an id and will not let come back, where this device never agreed on it: it begins anew."""
+"""What the server knows under an id and will not let come back, since it is of others now: what lies here begins anew."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ async def test_a_folder_whose_id_is_of_others_takes_one_of_its_own(agreed: bool)
     assert outgoing.buried == {node_id(1)}
     server.code, ran = "access.denied", Ran()
     await outgoing.push([push(Op.UNDELETE, 1, **place)], {}, ran)
-    here = node_id(1) if agreed else FRESH
-    assert [node.id for node in trees.local.children(NodeId(HOME))] == [here]
-    assert [node.id for node in trees.local.children(here)] == [node_id(2)]
-    assert (ran.moved, outgoing.buried) == (not agreed, {node_id(1)} if agreed else set())
+    assert [node.id for node in trees.local.children(NodeId(HOME))] == [FRESH]
+    assert [node.id for node in trees.local.children(FRESH)] == [node_id(2)]
+    assert node_id(1) not in trees.synced
+    assert ran.moved
+    assert not outgoing.buried

@@ -48,7 +48,7 @@ async def judge(world: World) -> None:
                 {exact_key(path): seen for path, seen in right.items()},
             )
         _equal(f"{device.name}'s disk", tree, "the server", right, history)
-    _debts(world, trees, history)
+    _debts(world, trees, history, await _out_of_sight(world))
     _alone(world, trees)
 
 
@@ -178,13 +178,25 @@ async def _assembled(world: World, manifest: Any, packs: Any) -> bytes:
     return whole
 
 
-def _debts(world: World, trees: list[Tree], history: dict[Digest, bytes]) -> None:
+async def _out_of_sight(world: World) -> set[Digest]:
+    """What lives at the server, so also in shared folders that a member took out of their tree: it comes back with those."""
+    found: set[Digest] = set()
+    for device in world.devices:
+        for head in await world.server.stores.metadata.heads(device.who.user):
+            for entry in await world.server.stores.metadata.live(head.namespace, None, 100_000):
+                if entry.content_hash is not None:
+                    found.add(entry.content_hash)
+    return found
+
+
+def _debts(world: World, trees: list[Tree], history: dict[Digest, bytes], out_of_sight: set[Digest]) -> None:
     ledger = world.ledger
     live = {content for tree in trees for _, content, _ in tree.values() if content}
     foreign = sorted(named(content) for content in live if content not in ledger.written)
     if foreign:
         raise Spoiled(f"P11: content that nobody wrote: {foreign[:5]}")
     dead = ledger.must_live() - live
+    dead -= {history[digest] for digest in out_of_sight if digest in history}
     if dead:
         raise Spoiled("P4: written, destroyed by nobody, and not alive: " + ", ".join(sorted(map(named, dead))))
     kept = live | set(history.values())
