@@ -38,6 +38,10 @@ class Roots:
             total += _term(new) if new is not None and new.namespace == namespace else 0
         return root_text(total)
 
+    def namespaces(self) -> set[NamespaceId]:
+        """Those of which any node is there."""
+        return {namespace for namespace, total in self._sums.items() if total}
+
     def text(self, namespace: NamespaceId) -> str:
         """The root as 64 hexadecimal digits."""
         return root_text(self._sums.get(namespace, 0))

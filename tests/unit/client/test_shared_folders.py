@@ -205,3 +205,17 @@ async def test_what_was_taken_out_of_the_tree_is_as_good_as_lost_until_it_comes_
     await looked(device)
     assert NamespaceId(folder) in device.trees.access
     assert inside <= set(device.trees.remote.ids())
+
+
+async def test_one_that_was_taken_away_before_it_was_ever_read_is_lost_and_not_forgotten(remote: Sharing, device: Watching) -> None:
+    folder, inside, _ = await agreed_tree(remote, device)
+    remote.share(folder)
+    gone = remote.nodes[folder]
+    remote._record(replace(gone, sequence=remote.head + 1, op="unmount", deleted=True))
+    remote.is_listed = False
+    await looked(device)
+    assert not inside & set(device.trees.remote.ids())
+    assert NamespaceId(folder) not in device.trees.access
+    assert inside <= device.trees.open
+    assert device.puller.cursors[NamespaceId(folder)].name == "d", "for what is kept from it"
+    device.store_is_the_tree()

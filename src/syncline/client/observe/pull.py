@@ -86,7 +86,7 @@ class Puller:
             raise Corrupt(what="The list of namespaces", reason="this user's own is not in it")
         spaces = [space for space in answer.namespaces if space.mounted]
         self._trees.access = {space.id: space.access for space in spaces}
-        await self._leave([row for row in self.cursors.values() if row.cursor and row.namespace not in self._trees.access])
+        await self._leave([row for row in self._followed() if row.namespace not in self._trees.access])
         for space in spaces:
             known = self.cursors.get(space.id)
             if known is not None and (known.access, known.name) != (space.access, space.name):
@@ -107,6 +107,12 @@ class Puller:
         """Whether the namespace's journal is being read."""
         row = self.cursors.get(namespace)
         return row is not None and bool(row.cursor)
+
+    def _followed(self) -> list[CursorRow]:
+        """Every namespace of which something is held; one that a folder became a moment ago may not have been read itself yet."""
+        rows = [row for row in self.cursors.values() if row.cursor]
+        unread = self.roots.namespaces() - {row.namespace for row in rows}
+        return [*rows, *(shared.unread_row(self._trees, namespace) for namespace in sorted(unread))]
 
     async def _leave(self, lost: list[CursorRow]) -> None:
         """Namespaces this device may not see any more. What they held is unknown from now on, which the planner tells from deleted:
@@ -140,7 +146,7 @@ class Puller:
         read as deleted on the server, least of all while the server cannot be asked: so such nodes lose their base, and a snapshot
         is due."""
         for namespace, row in self.cursors.items():
-            if self.roots.text(namespace) == row.root:
+            if not row.cursor or self.roots.text(namespace) == row.root:
                 continue
             log.warning("remote.damaged", namespace=namespace, sequence=row.sequence)
             self.doubt([namespace])

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from syncline.client.observe.snapshot import remote_node
 from syncline.client.trees.tree import Tree
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import RemoteNode
+from syncline.model.entries import Access, RemoteNode
 from syncline.model.ids import NamespaceId, NodeId
-from syncline.model.journal import JournalEntry
+from syncline.model.journal import EMPTY_CHAIN, JournalEntry
 from syncline.model.limits import DEPTH_MAX
+from syncline.ports.tree_store import CursorRow
 
 
 def after(namespace: NamespaceId, entries: Sequence[JournalEntry], remote: Tree[RemoteNode]) -> dict[NodeId, RemoteNode | None]:
@@ -49,6 +50,23 @@ def follow(trees: Trees, node: RemoteNode) -> None:
     base = trees.synced.get(node.id)
     if base is not None and base.namespace != node.namespace:
         trees.put_synced(replace(base, namespace=node.namespace))
+
+
+def unread_row(trees: Trees, namespace: NamespaceId) -> CursorRow:
+    """Where a namespace stands that nodes were carried into and that was not read yet: nowhere, under its folder's name."""
+    folder = NodeId(namespace)
+    known = trees.remote.get(folder) or trees.synced.get(folder) or trees.local.get(folder)
+    return CursorRow(
+        namespace=namespace,
+        name="" if known is None else known.name,
+        access=trees.access.get(namespace, Access.READ),
+        is_root=False,
+        cursor="",
+        epoch="",
+        sequence=0,
+        chain=EMPTY_CHAIN,
+        root="",
+    )
 
 
 def _below(
