@@ -158,7 +158,9 @@ def test_a_rewind_of_a_folder_gives_what_was_in_it(lived: Lived, seed: int) -> N
         stayed = {item.node_id for item in answer.spared}
         stayed |= {node for one in stayed if one in after for node in _below(after, one)}
         inside = _below(then, top)
-        exact = [node for node in inside if node not in {item.node_id for item in answer.spared}]
+        # What was spared keeps its place, so what was there comes back beside it, under a name that says so.
+        held = {after[node][:2] for node in stayed if node in after}
+        exact = [node for node in inside if node not in {item.node_id for item in answer.spared} and then[node][:2] not in held]
         assert {node: after.get(node) for node in exact} == {node: then[node] for node in exact}
         assert set(_below(after, top)) - stayed == set(inside) - stayed
         assert after[top] == now[top]
