@@ -1,10 +1,43 @@
+"""Real services, started once a test process where a test first asks for one."""
+
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from syncline.adapters.sql.migrate import migrate_server
+from syncline.adapters.sql.schema import metadata
+from syncline.testing.services import postgres
 from tests.seaweed import Seaweed, binary, running_seaweed
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    # Not below pytest's own folder: every other run of pytest closes that to everybody but its owner, and as root the server runs
+    # as somebody else.
+    with tempfile.TemporaryDirectory(prefix="syncline-") as folder, postgres.running(Path(folder) / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _postgres_database(postgres_server: postgres.Postgres) -> str:
+    url = postgres_server.create("syncline")
+    migrate_server(url)
+    return url
+
+
+@pytest.fixture
+def postgres_url(_postgres_database: str) -> Iterator[str]:
+    """A PostgreSQL database with our tables, empty but for the server's id."""
+    import psycopg
+
+    yield _postgres_database
+    tables = [table.name for table in reversed(metadata.sorted_tables) if table.name != "server"]
+    with psycopg.connect(_postgres_database, autocommit=True) as connection:
+        connection.execute(";".join(f"DELETE FROM {name}" for name in tables).encode())
 
 
 @pytest.fixture(scope="session")

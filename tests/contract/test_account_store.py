@@ -25,15 +25,19 @@ _machine = Machine()
 _ids = Ids(_machine, _machine)
 
 
-@pytest.fixture(params=["sql", "memory"])
+@pytest.fixture(params=["sql", "postgres", "memory"])
 async def stores(
     request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[AnyStores]:
     if request.param == "memory":
         yield MemoryStores(_ids)
         return
-    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
-    opened = await open_stores(tmp_path / "metadata.db")
+    where: Path | str = tmp_path / "metadata.db"
+    if request.param == "postgres":
+        where = request.getfixturevalue("postgres_url")
+    else:
+        await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    opened = await open_stores(where)
     yield opened
     await opened.close()
 

@@ -17,10 +17,14 @@ from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId
 from syncline.ports.metadata_store import ChainedRow, HeldBlock, JournalPage, StoredAnswer, Written
 
 
-@pytest.fixture(params=["sql", "memory"])
+@pytest.fixture(params=["sql", "postgres", "memory"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     if request.param == "memory":
         yield World.in_memory()
+        return
+    if request.param == "postgres":
+        async with World.opened(request.getfixturevalue("postgres_url")) as opened:
+            yield opened
         return
     await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
     async with World.opened(tmp_path / "metadata.db") as opened:

@@ -17,10 +17,14 @@ from syncline.ports.pack_store import Copy, PackRow
 A, B, C = digest(b"a"), digest(b"b"), digest(b"c")
 
 
-@pytest.fixture(params=["sql", "memory"])
+@pytest.fixture(params=["sql", "postgres", "memory"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     if request.param == "memory":
         yield World.in_memory()
+        return
+    if request.param == "postgres":
+        async with World.opened(request.getfixturevalue("postgres_url")) as opened:
+            yield opened
         return
     await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
     async with World.opened(tmp_path / "metadata.db") as opened:

@@ -35,6 +35,11 @@ _CONFLICT: Final = re.compile(
 _NATIVE_TABLES: Final = unicodedata.unidata_version == "14.0.0"
 
 
+def is_storable(text: str) -> bool:
+    """Whether every store can hold the text: no NUL, which PostgreSQL has no place for, and no half of a surrogate pair."""
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text))
+
+
 def key_rule(version: int) -> Callable[[str], str]:
     """The rule of a namespace's key version: names collide where their keys are equal. Raises `InvalidRequest` for an unknown
     one."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from tests.unit.server_metadata.world import Member, World, fresh_database
 
-from syncline.adapters.sql import database
+from syncline.adapters.sql import sqlite
 from syncline.adapters.sql.metadata import _page
 from syncline.adapters.sql.schema import members
 from syncline.model.errors import TooBusy, Unavailable
@@ -49,7 +49,7 @@ async def test_callers_that_go_away_cost_no_connection(ada: Member) -> None:
 
 
 async def test_too_many_waiting_writers_are_told_to_come_back(ada: Member, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "WRITERS_WAITING_MAX", 3)
+    monkeypatch.setattr(sqlite, "WRITERS_WAITING_MAX", 3)
     ends = await asyncio.gather(*(ada.commit(ada.mkdir(f"d{number}")) for number in range(8)), return_exceptions=True)
     assert sum(isinstance(end, TooBusy) for end in ends) == 5
     assert len(await ada.tree()) == 3
@@ -59,7 +59,7 @@ async def test_too_many_waiting_writers_are_told_to_come_back(ada: Member, monke
 async def test_a_database_held_by_another_is_unavailable_for_now(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
     await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
     async with World.opened(tmp_path / "metadata.db") as world:
         ada = await world.person("ada")
@@ -86,7 +86,7 @@ async def test_a_closed_store_is_unavailable(tmp_path: Path, tmp_path_factory: p
 
 async def test_a_commit_that_fails_stands_in_nobodys_way(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
-    opened = database.Database(tmp_path / "metadata.db")
+    opened = sqlite.SqliteDatabase(tmp_path / "metadata.db")
 
     def break_a_promise(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")

@@ -17,7 +17,7 @@ from syncline.model.errors import (
     NotFound,
     QuotaExceeded,
 )
-from syncline.model.ids import NodeId
+from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import BATCH_MAX, DEPTH_MAX
 from syncline.protocol.commits import Change, Expected, Op
 
@@ -584,3 +584,14 @@ def ref(member: Member, node: str, revision: int):  # type: ignore[no-untyped-de
     from syncline.protocol.blocks import RevisionRef
 
     return RevisionRef(node_id=member.world.id(node), revision=revision)
+
+
+async def test_values_no_database_can_hold_are_refused_as_such(ada: Member) -> None:
+    await ada.commit(ada.create("a"))
+    assert await ada.refused_codes(ada.edit("a", 1, description="a\0b")) == {0: "request.invalid"}
+    for strange in ("a\0b", "x" * 5000):
+        assert await ada.refused_codes(Change(op=Op.DELETE, node_id=NodeId(strange), base_revision=1)) == {0: "node.missing"}
+    with pytest.raises((NotFound, InvalidRequest)):
+        await ada.world.metadata.changes(ada.caller, NamespaceId("a\0b"), None)
+    with pytest.raises(CommitRefused):
+        await ada.commit(ada.edit("a", 1 << 80, executable=True))

@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, insert, update
 
-from syncline.adapters.sql.database import Database
 from syncline.adapters.sql.possession import condemn
 from syncline.adapters.sql.schema import block_copies, members
 from syncline.adapters.sql.stores import Stores, open_stores
@@ -93,11 +92,12 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, path: Path) -> AsyncIterator[World]:
+    async def opened(cls, where: Path | str) -> AsyncIterator[World]:
+        """Over SQLite's database at a path, or PostgreSQL's at a URL."""
         machine = Machine()
-        stores = await open_stores(path, clock=machine, ids=Ids(machine, machine))
+        stores = await open_stores(where, clock=machine, ids=Ids(machine, machine))
         try:
-            yield cls(stores, machine, path)
+            yield cls(stores, machine, where if isinstance(where, Path) else None)
         finally:
             await stores.close()
 
@@ -158,10 +158,8 @@ class World:
         await self._work(lambda connection: connection.execute(statement))
 
     async def _work(self, work: Callable[[Connection], Any]) -> None:
-        assert self.path is not None
-        database = Database(self.path)
-        await database.write(work)
-        await database.close()
+        assert isinstance(self.stores, Stores)
+        await self.stores.database.write(work)
 
 
 class Member:

@@ -20,11 +20,12 @@ from sqlalchemy import (
 )
 
 from syncline.adapters.sql import check_questions as ask
-from syncline.adapters.sql.database import translated, tune
+from syncline.adapters.sql.database import translated
 from syncline.adapters.sql.migrate import HEAD, stored_version
 from syncline.adapters.sql.packs import pack_of
 from syncline.adapters.sql.rows import blobs, entry_of, fetch
 from syncline.adapters.sql.schema import PLACED_STATE
+from syncline.adapters.sql.sqlite import tune
 from syncline.adapters.threads import Threads
 from syncline.model.blocks import Codec
 from syncline.model.errors import Corrupt, InvalidRequest

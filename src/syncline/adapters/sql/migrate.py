@@ -17,8 +17,9 @@ from typing import Final
 
 from sqlalchemy import URL, create_engine, event
 
-from syncline.adapters.sql.database import BUSY_TIMEOUT_S, create_private, translated, tune
+from syncline.adapters.sql.database import translated
 from syncline.adapters.sql.schema import metadata, write_statistics
+from syncline.adapters.sql.sqlite import BUSY_TIMEOUT_S, create_private, tune
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 
 HEAD: Final = "0003"
@@ -71,8 +72,30 @@ def _create(path: Path) -> None:
         engine.dispose()
 
 
-def _upgrade(path: Path) -> None:
-    program = [sys.executable, "-m", "syncline.adapters.sql.upgrade", str(path)]
+def migrate_server(url: str) -> None:
+    """The same for a PostgreSQL database, which must exist; all of it by migrations."""
+    version = _server_version(url)
+    if version is not None and version > HEAD:
+        raise InvalidRequest(message=f"This database was written by a newer Syncline (schema {version}, this one knows {HEAD}).")
+    if version != HEAD:
+        _upgrade(url)
+
+
+def _server_version(url: str) -> str | None:
+    from syncline.adapters.sql.postgres import engine_at
+
+    engine = engine_at(url)
+    try:
+        with translated(), engine.connect() as connection:
+            if connection.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar() is None:
+                return None
+            return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+    finally:
+        engine.dispose()
+
+
+def _upgrade(where: Path | str) -> None:
+    program = [sys.executable, "-m", "syncline.adapters.sql.upgrade", str(where)]
     done = subprocess.run(program, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
     if done.returncode == 0:
         return

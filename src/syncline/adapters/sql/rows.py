@@ -124,11 +124,16 @@ def _filled(statement: Executable, dialect: Dialect, parameters: dict[str, Any])
     for name in order:
         value = parameters[name] if name in parameters else preset[name]
         if isinstance(value, list):
-            text = text.replace(f"(__[POSTCOMPILE_{name}])", f"({', '.join('?' * len(value)) or 'NULL'})")
+            marks = ", ".join([_MARKS[dialect.name]] * len(value)) or "NULL"
+            text = text.replace(f"(__[POSTCOMPILE_{name}])", f"({marks})")
             values += value
         else:
             values.append(value)
     return text, tuple(values)
+
+
+_MARKS: Final = {"sqlite": "?", "postgresql": "%s"}
+"""How each driver marks the place of a value."""
 
 
 class _Compiled(NamedTuple):
@@ -175,4 +180,5 @@ def listed(table: CTE) -> Select[Any]:
 
 
 def as_json(values: Sequence[Any]) -> str:
-    return json.dumps(values, ensure_ascii=False)
+    """A list as one parameter. A NUL, which is in no id and no name, becomes what is in none either: PostgreSQL reads no NUL."""
+    return json.dumps(values, ensure_ascii=False).replace("\\u0000", "\ufffd")

@@ -13,11 +13,12 @@ from syncline.adapters.sql.content.contents import SqlContents
 from syncline.adapters.sql.database import Database
 from syncline.adapters.sql.links.store import SqlLinks
 from syncline.adapters.sql.metadata import SqlMetadata
-from syncline.adapters.sql.migrate import migrate
+from syncline.adapters.sql.migrate import migrate, migrate_server
 from syncline.adapters.sql.packs import SqlPacks
 from syncline.adapters.sql.past.store import SqlPast
 from syncline.adapters.sql.schema import server
 from syncline.adapters.sql.sharing.store import SqlShares
+from syncline.adapters.sql.sqlite import SqliteDatabase
 from syncline.adapters.sql.uploads.raw import SqlRaws
 from syncline.adapters.sql.uploads.store import SqlUploads
 from syncline.adapters.sql.views.store import SqlViews
@@ -28,7 +29,7 @@ class Stores:
     """The stores of one database; close it when done."""
 
     def __init__(self, database: Database, server_id: str, clock: Clock, ids: Ids) -> None:
-        self._database = database
+        self.database = database
         self.metadata = SqlMetadata(database, server_id)
         self.accounts = SqlAccounts(database, server_id, clock, ids)
         self.packs = SqlPacks(database)
@@ -42,24 +43,34 @@ class Stores:
 
     async def close(self) -> None:
         """Waits for a transaction under way, then lets go of every connection."""
-        await self._database.close()
+        await self.database.close()
 
 
-async def open_stores(path: Path, *, clock: Clock | None = None, ids: Ids | None = None) -> Stores:
-    """Creates or upgrades the database at `path` as needed and opens it; another process may have it open too.
+async def open_stores(where: Path | str, *, clock: Clock | None = None, ids: Ids | None = None) -> Stores:
+    """Creates or upgrades the database as needed and opens it: SQLite's at a path, PostgreSQL's at a URL, where it must exist and
+    may be empty. Another process may have it open too.
 
-    Raises `Unavailable` when it is locked for longer than the busy timeout, `Corrupt` when it is no database, `InvalidRequest`
-    when a newer Syncline wrote it.
+    Raises `Unavailable` when it cannot be reached or is locked for longer than the busy timeout, `Corrupt` when it is no database,
+    `InvalidRequest` when a newer Syncline wrote it.
     """
     clock = clock or MachineClock()
     ids = ids or Ids(clock, MachineChance())
-    await asyncio.to_thread(migrate, path)
-    database = Database(path)
+    database = await _opened(where)
     try:
         return Stores(database, await _server_id(database, ids), clock, ids)
     except BaseException:
         await database.close()
         raise
+
+
+async def _opened(where: Path | str) -> Database:
+    if isinstance(where, Path):
+        await asyncio.to_thread(migrate, where)
+        return SqliteDatabase(where)
+    from syncline.adapters.sql.postgres import PostgresDatabase
+
+    await asyncio.to_thread(migrate_server, where)
+    return PostgresDatabase(where, MachineChance())
 
 
 async def _server_id(database: Database, ids: Ids) -> str:

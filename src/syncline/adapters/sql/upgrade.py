@@ -1,4 +1,5 @@
-"""A database's upgrade, in a process of its own: `python -m syncline.adapters.sql.upgrade DATABASE`.
+"""A database's upgrade, in a process of its own: `python -m syncline.adapters.sql.upgrade DATABASE`, a path or a
+PostgreSQL URL.
 
 It happens once in a release and Alembic weighs as much as a whole connection pool, so `migrate` does not load it into the server.
 Exits 0 when the database stands at the newest migration; else says on stdout why, as `{"error": class, "reason": text}`.
@@ -13,20 +14,23 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 
-from syncline.adapters.sql.database import translated, tune
+from syncline.adapters.sql.database import translated
+from syncline.adapters.sql.sqlite import tune
 from syncline.model.errors import Corrupt, Unavailable
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
-def upgrade(path: Path) -> None:
+POSTGRES_LOCK: Final = 0x53594E43
+"""The advisory lock that one upgrade of a PostgreSQL database holds."""
+
+
+def upgrade(where: Path | str) -> None:
     """Runs what is missing in one exclusive transaction, so two processes that open a new database together do not both create
     it. Raises `Unavailable`, `Corrupt`."""
-    engine = create_engine(URL.create("sqlite", database=str(path)))
-    event.listen(engine, "connect", lambda connection, _record: tune(connection))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN EXCLUSIVE"))
+    engine = _sqlite(where) if isinstance(where, Path) else _postgres(where)
     config = Config(attributes={})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     try:
@@ -37,9 +41,24 @@ def upgrade(path: Path) -> None:
         engine.dispose()
 
 
+def _sqlite(path: Path) -> Engine:
+    engine = create_engine(URL.create("sqlite", database=str(path)))
+    event.listen(engine, "connect", lambda connection, _record: tune(connection))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN EXCLUSIVE"))
+    return engine
+
+
+def _postgres(url: str) -> Engine:
+    from syncline.adapters.sql.postgres import engine_at
+
+    engine = engine_at(url)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRES_LOCK})"))
+    return engine
+
+
 def main() -> int:
     try:
-        upgrade(Path(sys.argv[1]))
+        upgrade(sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1]))
     except (Unavailable, Corrupt) as error:
         sys.stdout.write(json.dumps({"error": type(error).__name__, "reason": str(error.fields["reason"])}))
         return 1

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from syncline.model.entries import Kind
 from syncline.model.ids import NamespaceId, NodeId, is_ulid
 from syncline.model.limits import DESCRIPTION_MAX_BYTES
-from syncline.model.paths import name_problem
+from syncline.model.paths import is_storable, name_problem
 from syncline.protocol.changes import REJECTED, to_time, to_us
 from syncline.protocol.commits import Change, Op
 from syncline.server.metadata.content import content_of
@@ -281,6 +281,8 @@ def _check_texts(change: Change) -> None:
     for text, limit_bytes in ((change.description, DESCRIPTION_MAX_BYTES), (change.mime_type, MIME_TYPE_MAX_BYTES)):
         if text is not None and len(text.encode(errors="replace")) > limit_bytes:
             raise Refusal("limit.exceeded", f"a text is longer than {limit_bytes} bytes")
+        if text is not None and not is_storable(text):
+            raise Refusal("request.invalid", "a text holds what no text may: NUL, or half a character")
     if change.mtime is not None and change.mtime.tzinfo is None:
         raise Refusal("request.invalid", "mtime has no time zone")
 

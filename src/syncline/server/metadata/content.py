@@ -7,6 +7,7 @@ from typing import Final
 from syncline.model.blocks import Block
 from syncline.model.ids import EMPTY_DIGEST, Digest, is_digest
 from syncline.model.limits import FILE_MAX_BYTES, REVISION_BLOCKS_MAX
+from syncline.model.paths import is_storable
 from syncline.protocol.commits import Change
 from syncline.server.metadata.drafts import Content, Refusal
 from syncline.server.metadata.facts import Facts
@@ -28,7 +29,7 @@ def content_of(change: Change, facts: Facts) -> Content:
     if size > FILE_MAX_BYTES or len(blocks) > REVISION_BLOCKS_MAX:
         raise Refusal("limit.exceeded", f"a file has at most {FILE_MAX_BYTES} bytes in {REVISION_BLOCKS_MAX} blocks")
     cut = change.cut or ""
-    if len(cut) > CUT_MAX_CHARS or (len(blocks) > 1 and not cut):
+    if len(cut) > CUT_MAX_CHARS or not is_storable(cut) or (len(blocks) > 1 and not cut):
         raise Refusal("request.invalid", "content of several blocks says how it was cut")
     return Content(content_hash, size, cut, _blocks(content_hash, size, blocks, facts))
 

@@ -15,7 +15,7 @@ from syncline.model.errors import LimitExceeded, NotFound
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId, is_digest
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import COMMIT_NODES_MAX
-from syncline.model.paths import key_rule
+from syncline.model.paths import key_rule, name_problem
 from syncline.ports.metadata_store import CommitTransaction, HeldBlock, Place, RawObject
 from syncline.protocol.commits import Change, Op
 
@@ -140,9 +140,7 @@ def _place(facts: Facts, change: Change) -> Place | None:
     name = change.name if change.name is not None else (stored.name if stored is not None else None)
     if parent is None or name is None or (parent not in facts.nodes and parent != facts.root):
         return None
-    try:
-        name.encode()
-    except UnicodeEncodeError:
+    if name_problem(name) is not None:
         return None
     return parent, facts.key(name)
 
