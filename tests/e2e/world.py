@@ -35,6 +35,8 @@ class Server:
         self.offset_s = 0
         """How far its clock is off, from the next start on."""
         self.log = root / "server.log"
+        self.more: tuple[str, ...] = ()
+        """Further arguments of `serve`."""
         self._listen = "127.0.0.1:0"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -44,7 +46,7 @@ class Server:
         with self.log.open("ab") as log:
             at = log.tell()
             self._process = subprocess.Popen(
-                [*SYNCLINE, "serve", "--data", str(self.data), "--listen", self._listen],
+                [*SYNCLINE, "serve", "--data", str(self.data), "--listen", self._listen, *self.more],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

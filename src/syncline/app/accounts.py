@@ -15,11 +15,13 @@ from syncline.server.accounts.people import People
 Result = TypeVar("Result")
 
 
-async def with_people(path: Path, work: Callable[[People], Awaitable[Result]]) -> Result:
-    """`work` on the accounts of the data directory at `path`, which is made where there is none, also while a server runs."""
+async def with_people(path: Path, work: Callable[[People], Awaitable[Result]], *, database: str | None = None) -> Result:
+    """`work` on the accounts of the data directory at `path`, which is made where there is none, also while a server runs; or on
+    those of the PostgreSQL `database` that belongs to it."""
     clock, chance = MachineClock(), MachineChance()
     ids = Ids(clock, chance)
-    stores = await open_stores(DataDirectory.open(path.resolve(), chance, ids).database)
+    data = DataDirectory.open(path.resolve(), chance, ids)
+    stores = await open_stores(database or data.database)
     try:
         return await work(People(stores.accounts, clock, ids))
     finally:

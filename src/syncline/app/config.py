@@ -41,7 +41,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What `syncline serve` runs with."""
 
     data: Path
-    """The data directory: database, objects and keys."""
+    """The data directory: keys, and what is kept nowhere else."""
+    database: str | None = None
+    """`postgresql://USER@HOST/NAME`: a database that exists. Without it, SQLite's in the data directory."""
     listen: str = DEFAULT_LISTEN
     """`HOST:PORT`; port 0 picks a free one, an IPv6 host stands in brackets."""
     public_url: str | None = None
@@ -77,6 +79,14 @@ def load(data: Path, listen: str | None, file: Path | None) -> ServerConfig:
     return config
 
 
+def database_in(file: Path | None) -> str | None:
+    """The PostgreSQL database that a configuration file names. Raises `InvalidRequest`."""
+    database = None if file is None else _read(file).get("database")
+    if database is not None:
+        _check_database(database)
+    return database
+
+
 def data_in(file: Path) -> Path:
     """The data directory that a configuration file names. Raises `InvalidRequest`."""
     data = _read(file).get("data")
@@ -109,8 +119,15 @@ def _decode_path(kind: type, value: Any) -> Any:
     raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
+def _check_database(database: Any) -> None:
+    if not isinstance(database, str) or not database.startswith(("postgresql://", "postgres://")):
+        raise InvalidRequest(message="database must begin with postgresql://")
+
+
 def _check(config: ServerConfig) -> None:
     split_address(config.listen)
+    if config.database is not None:
+        _check_database(config.database)
     _check_objects(config.objects)
     config.retention.check()
     if (config.tls_certificate is None) != (config.tls_key is None):

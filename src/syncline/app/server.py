@@ -106,7 +106,7 @@ async def _built(
     signer = UrlSigner(data.secret("urls"), clock)
     async with AsyncExitStack() as opened:
         objects = await opened.enter_async_context(opened_objects(config.objects, data.objects, signer, clock, chance))
-        stores = await open_stores(data.database)
+        stores = await open_stores(config.database or data.database)
         opened.push_async_callback(stores.close)
         hub = Hub()
         failpoints.arm(metadata=stores.metadata, packs=stores.packs, uploads=stores.uploads, objects=objects, hub=hub)

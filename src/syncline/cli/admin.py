@@ -70,7 +70,7 @@ def add(
 @_config
 def list_users(as_json: bool, data: Path | None, config: Path | None) -> None:
     """List people."""
-    users = _with_people(_existing(data, config), None, lambda people: people.all())
+    users = _with_people(_existing(data, config), config, lambda people: people.all())
     if as_json:
         click.echo(json.dumps({"users": [_facts(one) for one in users]}))
         return
@@ -86,7 +86,7 @@ def list_users(as_json: bool, data: Path | None, config: Path | None) -> None:
 @_config
 def disable(email: str, undo: bool, data: Path | None, config: Path | None) -> None:
     """End a person's access at once; their files stay."""
-    changed = _with_people(_existing(data, config), None, lambda people: people.disable(email, disabled=not undo))
+    changed = _with_people(_existing(data, config), config, lambda people: people.disable(email, disabled=not undo))
     click.echo(f"{'enabled' if undo else 'disabled'} {changed.email}")
 
 
@@ -100,7 +100,7 @@ def quota(email: str, quota_bytes: int | None, unbounded: bool, data: Path | Non
     """Set how many BYTES a person may store, from the next upload on."""
     if (quota_bytes is None) is not unbounded:
         raise click.UsageError("Give either BYTES or --none.")
-    changed = _with_people(_existing(data, config), None, lambda people: people.set_quota(email, quota_bytes))
+    changed = _with_people(_existing(data, config), config, lambda people: people.set_quota(email, quota_bytes))
     click.echo(f"{changed.email} may store {'without bound' if quota_bytes is None else f'{quota_bytes:,} bytes'}")
 
 
@@ -113,7 +113,7 @@ def passwd(email: str, password_stdin: bool, data: Path | None, config: Path | N
     """Set a person's password; their linked devices stay linked."""
     place = _existing(data, config)
     password = _read_password(password_stdin)
-    changed = _with_people(place, None, lambda people: people.set_password(email, password))
+    changed = _with_people(place, config, lambda people: people.set_password(email, password))
     click.echo(f"changed the password of {changed.email}")
 
 
@@ -158,14 +158,17 @@ def _facts(one: User) -> dict[str, Any]:
 
 def _with_people(data: Path | None, config: Path | None, work: Callable[[People], Awaitable[Result]]) -> Result:
     from syncline.app.accounts import with_people
+    from syncline.app.config import database_in
 
-    return asyncio.run(with_people(_data_of(data, config), work))
+    return asyncio.run(with_people(_data_of(data, config), work, database=database_in(config)))
 
 
 def _existing(data: Path | None, config: Path | None) -> Path:
     """The data directory of a server that was there before: only `serve` and the first account may make one."""
+    from syncline.app.config import database_in
+
     place = _data_of(data, config)
-    if not (place / "metadata.db").exists():
+    if database_in(config) is None and not (place / "metadata.db").exists():
         raise click.BadParameter(f"{place} holds no server's data.", param_hint="--data")
     return place
 
