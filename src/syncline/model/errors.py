@@ -294,6 +294,12 @@ class InvalidRequest(Refused):
     code = "request.invalid"
 
 
+class Closed(Refused):
+    """This client is closed; make a new one."""
+
+    code = "client.closed"
+
+
 class InvalidId(Refused):
     """Not a {kind}: {value!r}."""
 

@@ -18,7 +18,7 @@ from yarl import URL
 
 from syncline.adapters.http import wire
 from syncline.adapters.http.retry import REFUSED, SILENT, UNTRUSTED, Backoff
-from syncline.model.errors import LimitExceeded, Refused, Retryable, SynclineError, Unauthenticated, Unavailable
+from syncline.model.errors import Closed, LimitExceeded, Refused, Retryable, SynclineError, Unauthenticated, Unavailable
 from syncline.model.limits import BODY_MAX_BYTES, MIB, REQUEST_TIMEOUT_S
 from syncline.ports.clock import Clock
 from syncline.ports.remote import Traffic
@@ -28,6 +28,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 CONNECTIONS_MAX: Final = 24
 _KEEPALIVE_S: Final = 60.0
 _RENEW_EARLY_S: Final = 30.0
+_RENEWAL_ENDS_S: Final = 10.0
 
 T = TypeVar("T")
 
@@ -106,14 +107,28 @@ class Caller:
         self._renewal: asyncio.Task[None] | None = None
         self._renew_at_s = float("inf")
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     @property
     def session(self) -> aiohttp.ClientSession:
+        """Raises `Closed`."""
+        if self._closed:
+            raise Closed
         if self._session is None:
             self._session = new_session()
         return self._session
 
+    @property
+    def tokens(self) -> Tokens:
+        """Those in use now."""
+        return self._tokens or Tokens(refresh_token="")
+
     async def close(self) -> None:
+        """Ends the connections; but first a renewal under way, or the token that it brings would be lost, and the session with
+        it."""
+        if self._renewal is not None and not self._renewal.done():
+            await asyncio.wait((self._renewal,), timeout=_RENEWAL_ENDS_S)
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 

@@ -78,6 +78,11 @@ class HttpRemote:
     def traffic(self) -> Traffic:
         return self._traffic
 
+    @property
+    def tokens(self) -> Tokens:
+        """Those in use now."""
+        return self._caller.tokens
+
     async def close(self) -> None:
         await self._carrier.close()
         await self._caller.close()
