@@ -13,16 +13,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import msgspec
 
 from syncline.adapters.http.caller import Tokens
-from syncline.adapters.http.copies import HttpCopies
 from syncline.adapters.http.login import login
 from syncline.adapters.http.remote import HttpRemote
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.app.home import Credentials, Home
-from syncline.app.remote_files import RemoteFiles
-from syncline.app.remote_past import RemotePast
 from syncline.model.errors import NotLoggedIn
 from syncline.model.ids import DeviceId
-from syncline.ports.clock import Ids
 
 RENEWAL_LOOK_EVERY_S = 0.05
 
@@ -47,27 +43,6 @@ async def connected(home: Home) -> AsyncIterator[HttpRemote]:
         yield remote
     finally:
         await remote.close()
-
-
-@asynccontextmanager
-async def remote_files(home: Home) -> AsyncIterator[RemoteFiles]:
-    """The account's tree by path. Raises `NotLoggedIn`."""
-    async with connected(home) as remote:
-        yield RemoteFiles(remote, Ids(MachineClock(), MachineChance()))
-
-
-@asynccontextmanager
-async def remote_past(home: Home) -> AsyncIterator[RemotePast]:
-    """The account's tree as it was. Raises `NotLoggedIn`."""
-    async with connected(home) as remote:
-        yield RemotePast(RemoteFiles(remote, Ids(MachineClock(), MachineChance())), remote.past)
-
-
-@asynccontextmanager
-async def remote_copies(home: Home) -> AsyncIterator[tuple[RemoteFiles, HttpCopies]]:
-    """The same, and the door for copies. Raises `NotLoggedIn`."""
-    async with connected(home) as remote:
-        yield RemoteFiles(remote, Ids(MachineClock(), MachineChance())), remote.copies
 
 
 async def sign_in(server: str, email: str, password: str, device_name: str) -> Credentials:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
 from syncline.protocol.views import Activity, Example
 
@@ -18,26 +16,11 @@ from syncline.protocol.views import Activity, Example
 @show.json_option
 def activity(path: str, most: int, as_json: bool) -> None:
     """Show who did what, on which device and when, the latest first: of everything, or below a remote folder."""
-    found = asyncio.run(_activity(Home.from_environment(), path, most))
+    found = ask(lambda client: client.activity(path, limit=most))
     if as_json:
         show.as_json(found)
     elif found:
         show.table([(show.local_time(one.time), _who(one), _what(one)) for one in found])
-
-
-async def _activity(home: Home, path: str, most: int) -> list[Activity]:
-    from syncline.app.session import connected
-
-    found: list[Activity] = []
-    before: str | None = None
-    async with connected(home) as remote:
-        while len(found) < most:
-            answer = await remote.views.activity(path, before=before, limit=min(200, most - len(found)))
-            found += answer.entries
-            before = answer.next
-            if before is None:
-                break
-    return found[:most]
 
 
 def _who(one: Activity) -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
-from syncline.model.ids import DeviceId, parse_ulid
-from syncline.protocol.sessions import Device
+from syncline.cli.client import ask
 
 
 @click.group(invoke_without_command=True, epilog="Example: syncline devices unlink 01J9ZK3V8Q6W1M2N3P4R5S6T7V")
@@ -19,7 +15,7 @@ def devices(ctx: click.Context, as_json: bool) -> None:
     """List the devices of your account, and when each was last seen and last up to date; `unlink ID` signs one out for good."""
     if ctx.invoked_subcommand is not None:
         return
-    found = asyncio.run(_list(Home.from_environment()))
+    found = ask(lambda client: client.devices())
     if as_json:
         show.as_json([show.plain(device) for device in found])
         return
@@ -36,19 +32,5 @@ def devices(ctx: click.Context, as_json: bool) -> None:
 @click.argument("device_id", metavar="ID")
 def unlink(device_id: str) -> None:
     """Sign a device out: its session ends at once, and its files stay where they are."""
-    asyncio.run(_unlink(Home.from_environment(), DeviceId(parse_ulid(DeviceId, device_id))))
+    ask(lambda client: client.unlink_device(device_id))
     click.echo(f"Unlinked {device_id}.")
-
-
-async def _list(home: Home) -> list[Device]:
-    from syncline.app.session import connected
-
-    async with connected(home) as remote:
-        return (await remote.devices()).devices
-
-
-async def _unlink(home: Home, device: DeviceId) -> None:
-    from syncline.app.session import connected
-
-    async with connected(home) as remote:
-        await remote.unlink_device(device)

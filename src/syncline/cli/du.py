@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
 from syncline.protocol.views import UsageAnswer
 
@@ -18,7 +16,7 @@ from syncline.protocol.views import UsageAnswer
 @show.json_option
 def du(path: str, depth: int, as_json: bool) -> None:
     """Show how much lies in remote folders, the largest first; of / also what older versions and the trash take up."""
-    answer = asyncio.run(_usage(Home.from_environment(), path, depth))
+    answer = ask(lambda client: client.usage(path, depth=depth))
     if as_json:
         show.as_json(answer)
         return
@@ -40,10 +38,3 @@ def _held(answer: UsageAnswer) -> str:
         parts.append(f"not yet in a file {show.size(held.pending_bytes)}")
     quota = "" if answer.quota_bytes is None else f" of {show.size(answer.quota_bytes)}"
     return f"Stored, equal parts once: {', '.join(parts)}. Counted: {show.size(answer.used_bytes)}{quota}."
-
-
-async def _usage(home: Home, path: str, depth: int) -> UsageAnswer:
-    from syncline.app.session import connected
-
-    async with connected(home) as remote:
-        return await remote.views.usage(path, depth=depth, held=not path.strip("/"))

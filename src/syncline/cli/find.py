@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.ls import facts
 from syncline.cli.remote_path import remote_path
 from syncline.model.entries import Kind
-from syncline.protocol.views import Found
+
+if TYPE_CHECKING:
+    from syncline.sdk import Item
 
 
 @click.command(epilog="Example: syncline find summer report, or: syncline find '*.pdf' --in /Documents")
@@ -23,9 +25,10 @@ from syncline.protocol.views import Found
 def find(query: tuple[str, ...], path: str, kind: str | None, most: int, as_json: bool) -> None:
     """Find remote files and folders by name, best first: every word occurs, whatever its case; a word with * is the whole name."""
     wanted = None if kind is None else Kind(kind)
-    found, more = asyncio.run(_find(Home.from_environment(), " ".join(query), path, wanted, most))
+    found = ask(lambda client: client.search(" ".join(query), path=path, kind=wanted, limit=most + 1))
+    found, more = found[:most], len(found) > most
     if as_json:
-        show.as_json([facts(one.path, one.entry) | {"namespace": one.namespace} for one in found])
+        show.as_json([facts(one) | {"namespace": one.namespace} for one in found])
         return
     if found:
         show.table([_row(one) for one in found], right=(0,))
@@ -33,23 +36,8 @@ def find(query: tuple[str, ...], path: str, kind: str | None, most: int, as_json
         click.echo(f"There is more: -n {most * 2} shows it, or another word narrows it down.", err=True)
 
 
-async def _find(home: Home, query: str, path: str, kind: Kind | None, most: int) -> tuple[list[Found], bool]:
-    from syncline.app.session import connected
-
-    found: list[Found] = []
-    page: str | None = None
-    async with connected(home) as remote:
-        while len(found) < most:
-            answer = await remote.views.search(query, path=path, kind=kind, page=page)
-            found += answer.entries
-            page = answer.next
-            if page is None:
-                break
-    return found[:most], page is not None or len(found) > most
-
-
-def _row(found: Found) -> tuple[str, str, str]:
-    entry, path = found.entry, show.printable(found.path)
-    if entry.kind is Kind.DIR:
-        return "-", show.local_time(entry.time), f"{path}/"
-    return show.size(entry.size), show.local_time(entry.mtime), path
+def _row(item: Item) -> tuple[str, str, str]:
+    path = show.printable(item.path)
+    if item.is_folder:
+        return "-", show.local_time(item.changed), f"{path}/"
+    return show.size(item.size), show.local_time(item.mtime), path

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
 from syncline.protocol.past import Author, Version
 
@@ -23,7 +21,7 @@ def history(path: str, number: int, as_json: bool) -> None:
 
     `syncline restore PATH --revision N` makes one of them the newest again; `syncline trash` has the versions of deleted files.
     """
-    versions = asyncio.run(_history(Home.from_environment(), path, number))
+    versions = ask(lambda client: client.history(path, limit=number))
     if as_json:
         show.as_json([show.plain(entry) | {"device_name": entry.author.device_name} for entry in versions])
         return
@@ -60,10 +58,3 @@ def who(author: Author) -> str:
 def _what(version: Version) -> str:
     said = ", ".join(version.changed) or "-"
     return f"{said} (as {version.restored_from})" if version.restored_from is not None else said
-
-
-async def _history(home: Home, path: str, most: int) -> list[Version]:
-    from syncline.app.session import remote_past
-
-    async with remote_past(home) as past:
-        return await past.history(path, most)

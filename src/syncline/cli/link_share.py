@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
-from syncline.model.ids import LinkId, parse_ulid
 
 if TYPE_CHECKING:
-    from syncline.protocol.links import CreatedLink, Link
+    from syncline.protocol.links import Link
+    from syncline.sdk import AsyncClient
 
 PASSWORD_MAX_BYTES: Final = 1024
 _DURATION: Final = re.compile(r"(\d{1,5})([mhdw])")
@@ -58,7 +57,8 @@ def _expiry(_: click.Context, __: click.Parameter, text: str | None) -> datetime
 def create(path: str, drop: bool, password_stdin: bool, expires: datetime | None, max_downloads: int | None, as_json: bool) -> None:
     """Make a link to PATH and print its address, which nobody can tell again."""
     password = _password() if password_stdin else None
-    made = asyncio.run(_create(Home.from_environment(), path, drop, password, expires, max_downloads))
+    kind: Literal["drop", "download"] = "drop" if drop else "download"
+    made = ask(lambda client: client.create_link(path, kind=kind, password=password, expires=expires, max_downloads=max_downloads))
     if as_json:
         show.as_json(made)
         return
@@ -71,7 +71,7 @@ def create(path: str, drop: bool, password_stdin: bool, expires: datetime | None
 @show.json_option
 def list_(path: str | None, as_json: bool) -> None:
     """List your links, or those that lead to PATH."""
-    found = asyncio.run(_list(Home.from_environment(), path))
+    found = ask(lambda client: client.links(path))
     if as_json:
         show.as_json([show.plain(one) for one in found])
         return
@@ -87,7 +87,7 @@ def list_(path: str | None, as_json: bool) -> None:
 @show.json_option
 def revoke(link: str, as_json: bool) -> None:
     """End a link at once, by its id; or every link of yours that leads to a path."""
-    ended = asyncio.run(_revoke(Home.from_environment(), link))
+    ended = ask(lambda client: _revoke(client, link))
     if as_json:
         show.as_json({"revoked": ended})
     else:
@@ -117,37 +117,8 @@ def _password() -> str:
     return password
 
 
-async def _create(
-    home: Home, path: str, drop: bool, password: str | None, expires: datetime | None, max_downloads: int | None
-) -> CreatedLink:
-    from syncline.app.session import connected
-    from syncline.protocol.links import LinkKind, NewLink
-
-    kind = LinkKind.DROP if drop else LinkKind.DOWNLOAD
-    wanted = NewLink(path=path, kind=kind, password=password, expires=expires, downloads_max=max_downloads)
-    async with connected(home) as remote:
-        return await remote.links.make(wanted)
-
-
-async def _list(home: Home, path: str | None) -> list[Link]:
-    from syncline.app.session import connected
-
-    async with connected(home) as remote:
-        node = None
-        if path is not None:
-            found = await remote.metadata(path)
-            node = None if found.entry is None else found.entry.node_id
-        return await remote.links.all(node)
-
-
-async def _revoke(home: Home, link: str) -> list[str]:
-    from syncline.app.session import connected
-
-    ids = [] if link.startswith("/") else [LinkId(parse_ulid(LinkId, link))]
-    async with connected(home) as remote:
-        if not ids:
-            me = (await remote.me()).user_id
-            ids = [one.link_id for one in await _list(home, link) if one.created_by == me]
-        for one in ids:
-            await remote.links.revoke(one)
-    return [str(one) for one in ids]
+async def _revoke(client: AsyncClient, link: str) -> list[str]:
+    if link.startswith("/"):
+        return [str(one) for one in await client.revoke_links(link)]
+    await client.revoke_link(link)
+    return [link]

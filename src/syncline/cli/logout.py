@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
 
 from syncline.app.home import ROOT_ID_FILE, Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.link import read_root_id
 from syncline.model.errors import NotLinked, SynclineError, Unauthenticated
+from syncline.model.ids import DeviceId
 
 
 @click.command(epilog="Example: syncline logout")
@@ -20,7 +21,7 @@ def logout(as_json: bool) -> None:
     home = Home.from_environment()
     known = home.credentials()
     with home.lock():
-        told = asyncio.run(_tell_server(home))
+        told = _tell_server(known.device_id)
         _let_go(home)
         home.forget_credentials()
     if as_json:
@@ -31,12 +32,9 @@ def logout(as_json: bool) -> None:
         click.echo(f"The server could not be told: unlink {known.device_id} with `syncline devices` on another device.", err=True)
 
 
-async def _tell_server(home: Home) -> bool:
-    from syncline.app.session import connected
-
+def _tell_server(device: DeviceId) -> bool:
     try:
-        async with connected(home) as remote:
-            await remote.unlink_device(home.credentials().device_id)
+        ask(lambda client: client.unlink_device(device))
     except Unauthenticated:
         return True  # The device is unlinked already.
     except SynclineError:

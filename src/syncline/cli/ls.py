@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
-from syncline.model.entries import Kind
-from syncline.protocol.changes import Entry
+
+if TYPE_CHECKING:
+    from syncline.sdk import Item
 
 
 @click.command(epilog="Example: syncline ls /Documents")
@@ -20,38 +20,25 @@ from syncline.protocol.changes import Entry
 @show.json_option
 def ls(path: str, recursive: bool, as_json: bool) -> None:
     """List a remote folder (or one file): size, time, name. Paths start with /."""
-    found = asyncio.run(_list(Home.from_environment(), path, recursive=recursive))
+    found = ask(lambda client: client.list(path, recursive=recursive))
     if as_json:
-        show.as_json([facts(place, entry) for place, entry in found])
+        show.as_json([facts(item) for item in found])
     elif found:
-        show.table([_row(place.removeprefix(_folder(path)) or entry.name, entry) for place, entry in found], right=(0,))
+        show.table([_row(item.path.removeprefix(_folder(path)) or item.name, item) for item in found], right=(0,))
 
 
-def facts(path: str, entry: Entry) -> dict[str, Any]:
-    """One entry for programs."""
+def facts(item: Item) -> dict[str, Any]:
+    """One file or folder for programs."""
     return {
-        "path": path,
-        "kind": entry.kind.value,
-        "size": entry.size,
-        "mtime": show.plain(entry.mtime),
-        "revision": entry.revision,
-        "content_hash": entry.content_hash,
-        "executable": entry.executable,
-        "node_id": entry.node_id,
+        "path": item.path,
+        "kind": item.kind.value,
+        "size": item.size,
+        "mtime": show.plain(item.mtime),
+        "revision": item.revision,
+        "content_hash": item.content_hash,
+        "executable": item.executable,
+        "node_id": item.node_id,
     }
-
-
-async def _list(home: Home, path: str, *, recursive: bool) -> list[tuple[str, Entry]]:
-    from syncline.app.session import remote_files
-
-    async with remote_files(home) as files:
-        found = await files.find(path)
-        if found.entry is not None and not found.is_folder:
-            return [(found.path, found.entry)]
-        base = found.path.rstrip("/")
-        if recursive:
-            return sorted([(f"{base}/{place}", entry) async for place, _, entry in files.walk(found)], key=lambda pair: pair[0])
-        return [(f"{base}/{entry.name}", entry) for entry in await files.children(found)]
 
 
 def _folder(path: str) -> str:
@@ -59,7 +46,7 @@ def _folder(path: str) -> str:
     return f"/{clean}/" if clean else "/"
 
 
-def _row(name: str, entry: Entry) -> tuple[str, str, str]:
-    if entry.kind is Kind.DIR:
-        return "-", show.local_time(entry.time), f"{show.printable(name)}/"
-    return show.size(entry.size), show.local_time(entry.mtime), show.printable(name) + ("*" if entry.executable else "")
+def _row(name: str, item: Item) -> tuple[str, str, str]:
+    if item.is_folder:
+        return "-", show.local_time(item.changed), f"{show.printable(name)}/"
+    return show.size(item.size), show.local_time(item.mtime), show.printable(name) + ("*" if item.executable else "")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
-from syncline.protocol.past import Restored
 
 
 @click.command(epilog="Example: syncline restore /Documents/plan.txt --revision 3")
@@ -22,17 +19,10 @@ def restore(path: str, revision: int, rename: bool, as_json: bool) -> None:
 
     A file that was deleted comes back with that version, in its old folder.
     """
-    done = asyncio.run(_restore(Home.from_environment(), path, revision, rename=rename))
+    done = ask(lambda client: client.restore(path, revision, rename=rename))
     if as_json:
         show.as_json(done)
     elif done.adopted:
         click.echo(f"{show.printable(done.path)} has that content already.")
     else:
         click.echo(f"{show.printable(done.path)} is as in version {revision}, as version {done.revision}.")
-
-
-async def _restore(home: Home, path: str, revision: int, *, rename: bool) -> Restored:
-    from syncline.app.session import remote_past
-
-    async with remote_past(home) as past:
-        return await past.restore(path, revision, rename=rename)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
-from syncline.protocol.past import RetentionAnswer
+from syncline.cli.client import ask
 
 
 @click.group(epilog="Example: syncline retention explain /Documents/plan.txt")
@@ -23,7 +20,7 @@ def explain(path: str | None, as_json: bool) -> None:
     """Say in words how long things are kept: in general, or for one remote file or folder, version by version, and why."""
     if path is not None and not path.startswith("/"):
         raise click.BadParameter(f"{path!r} is no remote path: they start with /, such as /{path}.")
-    answer = asyncio.run(_explain(Home.from_environment(), path))
+    answer = ask(lambda client: client.retention(path))
     if as_json:
         show.as_json(answer)
         return
@@ -35,10 +32,3 @@ def explain(path: str | None, as_json: bool) -> None:
         show.table(rows, right=(0,))
     if answer.more:
         click.echo("… (there are more versions than shown)")
-
-
-async def _explain(home: Home, path: str | None) -> RetentionAnswer:
-    from syncline.app.session import remote_past
-
-    async with remote_past(home) as past:
-        return await past.retention(path)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
 from syncline.cli.busy import busy
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
 from syncline.cli.when import HELP, When
-from syncline.protocol.past import TravelAnswer
 
 
 @click.command(epilog="Example: syncline rewind /Documents --to '2h ago' --dry-run")
@@ -30,15 +28,8 @@ def rewind(path: str, to: datetime, dry_run: bool, as_json: bool) -> None:
     from syncline.cli.travelled import tell
 
     with busy("Looking back", quiet=as_json):
-        answer = asyncio.run(_rewind(Home.from_environment(), path, to, dry_run=dry_run))
+        answer = ask(lambda client: client.rewind(path, to, dry_run=dry_run))
     if as_json:
         show.as_json(answer)
     else:
         tell(answer)
-
-
-async def _rewind(home: Home, path: str, to: datetime, *, dry_run: bool) -> TravelAnswer:
-    from syncline.app.session import remote_past
-
-    async with remote_past(home) as past:
-        return await past.rewind(path, to, dry_run=dry_run)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.ls import facts
 from syncline.cli.remote_path import remote_path
 
@@ -18,15 +16,6 @@ from syncline.cli.remote_path import remote_path
 @show.json_option
 def rm(path: str, recursive: bool, as_json: bool) -> None:
     """Delete a remote file or folder, on all devices too. The server keeps its versions in the trash."""
-    found = asyncio.run(_remove(Home.from_environment(), path, recursive=recursive))
+    gone = ask(lambda client: client.delete(path, recursive=recursive))
     if as_json:
-        show.as_json(found)
-
-
-async def _remove(home: Home, path: str, *, recursive: bool) -> object:
-    from syncline.app.session import remote_files
-
-    async with remote_files(home) as files:
-        gone = await files.remove(path, recursive=recursive)
-    assert gone.entry is not None
-    return facts(gone.path, gone.entry)
+        show.as_json(facts(gone))

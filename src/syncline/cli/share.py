@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import outcome, show
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
 from syncline.model.entries import Access
-from syncline.protocol.sharing import ShareAnswer
 
 _SAID = {
     "invited": "{email} is invited to {path} ({access}); it is theirs once they accept (`syncline shares accept`).",
@@ -38,7 +34,7 @@ def share(path: str, user: str, access: str, as_json: bool) -> None:
 
     A folder becomes a shared one: the same folder for all its members. Say it again with another --access to change that.
     """
-    answer = asyncio.run(_share(Home.from_environment(), path, user, Access(access)))
+    answer = ask(lambda client: client.share_all(path, {user: Access(access)}))
     result = answer.users[0]
     if as_json:
         show.as_json(answer)
@@ -48,21 +44,3 @@ def share(path: str, user: str, access: str, as_json: bool) -> None:
         if not as_json:
             click.echo(f"{click.style('syncline:', fg='red')} {result.detail}", err=True)
         raise outcome.Ended(outcome.Exit.REFUSED if result.error in ("access.denied", "quota.exceeded") else outcome.Exit.FAILED)
-
-
-async def _share(home: Home, path: str, user: str, access: Access) -> ShareAnswer:
-    from syncline.protocol.sharing import ShareUser
-
-    def ask(remote: Any, found: Any) -> Any:
-        return remote.people.share(found.id, [ShareUser(email=user, access=access)], namespace=found.namespace)
-
-    answer: ShareAnswer = await on_node(home, path, ask)
-    return answer
-
-
-async def on_node(home: Home, path: str, ask: Any) -> Any:
-    """What `ask(remote, found)` answers about the node at a remote path."""
-    from syncline.app.session import remote_files
-
-    async with remote_files(home) as files:
-        return await ask(files.remote, await files.find(path))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
+from syncline.cli.client import ask
 from syncline.cli.remote_path import remote_path
-from syncline.cli.share import on_node
-from syncline.protocol.sharing import Person, Shared, SharedFile, SharedFolder, SharedWith
+from syncline.protocol.sharing import Person, SharedFile, SharedFolder, SharedWith
 
 
 def _maybe_remote(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -23,12 +19,11 @@ def _maybe_remote(ctx: click.Context, parameter: click.Parameter, value: str | N
 @show.json_option
 def shared(path: str | None, as_json: bool) -> None:
     """Show what is shared with you and by you; of a remote folder or file (PATH) with whom it is shared."""
-    home = Home.from_environment()
     if path is not None:
-        with_whom = asyncio.run(_with(home, path))
+        with_whom = ask(lambda client: client.shared_with(path))
         show.as_json(with_whom) if as_json else _show_people(path, with_whom)
         return
-    found = asyncio.run(_shared(home))
+    found = ask(lambda client: client.shared())
     if as_json:
         show.as_json(found)
         return
@@ -69,18 +64,3 @@ def _show_people(path: str, found: SharedWith) -> None:
 
 def _person(one: Person, as_what: str) -> tuple[str, ...]:
     return one.email, one.access.value, as_what, f"since {show.local_time(one.since)}"
-
-
-async def _shared(home: Home) -> Shared:
-    from syncline.app.session import connected
-
-    async with connected(home) as remote:
-        return await remote.people.shared()
-
-
-async def _with(home: Home, path: str) -> SharedWith:
-    def ask(remote: Any, found: Any) -> Any:
-        return remote.people.shared_with(found.id, namespace=found.namespace)
-
-    answer: SharedWith = await on_node(home, path, ask)
-    return answer

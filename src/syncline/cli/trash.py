@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncline.app.home import Home
 from syncline.cli import outcome, show
 from syncline.cli.busy import busy
+from syncline.cli.client import ask
 from syncline.cli.history import who
-from syncline.protocol.past import PurgeAnswer, UndeleteResult
 
 if TYPE_CHECKING:
-    from syncline.app.remote_past import Thrown
+    from syncline.sdk import AsyncClient, Thrown
 
 SHOWN = 1000
 
@@ -48,7 +47,7 @@ def restore(entries: tuple[str, ...], into: str | None, rename: bool, as_json: b
     They go where they were; folders above that were deleted too come back with them. A PATH is that of `syncline trash`.
     """
     with busy("Bringing back", quiet=as_json):
-        results = asyncio.run(_restore(Home.from_environment(), entries, into, rename=rename))
+        results = ask(lambda client: client.undelete(entries, into=into, rename=rename))
     if as_json:
         show.as_json([show.plain(result) for result in results])
     failed = False
@@ -78,21 +77,20 @@ def purge(entries: tuple[str, ...], everything: bool, yes: bool, as_json: bool) 
     if not yes:
         click.confirm(f"Remove {what} for good?", abort=True, err=True)
     with busy("Removing", quiet=as_json):
-        answers = asyncio.run(_purge(Home.from_environment(), entries))
-    purged, freed = sum(answer.purged for answer in answers), sum(answer.freed_bytes for answer in answers)
-    refused = [result for answer in answers for result in answer.results if result.code is not None]
+        gone = ask(lambda client: client.purge_all() if everything else client.purge(entries))
     if as_json:
-        show.as_json({"purged": purged, "freed_bytes": freed, "refused": [show.plain(result) for result in refused]})
+        show.as_json(gone)
     else:
-        click.echo(f"Removed {show.number(purged, 'file or folder', 'files and folders')} for good; {show.size(freed)} freed.")
-    for result in refused:
+        what = show.number(gone.purged, "file or folder", "files and folders")
+        click.echo(f"Removed {what} for good; {show.size(gone.freed_bytes)} freed.")
+    for result in gone.refused:
         click.echo(f"{result.node_id}: {result.detail} ({result.code})", err=True)
-    if refused:
+    if gone.refused:
         raise outcome.Ended(outcome.Exit.FAILED)
 
 
 def _show(number: int, as_json: bool) -> None:
-    found = asyncio.run(_list(Home.from_environment(), number))
+    found = ask(lambda client: _list(client, number))
     if as_json:
         show.as_json([_facts(thrown) for thrown in found])
         return
@@ -120,27 +118,11 @@ def _facts(thrown: Thrown) -> dict[str, Any]:
     return facts | {"path": thrown.path, "namespace": thrown.namespace}
 
 
-async def _list(home: Home, most: int) -> list[Thrown]:
-    from syncline.app.session import remote_past
-
+async def _list(client: AsyncClient, most: int) -> list[Thrown]:
     found: list[Thrown] = []
-    async with remote_past(home) as past:
-        async for thrown in past.trash():
+    async with aclosing(client.trash()) as trash:
+        async for thrown in trash:
             found.append(thrown)
             if len(found) >= most:
                 break
     return found
-
-
-async def _restore(home: Home, entries: tuple[str, ...], into: str | None, *, rename: bool) -> list[UndeleteResult]:
-    from syncline.app.session import remote_past
-
-    async with remote_past(home) as past:
-        return await past.undelete(await past.thrown(entries), into=into, rename=rename)
-
-
-async def _purge(home: Home, entries: tuple[str, ...]) -> list[PurgeAnswer]:
-    from syncline.app.session import remote_past
-
-    async with remote_past(home) as past:
-        return await past.purge(await past.thrown(entries)) if entries else await past.purge_all()

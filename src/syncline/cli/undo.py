@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
 import click
 
-from syncline.app.home import Home
 from syncline.cli import show
 from syncline.cli.busy import busy
+from syncline.cli.client import ask
 from syncline.cli.when import HELP, When
-from syncline.model.ids import ChangesetId, parse_ulid
-from syncline.protocol.past import TravelAnswer
-from syncline.protocol.sessions import Namespace
 
 
 @click.command(epilog="Example: syncline undo --device laptop-7 --since '20 min ago' --dry-run")
@@ -38,29 +34,12 @@ def undo(
         raise click.UsageError("Say --device and --since, or --changeset.")
     if changeset is not None and (device is not None or since is not None or until is not None):
         raise click.UsageError("--changeset stands alone.")
-    one = None if changeset is None else ChangesetId(parse_ulid(ChangesetId, changeset))
     with busy("Looking back", quiet=as_json):
-        answers = asyncio.run(_undo(Home.from_environment(), device, since, until, one, dry_run=dry_run))
+        answers = ask(lambda client: client.undo(device=device, since=since, until=until, changeset=changeset, dry_run=dry_run))
     if as_json:
-        show.as_json([show.plain(answer) | {"name": space.name} for space, answer in answers])
+        show.as_json([show.plain(one.answer) | {"name": one.name} for one in answers])
         return
-    for space, answer in answers:
-        if not space.is_root:
-            click.echo(f"{show.printable(space.name)}:")
-        tell(answer)
-
-
-async def _undo(
-    home: Home,
-    device: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    changeset: ChangesetId | None,
-    *,
-    dry_run: bool,
-) -> list[tuple[Namespace, TravelAnswer]]:
-    from syncline.app.session import remote_past
-
-    async with remote_past(home) as past:
-        whose = None if device is None else await past.device(device)
-        return await past.undo(device=whose, since=since, until=until, changeset=changeset, dry_run=dry_run)
+    for one in answers:
+        if not one.is_root:
+            click.echo(f"{show.printable(one.name)}:")
+        tell(one.answer)
