@@ -14,7 +14,7 @@ from msgspec import Struct
 from syncline.app.remote_files import Found
 from syncline.model.entries import Kind
 from syncline.model.ids import Digest, NamespaceId, NodeId
-from syncline.model.paths import name_of
+from syncline.model.paths import name_of, parent_of
 from syncline.protocol.changes import Entry
 from syncline.protocol.past import PurgeResult, TravelAnswer
 from syncline.protocol.views import Update
@@ -70,7 +70,8 @@ class Item(Struct, frozen=True, kw_only=True):
     @classmethod
     def found(cls, found: Found) -> Item:
         if found.entry is not None:
-            return cls.of(found.path, found.namespace, found.entry)
+            # Under the name it has: the same may have been asked for in another Unicode form.
+            return cls.of(f"{parent_of(found.path)}/{found.entry.name}", found.namespace, found.entry)
         return cls(
             path="/",
             kind=Kind.DIR,
