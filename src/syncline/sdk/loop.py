@@ -1,7 +1,8 @@
 """One event loop in one daemon thread, for programs that have none: calls wait for their answers, iterators go step by step.
 
-Laws: whoever waits is told `Closed` when it closes; a wait that is interrupted ends what it waited for; nothing here keeps the
-interpreter from ending, closed or not; every thread may call, except the loop's own.
+Laws: whoever waits is told `Closed` when it closes; a wait that is interrupted ends what it waited for; every thread may call,
+except the loop's own. Closed or not, nothing here keeps the interpreter from ending: it waits, as ever, for the program's own
+threads that are no daemons, and for none of ours.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Generator
 from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as WaitedTooLong
+from concurrent.futures import thread as pools
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
@@ -38,7 +39,10 @@ class LoopThread:
         # Whoever holds this may be asked by the garbage collector to finish an iterator of the same loop.
         self._lock = threading.RLock()
         self._closed = False
+        self._exiting = False
         self._calls: set[asyncio.Task[Any]] = set()
+        self._iterators: set[AsyncGenerator[Any, None]] = set()
+        self._users: WeakSet[threading.Thread] = WeakSet()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="syncline", daemon=True)
         self._thread.start()
@@ -52,6 +56,9 @@ class LoopThread:
         try:
             return future.result()
         except CancelledError:
+            if self._exiting and threading.current_thread().daemon:
+                # A daemon that waits when the interpreter ends is stopped where it is: there is nobody to tell.
+                threading.Event().wait()
             raise Closed from None
         finally:
             # Of no effect on what is done; an interrupted wait must not leave its work behind.
@@ -72,6 +79,16 @@ class LoopThread:
         if threading.current_thread() is not self._thread and wait_s > 0:
             self._thread.join(wait_s)
 
+    def exit(self) -> None:
+        """The main thread has ended: closes when the program's other threads that use this have ended too. Those of pools end only
+        after us, so they are not waited for."""
+        of_pools: Container[threading.Thread] = getattr(pools, "_threads_queues", self._users)
+        for thread in list(self._users):
+            if not thread.daemon and thread is not threading.current_thread() and thread not in of_pools:
+                thread.join()
+        self._exiting = True
+        self.close(_EXIT_S)
+
     # -- inside ----------------------------------------------------------------------------------------------------------
 
     def _begin(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
@@ -87,6 +104,7 @@ class LoopThread:
         with self._lock:
             if self._closed:
                 raise Closed
+            self._users.add(threading.current_thread())
             return asyncio.run_coroutine_threadsafe(call(), self._loop)
 
     def _steps(self, items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
@@ -94,6 +112,7 @@ class LoopThread:
 
         async def step() -> T | type[_End]:
             async with turn:
+                self._iterators.add(items)
                 try:
                     return await anext(items)
                 except StopAsyncIteration:
@@ -101,6 +120,7 @@ class LoopThread:
 
         async def finish() -> None:
             async with turn:
+                self._iterators.discard(items)
                 await items.aclose()
 
         try:
@@ -124,6 +144,8 @@ class LoopThread:
             call.cancel()
         try:
             await asyncio.gather(*calls, return_exceptions=True)
+            # Here and not by the loop, which would end those that stand in each other all at once.
+            await asyncio.gather(*(items.aclose() for items in self._iterators), return_exceptions=True)
             await self._last()
         finally:
             self._loop.stop()
@@ -131,10 +153,9 @@ class LoopThread:
 
 def _at_exit() -> None:
     for thread in list(_OPEN):
-        with suppress(WaitedTooLong):
-            thread.close(_EXIT_S)
+        thread.exit()
 
 
-# Threads of pools are waited for before `atexit` has its turn, and a transfer that hangs would hold them; so ours comes before,
-# where this Python has that hook.
+# The threads of pools are waited for before `atexit` has its turn, and a transfer that hangs would hold them; so ours comes before,
+# where this Python has that hook. Hooks run in the reverse of their order, and that of pools stands since `pools` was imported.
 getattr(threading, "_register_atexit", atexit.register)(_at_exit)
