@@ -7,14 +7,10 @@ import pytest
 from tests.unit.server_metadata.world import Member, World, fresh_database
 
 
-@pytest.fixture(params=["sql", "postgres", "memory"])
+@pytest.fixture(params=["sql", "memory"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     if request.param == "memory":
         yield World.in_memory()
-        return
-    if request.param == "postgres":
-        async with World.opened(request.getfixturevalue("postgres_url")) as opened:
-            yield opened
         return
     path = tmp_path / "metadata.db"
     await fresh_database(path, tmp_path_factory)
