@@ -71,7 +71,9 @@ def spoil(world: World, ask: Ask) -> Ask:
 def _extra(world: World, ask: Ask) -> Ask:
     which = world.chance.randrange(5)
     if which == 0:
-        ask.query[world.chance.choice(("limit", "page", "cursor", "namespace", "path", "x", "page_size"))] = world.chance.choice(TEXTS)
+        ask.query[world.chance.choice(("limit", "page", "cursor", "namespace", "path", "x", "page_size"))] = world.chance.choice(
+            TEXTS
+        )
     elif which == 1:
         ask.headers["Accept"] = world.chance.choice(("application/json", "text/html", "image/png;q=0", "*", ""))
     elif which == 2:

@@ -146,9 +146,7 @@ def ground(world: World, case: Case) -> None:
             _grounded(world, part, world.chance)
     if case.operation.label in POLLS:
         for part in (case.query, case.body):
-            if isinstance(part, dict) and "timeout" in part:
-                part["timeout"] = 1
-            elif isinstance(part, dict) and part:
+            if isinstance(part, dict) and part:
                 part["timeout"] = 1
 
 

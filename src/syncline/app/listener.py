@@ -10,22 +10,40 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from syncline.adapters.machine import MachineChance
 from syncline.app.config import ServerConfig
 from syncline.app.direct import offered
-from syncline.model.errors import LocalIo
+from syncline.model.errors import InvalidRequest, LocalIo, Refused, SynclineError
 from syncline.model.limits import KIB
+from syncline.protocol.problems import problem_answer
 
 BACKLOG: Final = 1024
 HEAD_MAX_BYTES: Final = 64 * KIB
 HEAD_MAX_S: Final = 30.0
 IDLE_MAX_S: Final = 75
 CONNECTIONS_MAX: Final = 8192
-_REFUSAL: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_CHANCE: Final = MachineChance()
+
+
+class HeadTooLong(Refused):
+    """The address and headers of a request are over their limit of {limit} bytes together."""
+
+    code = "request.head"
+    status = 431
+
+
+def _refusal(error: SynclineError) -> bytes:
+    """A whole answer from before there is a request: a problem as any other."""
+    request_id = _CHANCE.token(8).hex()
+    status, headers, body = problem_answer(error, request_id)
+    fields = b"".join(b"%b: %b\r\n" % field for field in (*headers, (b"x-request-id", request_id.encode())))
+    return b"HTTP/1.1 %d %b\r\n%bconnection: close\r\n\r\n%b" % (status, HTTPStatus(status).phrase.encode(), fields, body)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -57,6 +75,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse()
         elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
             self._arm()
+
+    def send_400_response(self, msg: str) -> None:
+        # The same for one that stands refused already: the parser stumbles over the rest of what it did not keep.
+        malformed = InvalidRequest(message="This is no well-formed HTTP request")
+        self._say(HeadTooLong(limit=HEAD_MAX_BYTES) if self._refused else malformed)
 
     def on_message_begin(self) -> None:
         self._progress = True
@@ -99,8 +122,11 @@ class BoundedProtocol(HttpToolsProtocol):
         return not self._refused
 
     def _refuse(self) -> None:
+        self._say(HeadTooLong(limit=HEAD_MAX_BYTES))
+
+    def _say(self, error: SynclineError) -> None:
         if not self.transport.is_closing():
-            self.transport.write(_REFUSAL)
+            self.transport.write(_refusal(error))
             self.transport.close()
 
     def _arm(self) -> None:

@@ -132,6 +132,10 @@ async def request_encoding(world: World) -> Problem:
     return await world.ann.post("/v1/packs/done", {"pack_ids": []}, headers={"content-encoding": "gzip"})
 
 
+async def request_head(world: World) -> Problem:
+    return await bare(world, "GET", f"/healthz?x={'x' * 66_000}")
+
+
 async def range_unsatisfiable(world: World) -> Problem:
     node, _ = await world.file()
     return await bare(world, "GET", await _url_of(world.ann, node), headers={"range": "bytes=99999-"})
@@ -227,6 +231,7 @@ DOORS: dict[str, Provocation] = {
     "exists": exists,
     "limit.exceeded": limit_exceeded,
     "request.encoding": request_encoding,
+    "request.head": request_head,
     "range.unsatisfiable": range_unsatisfiable,
     "idempotency.mismatch": idempotency_mismatch,
     "rate.limited": rate_limited,

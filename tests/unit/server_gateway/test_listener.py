@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from urllib.parse import urlsplit
 
 import pytest
@@ -55,6 +56,26 @@ async def test_an_endless_head_is_cut_off(server: RunningServer, start: bytes, r
 async def test_a_long_but_honest_head_passes(server: RunningServer) -> None:
     async with server.http.get(server.url + "/healthz", headers={"x": "a" * 8000, "y": "b" * 8000}) as answer:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: \x7f\x01\r\n\r\n", 400, "request.invalid"),
+        (b"nonsense\r\n\r\n", 400, "request.invalid"),
+        (b"GET /healthz?" + b"x" * 65 * 1024 + b" HTTP/1.1\r\nhost: x\r\n\r\n", 431, "request.head"),
+    ],
+    ids=["header", "line", "too long"],
+)
+async def test_what_is_refused_before_it_is_a_request_is_told_as_a_problem(
+    server: RunningServer, sent: bytes, status: int, code: str
+) -> None:
+    head, _, body = (await _send(server, sent)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\ncontent-type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["request_id"]
 
 
 async def test_a_slow_head_is_cut_off(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
