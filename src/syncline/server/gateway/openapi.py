@@ -17,6 +17,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from syncline.protocol.blocks import StoredBlock
+from syncline.server.gateway.openapi_exact import tell_exactly
 from syncline.server.gateway.public import describe_links
 
 _PAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -97,6 +98,7 @@ def _document(app: Litestar) -> dict[str, Any]:
                 responses.pop("400", None)
                 responses["default"] = _PROBLEM
     describe_links(document["paths"])
+    tell_exactly(document)
     return document
 
 
