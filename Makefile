@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format serve kills failpoints blackbox sim bench lock clean
+.PHONY: help setup demo test check format serve kills fuzz failpoints blackbox sim bench lock clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ serve: $(STAMP) ## Start a server to use, with its data in ./demo-data
 
 kills: $(STAMP) ## 100 kill -9 of server and devices at random moments (ARGS='--kills 20 --seed 7')
 	@$(BIN)/python -m tests.e2e.kills $(ARGS)
+
+fuzz: $(STAMP) ## 20,000 random requests to every door, held against the OpenAPI document (ARGS='--requests 2000 --seed 7')
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 failpoints: $(STAMP) ## kill -9 at every failpoint, five times each (ARGS="--times 1 --points 'files.*'")
 	@$(BIN)/python -m tests.sim.kills $(ARGS)

@@ -105,7 +105,7 @@ class Sender:
             for one in group.exceptions:
                 message = " ".join(f"{getattr(one, 'title', type(one).__name__)}: {getattr(one, 'message', one)}".split())
                 body = answer.content[:400].decode(errors="replace")
-                how = f"{case.method} {answer.request.url} {_short(case.body)} → {answer.status_code} {body}"
+                how = f"{case.method} {str(answer.request.url)[:300]} {_short(case.body)} → {answer.status_code} {body}"
                 self._found(label, message[:300], how)
 
     def _found(self, label: str, what: str, how: str) -> None:
