@@ -154,6 +154,9 @@ def poll(world: World) -> Ask:
 def updates(world: World) -> Ask:
     who = world.anyone()
     query: dict[str, Any] = {"page_size": world.chance.randint(1, 100)}
+    if world.often(0.7):
+        # Later in a run people have more shared folders mounted than one answer takes in.
+        query["path"] = world.path_of(who, world.new_folder(who))
     if world.often(0.4):
         query["since"] = "2026-01-02T03:04:05Z"
     if world.often(0.3):
