@@ -137,3 +137,31 @@ async def test_strangers_find_nothing(server: RunningServer, ann: SignedIn, work
     assert (await eve.get(f"/v1/files/{work}/share"))[0] == 404
     assert (await eve.call("DELETE", f"/v1/files/{work}/share"))[0] == 404
     assert (await eve.get("/v1/shared"))[1] == {"folders": [], "invitations": [], "files": [], "by_me": [], "more": False}
+
+
+@pytest.mark.parametrize("door", ["accept", "mount"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0b", "x" * 256, "x" * 70_000])
+async def test_a_shared_folder_is_mounted_under_no_name_that_no_node_may_have(
+    ann: SignedIn, bob: SignedIn, work: str, door: str, name: str
+) -> None:
+    if door == "accept":
+        folder = create_folder(ann.root, "more")
+        await commit(ann, folder)
+        work = folder["node_id"]
+        await ann.post(f"/v1/files/{work}/share", {"users": [{"email": BOB, "access": "read"}]})
+    before = (await bob.get("/v1/changes/latest"))[1]["sequence"]
+    status, problem = await bob.post(f"/v1/shares/{work}/{door}", {"name": name})
+    assert (status, problem["code"]) == (400, "name.invalid")
+    assert (await bob.get("/v1/changes/latest"))[1]["sequence"] == before
+
+
+async def test_a_long_name_that_is_taken_is_told_so_rather_than_made_longer(ann: SignedIn, bob: SignedIn) -> None:
+    name = "x" * 255
+    mine, theirs = create_folder(bob.root, name), create_folder(ann.root, name)
+    await commit(bob, mine)
+    await commit(ann, theirs)
+    await ann.post(f"/v1/files/{theirs['node_id']}/share", {"users": [{"email": BOB, "access": "read"}]})
+    status, problem = await bob.post(f"/v1/shares/{theirs['node_id']}/accept", {})
+    assert (status, problem["code"]) == (412, "exists")
+    status, mounted = await bob.post(f"/v1/shares/{theirs['node_id']}/accept", {"name": "short"})
+    assert (status, mounted["path"]) == (200, "/short")

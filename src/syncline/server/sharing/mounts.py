@@ -14,7 +14,7 @@ from syncline.model.entries import Kind
 from syncline.model.errors import AlreadyExists, MountTaken
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import JournalEntry
-from syncline.model.paths import key_rule
+from syncline.model.paths import check_name, key_rule, name_problem
 from syncline.ports.metadata_store import CommitTransaction, StoredAnswer
 from syncline.server.metadata.copying import refused
 from syncline.server.metadata.drafts import Draft, Overlay, ServerOp
@@ -43,7 +43,9 @@ async def mounted(commit: CommitTransaction, namespace: NamespaceId) -> JournalE
 
 async def mount(commit: CommitTransaction, namespace: NamespaceId, wanted: Place, default_name: str, stamp: Stamp) -> int:
     """Puts the shared folder into the tree; the root's head after it. Raises `AlreadyExists` where a wanted name is taken,
-    `NotFound` where there is no such folder, `MountTaken`."""
+    `NotFound` where there is no such folder, `MountTaken`, `InvalidName`."""
+    if wanted.name is not None:
+        check_name(wanted.name)
     before = await _known(commit, namespace)
     parent = wanted.parent or await _last_parent(commit, before) or NodeId(commit.head.namespace)
     last = before.name if before is not None else default_name
@@ -101,7 +103,8 @@ async def _last_parent(commit: CommitTransaction, before: JournalEntry | None) -
 
 
 def _names(name: str) -> list[str]:
-    return [name, *(f"{name} ({number})" for number in range(2, NAMES_MAX + 1))]
+    numbered = (f"{name} ({number})" for number in range(2, NAMES_MAX + 1))
+    return [name, *(one for one in numbered if name_problem(one) is None)]
 
 
 def _draft(overlay: Overlay, before: JournalEntry | None, node: NodeId, stamp: Stamp) -> Draft:
