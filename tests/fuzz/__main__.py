@@ -53,6 +53,7 @@ def fuzz(root: Path, count: int, seed: int, least: int = LEAST_GOOD) -> dict[str
         phases.topped_up(world, least)
         while sender.sent < count:
             phases.fed(world, 1)
+        world.look_over()
     finally:
         ended = server.ended()
         code = server.stop() if ended is None else ended

@@ -78,11 +78,11 @@ class Sender:
             )
         except requests.Timeout:
             self.sent += 1
-            self._found(label, "no answer", f"{case.method} {case.formatted_path} {_short(case.body)}")
+            self.found(label, "no answer", f"{case.method} {case.formatted_path} {_short(case.body)}")
             return None
         except requests.ConnectionError as error:
             self.sent += 1
-            self._found(label, "connection broken", f"{case.method} {case.formatted_path} {error}")
+            self.found(label, "connection broken", f"{case.method} {case.formatted_path} {error}")
             return None
         except (UnicodeError, requests.RequestException, ValueError):
             return None
@@ -106,9 +106,9 @@ class Sender:
                 message = " ".join(f"{getattr(one, 'title', type(one).__name__)}: {getattr(one, 'message', one)}".split())
                 body = answer.content[:400].decode(errors="replace")
                 how = f"{case.method} {str(answer.request.url)[:300]} {_short(case.body)} → {answer.status_code} {body}"
-                self._found(label, message[:300], how)
+                self.found(label, message[:300], how)
 
-    def _found(self, label: str, what: str, how: str) -> None:
+    def found(self, label: str, what: str, how: str) -> None:
         kind = (label, what[:100])
         self.kinds[kind] += 1
         if self.kinds[kind] == 1 and len(self.findings) < FINDINGS_MAX:

@@ -23,6 +23,7 @@ from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.content.pack import PackWriter
 from syncline.model.blocks import PackOffer
 from syncline.model.ids import Digest, is_digest, is_ulid
+from syncline.model.paths import name_problem
 from syncline.ports.clock import Ids
 from tests.fuzz.sending import Sender
 
@@ -248,6 +249,21 @@ class World:
 
     def link(self, who: Person, node: str, **more: Any) -> dict[str, Any]:
         return dict(self.need("POST /v1/links", who, body={"node_id": node} | more))
+
+    def look_over(self) -> None:
+        """Reads everybody's journal: no schema says what a name may be, and devices make files of what stands there."""
+        for person in self.people:
+            self.sign_in(person)
+            query: dict[str, Any] = {"namespace": person.root}
+            while True:
+                page = self.need("GET /v1/changes", person, query=query)
+                for entry in page["entries"]:
+                    problem = name_problem(entry["name"])
+                    if problem is not None:
+                        self.sender.found(f"op {entry['op']}", f"a node's name: {problem}", f"{entry['name'][:80]!r}")
+                if not page["has_more"]:
+                    break
+                query["cursor"] = page["cursor"]
 
     def populate(self) -> None:
         """Everyone with blocks, files and folders."""
