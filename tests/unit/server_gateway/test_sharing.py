@@ -165,3 +165,12 @@ async def test_a_long_name_that_is_taken_is_told_so_rather_than_made_longer(ann:
     assert (status, problem["code"]) == (412, "exists")
     status, mounted = await bob.post(f"/v1/shares/{theirs['node_id']}/accept", {"name": "short"})
     assert (status, mounted["path"]) == (200, "/short")
+
+
+@pytest.mark.parametrize("door", ["accept", "mount", "unmount", "decline", "leave"])
+async def test_nobodys_root_is_a_shared_folder(ann: SignedIn, bob: SignedIn, door: str) -> None:
+    for root in (ann.root, bob.root):
+        status, problem = await bob.post(f"/v1/shares/{root}/{door}", {})
+        assert (status, problem["code"]) == (404, "not_found")
+    assert (await bob.get("/v1/changes/latest"))[1]["sequence"] == 0
+    assert (await bob.get(f"/v1/folders/{bob.root}/children"))[1]["entries"] == []

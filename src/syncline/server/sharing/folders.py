@@ -143,9 +143,10 @@ class Folders:
         an invitation, and as `mounts.mount` does."""
         root = await self.root(caller)
         async with self._shares.transaction({root: caller.user_id}, [namespace]) as transaction:
-            member = await transaction.member(namespace, caller.user_id)
+            space, member = await transaction.space(namespace), await transaction.member(namespace, caller.user_id)
             access = member or await transaction.invited(namespace, caller.user_id)
-            if access is None:
+            # Everybody is a member of their own root, which must not come to lie in itself.
+            if access is None or space is None or space.is_root:
                 raise NotFound(what="The invitation")
             await transaction.drop_invitation(namespace, caller.user_id)
             if member is None:
