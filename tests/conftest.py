@@ -1,17 +1,23 @@
-"""Real services, started once a test process where a test first asks for one."""
+"""Real services, started once a test process where a test first asks for one; and what the property tests draw from."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from syncline.adapters.sql.migrate import migrate_server
 from syncline.adapters.sql.schema import metadata
 from syncline.testing.services import postgres
 from tests.seaweed import Seaweed, binary, running_seaweed
+
+# A commit passes or fails for what is in it: the same cases each time. HYPOTHESIS_PROFILE=default searches among new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session")
