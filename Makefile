@@ -58,9 +58,10 @@ bench: $(STAMP) ## Micro benchmarks
 
 lock: $(STAMP) ## Renew the hashed lock files from pyproject.toml
 	@$(BIN)/python -m pip install --quiet pip-tools
-	@for extra in "" server scale dev; do \
+	@for extra in "" server scale telemetry dev; do \
 	  name=$${extra:-client}; flags=""; \
-	  case $$extra in server) flags="--extra server";; scale) flags="--extra server --extra scale";; dev) flags="--extra server --extra scale --extra dev --allow-unsafe";; esac; \
+	  case $$extra in server) flags="--extra server";; scale) flags="--extra server --extra scale";; telemetry) flags="--extra server --extra scale --extra telemetry";; \
+	    dev) flags="--extra server --extra scale --extra telemetry --extra dev --allow-unsafe";; esac; \
 	  $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --allow-unsafe $$flags -o requirements/$$name.txt pyproject.toml; done
 
 clean: ## Remove the virtual environment and caches
