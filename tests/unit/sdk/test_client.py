@@ -189,7 +189,9 @@ def test_an_interpreter_ends_without_waiting(server: Server, client: Client, nam
     ran = subprocess.run(
         [sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, timeout=ENDS_S, stdin=subprocess.DEVNULL
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    # A busy machine makes steps slow, and development mode says so.
+    said = [line for line in ran.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (ran.returncode, said) == (0, [])
     assert ran.stdout == {"after an interruption": "interrupted\n", "while a thread of its own works on": "worked on\n"}.get(
         name, ""
     )

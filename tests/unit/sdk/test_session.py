@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.unit.sdk.conftest import ANN
 from syncline import AsyncClient, errors
 from syncline.app.home import Home
 from syncline.app.session import sign_in
+from syncline.model.limits import MIB
 from syncline.sdk import Tokens
 
 NOBODY = "http://127.0.0.1:9"
@@ -88,6 +90,21 @@ async def test_a_closed_client_says_so(ann: AsyncClient) -> None:
             await call
     with pytest.raises(errors.Closed):
         await anext(ann.follow())
+
+
+async def test_closing_ends_whoever_waits(ann: AsyncClient) -> None:
+    await ann.upload_bytes(os.urandom(96 * MIB), "/large")
+    blocks = ann.stream("/large")
+    await anext(blocks)
+    waiting = asyncio.create_task(anext(ann.follow()))
+    for _ in range(3):
+        await ann.stat("/large")
+    await ann.close()
+    with pytest.raises(errors.Closed):
+        await asyncio.wait_for(waiting, 30)
+    with pytest.raises(errors.Closed):
+        async for _ in blocks:
+            pass
 
 
 async def test_an_unlinked_device_is_refused(server: RunningServer, ann: AsyncClient) -> None:

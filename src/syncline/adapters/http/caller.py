@@ -107,6 +107,7 @@ class Caller:
         self._renewal: asyncio.Task[None] | None = None
         self._renew_at_s = float("inf")
         self._session: aiohttp.ClientSession | None = None
+        self._under_way: set[asyncio.Timeout] = set()
         self._closed = False
 
     @property
@@ -124,11 +125,15 @@ class Caller:
         return self._tokens or Tokens(refresh_token="")
 
     async def close(self) -> None:
-        """Ends the connections; but first a renewal under way, or the token that it brings would be lost, and the session with
-        it."""
+        """Ends the calls under way, with `Closed`, and the connections; but first a renewal, or the token that it brings would be
+        lost, and the session with it."""
         if self._renewal is not None and not self._renewal.done():
             await asyncio.wait((self._renewal,), timeout=_RENEWAL_ENDS_S)
         self._closed = True
+        # Closing its connections does not wake a call that waits for an answer on each version of Python: it is told.
+        for call in self._under_way:
+            call.reschedule(0)
+        self._under_way.clear()
         if self._session is not None:
             await self._session.close()
 
@@ -144,7 +149,8 @@ class Caller:
         timeout_s: float = REQUEST_TIMEOUT_S,
         repeatable: bool = True,
     ) -> T:
-        """The answer as `kind`. `repeatable` says that making the call twice does no harm. Raises errors of `model.errors` only."""
+        """The answer as `kind`. `repeatable` says that making the call twice does no harm. Raises errors of `model.errors` only,
+        `Closed` as soon as this is closed."""
         payload, encoding = await _packed(body)
         base = (headers or {}) | encoding
 
@@ -159,7 +165,24 @@ class Caller:
                 raw = await self._exchange(method, path, payload, params, base | _bearer(access), timeout_s)
             return wire.decode(raw, kind)
 
-        return await self._backoff.run(attempt, repeatable=repeatable)
+        async with self._until_closed():
+            return await self._backoff.run(attempt, repeatable=repeatable)
+
+    @asynccontextmanager
+    async def _until_closed(self) -> AsyncIterator[None]:
+        if self._closed:
+            raise Closed
+        try:
+            async with asyncio.timeout(None) as call:
+                self._under_way.add(call)
+                try:
+                    yield
+                finally:
+                    self._under_way.discard(call)
+        except TimeoutError as error:
+            if call.expired():
+                raise Closed from error
+            raise
 
     async def _exchange(
         self,
@@ -211,7 +234,7 @@ class Caller:
 
             try:
                 answer = wire.decode(await self._backoff.run(attempt), TokenAnswer)
-            except Unauthenticated:
+            except (Unauthenticated, Closed):
                 raise
             except Refused as error:
                 raise Unauthenticated(reason="the session of this device has ended") from error

@@ -23,6 +23,7 @@ from typing import BinaryIO, Final, TypeVar
 
 from yarl import URL
 
+from syncline.model.errors import Closed
 from syncline.model.limits import KIB, MIB, PACKS_IN_FLIGHT
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -55,7 +56,7 @@ class Answer:
 
 
 class Carrier:
-    """A pool of connections and of threads. Every method is called on the event loop."""
+    """A pool of connections and of threads. Every method is called on the event loop; once it is closed all raise `Closed`."""
 
     def __init__(self, stall_s: float) -> None:
         self._stall_s = stall_s
@@ -90,6 +91,8 @@ class Carrier:
 
     async def _exchange(self, url: URL, deed: Callable[[_Line], T]) -> T:
         """A kept connection may have been closed by the other side meanwhile: that is known only by trying, and tried once."""
+        if self._closed:
+            raise Closed
         place = (url.scheme, url.raw_host or "", url.port or 80)
         line = self._kept(place)
         if line is not None:
