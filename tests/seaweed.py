@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +64,10 @@ def binary() -> str | None:
 
 
 @contextmanager
-def running_seaweed(folder: Path, program: str) -> Iterator[Seaweed]:
-    """SeaweedFS with its data in `folder`, which exists and is empty, until the block ends."""
-    ports = _free_ports(6)
+def running_seaweed(folder: Path, program: str, events: Mapping[str, str] | None = None) -> Iterator[Seaweed]:
+    """SeaweedFS with its data in `folder`, which exists and is empty, until the block ends. `events` are more variables of its
+    environment, which say where it tells of what happens in it."""
+    ports = free_ports(6)
     named = dict(zip(("s3.port", "master.port", "volume.port", "filer.port", "metricsPort", "admin.port"), ports, strict=True))
     identity = {"name": "tests", "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
@@ -86,7 +87,7 @@ def running_seaweed(folder: Path, program: str) -> Iterator[Seaweed]:
         "-s3.port.lance=0",
         "-master.telemetry=false",
     ]
-    environment = {"HOME": str(folder), "PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)}
+    environment = {"HOME": str(folder), "PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)} | dict(events or {})
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -117,7 +118,7 @@ def _wait(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
     raise AssertionError(f"SeaweedFS did not start: {log.read_text(errors='replace')[-2000:]}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of which each is free, and so is its gRPC port, which lies 10,000 above it."""
     found: list[int] = []
     at = 12_000 + os.getpid() % 9_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -10,11 +11,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from syncline.adapters.objects.s3.store import S3Objects
 from tests.e2e.world import EMAIL, PASSWORD, READY, SYNCLINE, environment, eventually, run
-from tests.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
+from tests.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed, binary, bucket_of, free_ports, running_seaweed
 
 pytestmark = pytest.mark.real
 
@@ -22,15 +25,15 @@ pytestmark = pytest.mark.real
 class Site:
     """A server on S3 with one account, and a signed-in home."""
 
-    def __init__(self, root: Path, seaweed: Seaweed) -> None:
+    def __init__(self, root: Path, seaweed: Seaweed, *, listen: str = "127.0.0.1:0", more: str = "") -> None:
         self.data, self.home, self.config = root / "data", root / "home", root / "server.toml"
         keys = root / "keys.toml"
         keys.write_text(f'access_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\n')
         self.config.write_text(
-            f'[objects]\nkind = "s3"\nbucket = "end-to-end"\nendpoint = "{seaweed.endpoint}"\ncredentials_file = "{keys}"\n'
+            f'[objects]\nkind = "s3"\nbucket = "end-to-end"\nendpoint = "{seaweed.endpoint}"\ncredentials_file = "{keys}"\n{more}'
         )
         self.log = root / "server.log"
-        command = [*SYNCLINE, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--config", str(self.config)]
+        command = [*SYNCLINE, "serve", "--data", str(self.data), "--listen", listen, "--config", str(self.config)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment(None))
         self.url = ""
@@ -116,6 +119,53 @@ def test_a_plain_upload_goes_to_the_store_and_is_settled_from_there(site: Site) 
     (found,) = site.offers(bearer, done["file_id"])
     assert found["sha256"] == hashlib.sha256(content).hexdigest()
     run(["admin", "check", "--deep", "--data", str(site.data), "--config", str(site.config)])
+
+
+def test_the_stores_own_event_makes_a_revision(tmp_path: Path) -> None:
+    """Nobody tells the server that the upload is complete but the store."""
+    program = binary()
+    assert program is not None
+    # Not one of the six that the store takes.
+    port = free_ports(8)[-1]
+    token = tmp_path / "events"
+    token.write_text("a token that is known to both".replace(" ", "-") + "\n")
+    hook = {
+        "WEED_NOTIFICATION_WEBHOOK_ENABLED": "true",
+        "WEED_NOTIFICATION_WEBHOOK_ENDPOINT": f"http://127.0.0.1:{port}/store-events/",
+        "WEED_NOTIFICATION_WEBHOOK_BEARER_TOKEN": token.read_text().strip(),
+    }
+    (tmp_path / "seaweed").mkdir()
+    with running_seaweed(tmp_path / "seaweed", program, hook) as seaweed:
+        site = Site(tmp_path, seaweed, listen=f"127.0.0.1:{port}", more=f'events_token_file = "{token}"\n')
+        try:
+            content = os.urandom(9_000_000)
+            bearer = site.bearer()
+            asked = json.dumps({"files": [{"filepath": "/told", "size": len(content)}]}).encode()
+            (upload,) = _answer(urllib.request.Request(f"{site.url}/v1/files/upload", asked, bearer))["files"]
+            for part in upload["partUrls"]:
+                at = (part["partNumber"] - 1) * upload["partSize"]
+                sent = urllib.request.Request(part["url"], content[at : at + upload["partSize"]], part["headers"], method="PUT")
+                with urllib.request.urlopen(sent, timeout=30):
+                    pass
+            asyncio.run(_completed_at(seaweed, upload["partUrls"][0]["url"]))
+            status = urllib.request.Request(upload["completeUrl"].removesuffix("/complete"), headers=bearer)
+            eventually(lambda: _answer(status)["state"] == "done", 30, "the store's word is heard")
+            (found,) = site.offers(bearer, upload["file_id"])
+            with urllib.request.urlopen(found["presignedUrl"], timeout=30) as answer:
+                assert answer.read() == content
+        finally:
+            site.process.terminate()
+            assert site.process.wait(20) == 0
+
+
+async def _completed_at(seaweed: Seaweed, part_url: str) -> None:
+    """Puts the parts of an upload together, as a server does that ends before it can say so."""
+    parts = urlsplit(part_url)
+    bucket, key = parts.path.strip("/").split("/")
+    upload = parse_qs(parts.query)["uploadId"][0]
+    objects = S3Objects(bucket_of(seaweed, bucket))
+    await objects.complete_multipart(key, upload, await objects.list_parts(key, upload))
+    await objects.close()
 
 
 def test_what_is_wrong_with_the_store_is_said_at_start(site: Site, tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Whether URLs name the bucket in their path or in their host."""
     credentials_file: Path | None = None
     """A TOML file with `access_key` and `secret_key`; without it the environment is asked."""
+    events_token_file: Path | None = None
+    """A file with the token by which the store's own events are known at `/store-events/`; without it there is no such door."""
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,7 +143,9 @@ def _check(config: ServerConfig) -> None:
 def _check_objects(objects: ObjectsConfig) -> None:
     if objects.kind == "disk":
         given = [
-            name for name in ("bucket", "endpoint", "public_endpoint", "credentials_file") if getattr(objects, name) is not None
+            name
+            for name in ("bucket", "endpoint", "public_endpoint", "credentials_file", "events_token_file")
+            if getattr(objects, name) is not None
         ]
         if given:
             raise InvalidRequest(message=f'objects.{given[0]} is for objects.kind = "s3", which is not set')

@@ -24,6 +24,7 @@ _VARIABLES: Final = (
     ("SYNCLINE_S3_ACCESS_KEY", "SYNCLINE_S3_SECRET_KEY", "SYNCLINE_S3_SESSION_TOKEN"),
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
+_TOKEN_LENGTH_MIN: Final = 20
 
 
 @asynccontextmanager
@@ -70,6 +71,22 @@ def credentials(config: ObjectsConfig, environment: Mapping[str, str]) -> Creden
             )
     wanted = " or ".join(f"{access} and {secret}" for access, secret, _ in _VARIABLES)
     raise InvalidRequest(message=f'objects.kind = "s3" needs credentials: set objects.credentials_file, or {wanted}')
+
+
+def events_token(config: ObjectsConfig) -> str | None:
+    """What the store's events are known by; None where it sends none. Raises `InvalidRequest`."""
+    path = config.events_token_file
+    if path is None:
+        return None
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(message=f"objects.events_token_file: {path} cannot be read: {error}") from error
+    if len(token) < _TOKEN_LENGTH_MIN or not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidRequest(
+            message=f"objects.events_token_file: {path} must hold one word of at least {_TOKEN_LENGTH_MIN} characters"
+        )
+    return token
 
 
 def _from_file(path: Path) -> Credentials:

@@ -26,6 +26,7 @@ from syncline.app import memory
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
 from syncline.app.listener import Listener, base_url, bound
+from syncline.app.objects import events_token
 from syncline.app.objects import opened as opened_objects
 from syncline.model.errors import SynclineError, Unavailable
 from syncline.model.limits import DROPS_AT_ONCE
@@ -45,6 +46,8 @@ from syncline.server.content.tickets import Tickets
 from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
 from syncline.server.gateway.services import Services
+from syncline.server.gateway.store_events import PREFIX as EVENTS_PREFIX
+from syncline.server.gateway.store_events import StoreEvents
 from syncline.server.links.drop_uploads import DropUploads
 from syncline.server.links.parts import link_parts
 from syncline.server.metadata.cursors import CursorCodec
@@ -104,6 +107,7 @@ async def _built(
     ids = Ids(clock, chance)
     keys = data.key_wrapper()
     signer = UrlSigner(data.secret("urls"), clock)
+    token = events_token(config.objects)
     async with AsyncExitStack() as opened:
         objects = await opened.enter_async_context(opened_objects(config.objects, data.objects, signer, clock, chance))
         stores = await open_stores(config.database or data.database)
@@ -171,6 +175,9 @@ async def _built(
             if isinstance(objects, DiskObjects):
                 objects.completed = uploads.arrived
                 doors[PREFIX] = ObjectsDoor(objects, signer, receiving.stored)
+            elif token is not None:
+                assert config.objects.bucket is not None
+                doors[EVENTS_PREFIX] = StoreEvents(token, config.objects.bucket, (receiving.arrived, uploads.arrived))
             yield create_app(services, doors, chance), hub
         finally:
             for task in tending:

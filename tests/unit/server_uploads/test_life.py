@@ -91,13 +91,17 @@ async def test_the_stores_own_word_completes_an_upload_once(yard: Yard, ada: Mem
     await yard.send(begun, b"12345")
     row = await _row(yard, begun)
     assert row is not None
-    assert not await yard.uploads.arrived(row.object_key, "etag")
-    assert not await yard.uploads.arrived("f" * 40, "etag")
-    etag = await yard.objects.complete_multipart(
-        row.object_key, row.store_upload_id, await yard.objects.list_parts(row.object_key, "")
-    )
-    assert await yard.uploads.arrived(row.object_key, etag)
-    assert await yard.uploads.arrived(row.object_key, etag)
+    assert not await yard.uploads.arrived(row.object_key)
+    assert not await yard.uploads.arrived("f" * 40)
+    await yard.objects.complete_multipart(row.object_key, row.store_upload_id, await yard.objects.list_parts(row.object_key, ""))
+    status = await yard.uploads.status(ada.caller, row.id)
+    assert (status.state, status.arrived_bytes, status.missing) == ("open", 5, [])
+    with pytest.raises(UploadEnded):
+        await yard.uploads.part_urls(ada.caller, row.id, 1, only_missing=True)
+    with pytest.raises(UploadEnded):
+        await yard.uploads.claim_parts(ada.caller, row.id, PartsClaim(parts=[]))
+    assert await yard.uploads.arrived(row.object_key)
+    assert await yard.uploads.arrived(row.object_key)
     assert (await yard.complete(ada, begun)).revision == 1
     assert [entry.op for entry in await ada.entries()] == ["create"]
 
@@ -130,7 +134,7 @@ async def test_an_upload_that_is_given_up_while_it_is_completed_leaves_nothing(y
     await yard.uploads.abort(ada.caller, row.id)
     with pytest.raises(NotFound):
         await yard.complete(ada, begun)
-    assert not await yard.uploads.arrived(row.object_key, "etag")
+    assert not await yard.uploads.arrived(row.object_key)
     assert (yard.object_files(), await ada.entries()) == ([], [])
 
 
@@ -141,7 +145,7 @@ async def test_what_was_refused_waits_for_its_client_and_is_not_tried_for_ever(y
     await yard.complete(ada, begun[0])
     row = await _row(yard, begun[1])
     assert row is not None
-    assert not await yard.uploads.arrived(row.object_key, "")
+    assert not await yard.uploads.arrived(row.object_key)
     with pytest.raises(Exception, match="exists already"):
         await yard.complete(ada, begun[1])
     yard.world.machine.time_us += 120 * SECOND_US
@@ -182,7 +186,7 @@ async def test_whoever_may_write_no_more_gets_in_by_no_upload(yard: Yard, ada: M
         ):
             with pytest.raises(error):
                 await call
-        assert not await yard.uploads.arrived(upload.object_key, "")
+        assert not await yard.uploads.arrived(upload.object_key)
         (refused,) = (await yard.uploads.begin(guest.caller, again, "once")).files
         assert refused.error is not None
         assert (refused.error.code, refused.part_urls) == (error.code, [])

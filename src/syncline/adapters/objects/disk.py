@@ -45,7 +45,7 @@ _LAYOUTS_MAX: Final = 16
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Result = TypeVar("Result")
-Completed: TypeAlias = Callable[[str, str], Awaitable[object]]
+Completed: TypeAlias = Callable[[str], Awaitable[object]]
 
 
 class Draft:
@@ -128,7 +128,7 @@ class DiskObjects:
         self._placing = threading.Lock()
         self.part_folders = PartFolders(root / "parts", self._placing)
         self.completed: Completed | None = None
-        """Told of each object in parts that was completed, with key and ETag: this store's own event."""
+        """Told of each object in parts that was completed, by its key: this store's own event."""
         self._layouts: dict[str, Layout] = {}
         self._spare: list[memoryview] = []
         self._threads = Threads(THREADS, "objects")
@@ -189,7 +189,7 @@ class DiskObjects:
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[StoredPart]) -> str:
         etag, fresh = await self.run(lambda: self.part_folders.complete(key, parts, self.path(key), self.rename))
         if fresh and self.completed is not None:
-            await self.completed(key, etag)
+            await self.completed(key)
         return etag
 
     async def abort_multipart(self, key: str, upload_id: str) -> None:

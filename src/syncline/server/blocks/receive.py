@@ -1,7 +1,7 @@
 """Receiving: a pack counts once the store itself says that it holds exactly the granted bytes (`protocol.md` §2, step 5).
 
 The store is asked outside any transaction; then packs and possession are recorded in one. Clients' `done`, the disk store's own
-PUT and the sweep of expired grants all end in the same `PackStore.finish`, which is idempotent.
+PUT, an event of the store and the sweep of expired grants all end in the same `PackStore.finish`, which is idempotent.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ class Receiving:
             return False
         await self._packs.finish([row.id], self._clock.now_us())
         return True
+
+    async def arrived(self, object_key: str) -> bool:
+        """The store's event: something lies at this key. Whether a grant asked for it. Idempotent. Raises `Unavailable`."""
+        row = await self._packs.pack_by_object(object_key)
+        if row is not None and row.state == "granted" and await self._is_whole(row):
+            await self._packs.finish([row.id], self._clock.now_us())
+        return row is not None
 
     async def sweep(self, limit: int) -> int:
         """Settles up to `limit` grants that ended long ago: done if the object is there, else forgotten. How many it settled."""

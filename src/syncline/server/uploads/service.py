@@ -7,6 +7,7 @@ asked; whatever is cut short is found again by its row; what nobody goes on with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from msgspec.structs import replace
@@ -109,7 +110,7 @@ class Uploads:
             raise InvalidRequest(message=f"This upload has parts 1 to {upload.part_count}")
         numbers = list(range(first, upload.part_count + 1))
         if only_missing:
-            there = whole(upload, await self._completion.listed(upload))
+            there = whole(upload, await self._listed(upload))
             numbers = [number for number in numbers if number not in there]
         window = numbers[:UPLOAD_PARTS_WINDOW]
         upload = await self._heard_of(upload)
@@ -129,7 +130,7 @@ class Uploads:
         upload = await self._mine(caller, upload_id)
         if upload.state != "open":
             raise UploadEnded(state=upload.state)
-        there: dict[int, StoredPart] = {part.number: part for part in await self._completion.listed(upload)}
+        there: dict[int, StoredPart] = {part.number: part for part in await self._listed(upload)}
         states = [judged(claim, upload, there.get(claim.part_number)) for claim in request.parts]
         true = {
             claim.part_number: noted(claim, there[claim.part_number])
@@ -191,7 +192,7 @@ class Uploads:
         await self._store.lead(led)
         return led
 
-    async def arrived(self, object_key: str, etag: str) -> bool:
+    async def arrived(self, object_key: str) -> bool:
         """The store's own event: it has this object whole. Whether that was an upload, and is a revision now. Idempotent."""
         return await self._completion.arrived(object_key)
 
@@ -226,6 +227,16 @@ class Uploads:
         except NotFound:
             return False
 
+    async def _listed(self, upload: Upload) -> list[StoredPart]:
+        """What has arrived of one that is open. Raises `UploadEnded` where the store has put it together already and its word is
+        on the way, `NotFound` where the store has let it go."""
+        try:
+            return await self._completion.listed(upload)
+        except NotFound:
+            if await self._objects.size_of(upload.object_key) != upload.size:
+                raise
+            raise UploadEnded(state="completing") from None
+
     async def _heard_of(self, upload: Upload) -> Upload:
         """Its time begins anew."""
         now_us = self._clock.now_us()
@@ -243,8 +254,10 @@ class Uploads:
         there: Iterable[int] = range(1, upload.part_count + 1)
         arrived_bytes = upload.size
         if upload.state == "open":
-            parts = whole(upload, await self._completion.listed(upload))
-            there, arrived_bytes = sorted(parts), sum(part.size for part in parts.values())
+            with suppress(UploadEnded):
+                # Else the store has put it together before anybody was told: all of it is there.
+                parts = whole(upload, await self._listed(upload))
+                there, arrived_bytes = sorted(parts), sum(part.size for part in parts.values())
         elif upload.state in ("opening", "aborted"):
             there, arrived_bytes = (), 0
         absent = missing(upload, dict.fromkeys(there))
