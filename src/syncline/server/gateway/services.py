@@ -1,4 +1,4 @@
-"""What the routes call: the server's rooms, put together by `app/server.py`."""
+"""What the routes call: the server's rooms, put together by `app/roles/gateway.py`."""
 
 from __future__ import annotations
 

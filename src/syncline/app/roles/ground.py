@@ -1,0 +1,77 @@
+"""What every role stands on: the keys, the stores of the database, the object store, the hub, time and chance.
+
+A process opens it once, whatever its roles are; each role's module builds its rooms on it and says what it adds. Nothing here
+belongs to one role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from syncline.adapters import failpoints
+from syncline.adapters.kms.keyfile import KeyFileWrapper
+from syncline.adapters.machine import MachineChance, MachineClock
+from syncline.adapters.objects.disk import DiskObjects
+from syncline.adapters.objects.s3.store import S3Objects
+from syncline.adapters.objects.signing import UrlSigner
+from syncline.adapters.sql.stores import Stores, open_stores
+from syncline.app.config import ServerConfig
+from syncline.app.data import DataDirectory
+from syncline.app.objects import opened as opened_objects
+from syncline.ports.clock import Ids
+from syncline.server.notify.hub import Hub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    config: ServerConfig
+    data: DataDirectory
+    """Its secrets are shared by all processes of one server."""
+    clock: MachineClock
+    chance: MachineChance
+    ids: Ids
+    keys: KeyFileWrapper
+    signer: UrlSigner
+    """Of URLs that lead to the objects on this process's disk."""
+    objects: DiskObjects | S3Objects
+    stores: Stores
+    hub: Hub
+    """Who waits in this process; `hub.publish` is what rooms tell of each commit."""
+    server_id: str
+    ending: asyncio.Event
+    """Set once the process is to end: it is not ready any more."""
+
+
+@asynccontextmanager
+async def opened(
+    config: ServerConfig, data: DataDirectory, clock: MachineClock, chance: MachineChance, ending: asyncio.Event
+) -> AsyncIterator[Ground]:
+    """The ground, until the block ends; then the stores are closed, whatever the rooms on it still held is theirs to end first.
+
+    Raises `Corrupt`, `InvalidRequest` where the object store refuses its configuration, `Unavailable`.
+    """
+    keys = data.key_wrapper()
+    signer = UrlSigner(data.secret("urls"), clock)
+    async with AsyncExitStack() as held:
+        objects = await held.enter_async_context(opened_objects(config.objects, data.objects, signer, clock, chance))
+        stores = await open_stores(config.database or data.database)
+        held.push_async_callback(stores.close)
+        hub = Hub()
+        failpoints.arm(metadata=stores.metadata, packs=stores.packs, uploads=stores.uploads, objects=objects, hub=hub)
+        yield Ground(
+            config=config,
+            data=data,
+            clock=clock,
+            chance=chance,
+            ids=Ids(clock, chance),
+            keys=keys,
+            signer=signer,
+            objects=objects,
+            stores=stores,
+            hub=hub,
+            server_id=await stores.accounts.server_id(),
+            ending=ending,
+        )

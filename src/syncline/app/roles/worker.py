@@ -1,0 +1,83 @@
+"""The worker role: taking in plain uploads, and the sweeps that settle what ended without a word.
+
+All of it may run in several processes at once, and twice: each act asks the database whether it is still due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+
+from syncline.app.roles.blocks import BlockRooms
+from syncline.app.roles.ground import Ground
+from syncline.app.roles.metadata import MetadataRooms
+from syncline.model.errors import SynclineError
+from syncline.ports.raw_store import RawContent
+from syncline.server.workers.ingest import Ingest
+
+TEND_EVERY_S: Final = 60.0
+SWEEP_BATCH: Final = 500
+WORKER_PAUSE_S: Final = 5.0
+
+log: Final[Any] = structlog.get_logger("syncline.worker")
+
+
+def ingest_room(ground: Ground, core: MetadataRooms) -> Ingest:
+    """What takes in the contents of plain uploads. `wake` tells it of one."""
+    stores, clock, chance = ground.stores, ground.clock, ground.chance
+    return Ingest(core.metadata, stores.raws, stores.packs, ground.objects, ground.keys, clock, chance, _ingest_failed)
+
+
+@asynccontextmanager
+async def working(core: MetadataRooms, blocks: BlockRooms, ingest: Ingest) -> AsyncIterator[None]:
+    """Everything that goes on in the background, until the block ends."""
+    sweeps: dict[str, Callable[[], Awaitable[object]]] = {
+        "sweep": lambda: blocks.receiving.sweep(SWEEP_BATCH),
+        "uploads": lambda: blocks.uploads.sweep(SWEEP_BATCH),
+        "raw": lambda: ingest.sweep(SWEEP_BATCH),
+        "prune": core.metadata.prune,
+        "expire": core.past.expiry.tend,
+    }
+    tasks = [asyncio.ensure_future(_tend(sweeps)), asyncio.ensure_future(_at_work("ingest", ingest.run))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        ingest.close()
+
+
+async def _tend(sweeps: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
+    """Settles grants and uploads that ended without a word and forgets what is past its time, a bounded amount every so often."""
+    while True:
+        await asyncio.sleep(TEND_EVERY_S)
+        for name, work in sweeps.items():
+            try:
+                await work()
+            except SynclineError as error:
+                log.warning("tending failed", task=name, code=error.code)
+            except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
+                log.error("tending failed", task=name, kind=type(error).__name__)
+
+
+async def _at_work(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """A worker that outlives whatever happens to it."""
+    while True:
+        try:
+            await run()
+        except SynclineError as error:
+            log.warning("worker failed", task=name, code=error.code)
+        except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
+            log.error("worker failed", task=name, kind=type(error).__name__)
+        await asyncio.sleep(WORKER_PAUSE_S)
+
+
+def _ingest_failed(raw: RawContent, error: Exception) -> None:
+    """Says that a content could not be taken in, and nothing of what it is."""
+    kind = error.code if isinstance(error, SynclineError) else type(error).__name__
+    log.warning("ingest failed", node=raw.node, revision=raw.revision, attempts=raw.attempts + 1, kind=kind)
