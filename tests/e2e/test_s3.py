@@ -14,9 +14,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from syncline.adapters.objects.s3.store import S3Objects
 from tests.e2e.world import EMAIL, PASSWORD, READY, SYNCLINE, environment, eventually, run
+from tests.edge import KEY_PAIR, running_edge
 from tests.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed, binary, bucket_of, free_ports, running_seaweed
 
 pytestmark = pytest.mark.real
@@ -153,6 +156,32 @@ def test_the_stores_own_event_makes_a_revision(tmp_path: Path) -> None:
             (found,) = site.offers(bearer, upload["file_id"])
             with urllib.request.urlopen(found["presignedUrl"], timeout=30) as answer:
                 assert answer.read() == content
+        finally:
+            site.process.terminate()
+            assert site.process.wait(20) == 0
+
+
+def test_devices_download_through_a_network_that_keeps_what_others_fetched(tmp_path: Path, seaweed: Seaweed) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    (tmp_path / "cdn.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with running_edge(key.public_key(), bucket_of(seaweed, "end-to-end")) as edge:
+        more = f'[objects.cdn]\nurl = "{edge.url}"\nkey_pair_id = "{KEY_PAIR}"\nprivate_key_file = "{tmp_path / "cdn.pem"}"\n'
+        site = Site(tmp_path, seaweed, more=more)
+        try:
+            content = os.urandom(5_000_000)
+            (tmp_path / "file").write_bytes(content)
+            site.run("put", str(tmp_path / "file"), "/file")
+            site.run("get", "/file", str(tmp_path / "once"))
+            assert (tmp_path / "once").read_bytes() == content
+            fetched = edge.counts["from the store"]
+            assert fetched > 0
+            site.home = tmp_path / "another device"
+            site.run("login", site.url, "--email", EMAIL, "--password-stdin", input_text=PASSWORD + "\n")
+            site.run("get", "/file", str(tmp_path / "twice"))
+            assert (tmp_path / "twice").read_bytes() == content
+            assert edge.counts["from the store"] == fetched
+            assert edge.counts["from the cache"] >= fetched
+            assert edge.counts["refused"] == 0
         finally:
             site.process.terminate()
             assert site.process.wait(20) == 0

@@ -21,6 +21,16 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,255}/?")
 
 
+class CdnConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[objects.cdn]`: a content delivery network that clients download from, by URLs signed as CloudFront has it."""
+
+    url: str
+    """`https://d111111abcdef8.cloudfront.net`: its root is the bucket's."""
+    key_pair_id: str
+    private_key_file: Path
+    """An RSA key in PEM, whose public half the network knows by `key_pair_id`."""
+
+
 class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[objects]`: where the stored bytes lie. All but `kind` is for S3 and what speaks like it."""
 
@@ -37,6 +47,7 @@ class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A TOML file with `access_key` and `secret_key`; without it the environment is asked."""
     events_token_file: Path | None = None
     """A file with the token by which the store's own events are known at `/store-events/`; without it there is no such door."""
+    cdn: CdnConfig | None = None
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,5 +171,9 @@ def _check_objects(objects: ObjectsConfig) -> None:
             raise InvalidRequest(
                 message=f"objects.{name} must be http:// or https:// with a host and perhaps a port, without a path"
             )
+    if objects.cdn is not None and not _ORIGIN.fullmatch(objects.cdn.url):
+        raise InvalidRequest(message="objects.cdn.url must be http:// or https:// with a host and perhaps a port, without a path")
+    if objects.cdn is not None and not objects.cdn.key_pair_id:
+        raise InvalidRequest(message="objects.cdn.key_pair_id must not be empty")
     if not objects.region:
         raise InvalidRequest(message="objects.region must not be empty")

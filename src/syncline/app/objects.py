@@ -12,11 +12,12 @@ from typing import Final
 from syncline.adapters.http.retry import Backoff
 from syncline.adapters.objects.disk import DiskObjects
 from syncline.adapters.objects.s3.caller import Bucket, Place
+from syncline.adapters.objects.s3.cdn import CdnSigner
 from syncline.adapters.objects.s3.probe import probed
 from syncline.adapters.objects.s3.signature import Credentials, Signer
 from syncline.adapters.objects.s3.store import S3Objects
 from syncline.adapters.objects.signing import UrlSigner
-from syncline.app.config import ObjectsConfig
+from syncline.app.config import CdnConfig, ObjectsConfig
 from syncline.model.errors import InvalidRequest
 from syncline.ports.clock import Chance, Clock
 
@@ -41,7 +42,7 @@ async def opened(
         return
     bucket = s3_bucket(config, clock, chance)
     try:
-        yield await probed(bucket, chance)
+        yield await probed(bucket, chance, _cdn(config.cdn, clock))
     finally:
         await bucket.close()
 
@@ -71,6 +72,16 @@ def credentials(config: ObjectsConfig, environment: Mapping[str, str]) -> Creden
             )
     wanted = " or ".join(f"{access} and {secret}" for access, secret, _ in _VARIABLES)
     raise InvalidRequest(message=f'objects.kind = "s3" needs credentials: set objects.credentials_file, or {wanted}')
+
+
+def _cdn(config: CdnConfig | None, clock: Clock) -> CdnSigner | None:
+    if config is None:
+        return None
+    try:
+        key = config.private_key_file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(message=f"objects.cdn.private_key_file: {config.private_key_file}: {error.strerror}") from error
+    return CdnSigner(config.url, config.key_pair_id, key, clock)
 
 
 def events_token(config: ObjectsConfig) -> str | None:

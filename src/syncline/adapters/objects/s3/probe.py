@@ -14,6 +14,7 @@ import structlog
 
 from syncline.adapters.objects.s3.answers import StoreRefused
 from syncline.adapters.objects.s3.caller import Bucket
+from syncline.adapters.objects.s3.cdn import CdnSigner
 from syncline.adapters.objects.s3.store import Enforced, S3Objects
 from syncline.adapters.objects.signing import put_headers
 from syncline.content.digest import digest
@@ -26,9 +27,10 @@ _KEY_BYTES: Final = 20
 log: Final[Any] = structlog.get_logger("syncline.objects")
 
 
-async def probed(bucket: Bucket, chance: Chance) -> S3Objects:
-    """The store in `bucket`, knowing what it enforces. Raises `InvalidRequest` naming what to correct in the configuration,
-    `Unavailable` where it does not answer."""
+async def probed(bucket: Bucket, chance: Chance, cdn: CdnSigner | None = None) -> S3Objects:
+    """The store in `bucket`, knowing what it enforces, with downloads through `cdn` where there is one.
+
+    Raises `InvalidRequest` naming what to correct in the configuration, `Unavailable` where it does not answer."""
     try:
         enforced = await _asked(bucket, chance)
     except NotFound as error:
@@ -46,7 +48,7 @@ async def probed(bucket: Bucket, chance: Chance) -> S3Objects:
         log.warning("the object store takes wrong bytes under a signed checksum, so every pack is read back before it counts")
     if not enforced.once:
         log.warning("the object store replaces objects although told not to: whoever holds an upload URL can spoil their own pack")
-    return S3Objects(bucket, enforced)
+    return S3Objects(bucket, enforced, cdn)
 
 
 async def _asked(bucket: Bucket, chance: Chance) -> Enforced:

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from syncline.adapters.objects.s3 import answers
 from syncline.adapters.objects.s3.caller import Answer, Bucket
-from syncline.adapters.objects.signing import ANSWER_HEADERS, put_headers
+from syncline.adapters.objects.s3.cdn import CdnSigner
+from syncline.adapters.objects.signing import answer_parameters, put_headers
 from syncline.model.errors import AlreadyExists, Conflict, Corrupt, NotFound, Unavailable
 from syncline.model.ids import Digest
 from syncline.ports.object_listing import ListedObject
@@ -39,9 +40,16 @@ class Enforced(Struct, frozen=True, kw_only=True):
 
 
 class S3Objects:
-    def __init__(self, bucket: Bucket, enforced: Enforced = Enforced()) -> None:  # noqa: B008 - a frozen value
+    def __init__(
+        self,
+        bucket: Bucket,
+        enforced: Enforced = Enforced(),  # noqa: B008 - a frozen value
+        cdn: CdnSigner | None = None,
+    ) -> None:
+        """`cdn`, where there is one, is what clients download from."""
         self._bucket = bucket
         self._enforced = enforced
+        self._cdn = cdn
 
     async def close(self) -> None:
         await self._bucket.close()
@@ -52,7 +60,9 @@ class S3Objects:
         return self._bucket.presigned("PUT", _checked(key), ttl_s=ttl_s, headers=put_headers(size, sha256))
 
     def presign_get(self, key: str, *, ttl_s: int, answer: Mapping[str, str] | None = None) -> SignedRequest:
-        query = {f"response-{name}": value for name, value in (answer or {}).items() if name in ANSWER_HEADERS}
+        query = answer_parameters(answer)
+        if self._cdn is not None:
+            return self._cdn.presign_get(_checked(key), ttl_s=ttl_s, query=query)
         return self._bucket.presigned("GET", _checked(key), ttl_s=ttl_s, query=query)
 
     async def head(self, key: str) -> ObjectStat | None:
