@@ -269,6 +269,24 @@ def test_an_open_file_stays_with_its_bytes_whatever_its_name(subject: Subject) -
     assert subject.user.read("g") == b"other"
 
 
+def test_a_birth_is_kept_whatever_becomes_of_the_file(subject: Subject) -> None:
+    subject.put("a")
+    born = subject.files.birth_ns("a")
+    subject.tick()
+    with subject.files.open_write("a") as file:
+        file.write(b"more")
+        subject.files.set_attributes(file, executable=True, mtime_us=1)
+    subject.files.rename("a", "b")
+    subject.put("c")
+    assert born is not None
+    assert subject.files.birth_ns("b") == born
+    assert subject.files.birth_ns("c") != born
+    subject.files.exchange("b", "c")
+    assert subject.files.birth_ns("c") == born
+    with pytest.raises(FileNotFoundError):
+        subject.files.birth_ns("a")
+
+
 def test_room_is_told(subject: Subject) -> None:
     assert subject.files.free_bytes() > 0
 

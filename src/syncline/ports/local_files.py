@@ -37,6 +37,11 @@ class LocalFiles(Protocol):
 
     def stat(self, path: str) -> Stat: ...
 
+    def birth_ns(self, path: str) -> int | None:
+        """When the file was made, by its file system, which no rename and no write changes: what tells it from an earlier one whose
+        inode number it was given. None where the file system remembers no such time."""
+        ...
+
     def open_read(self, path: str) -> BinaryIO:
         """Unbuffered; `fstat_signature(file)` tells what was opened."""
         ...

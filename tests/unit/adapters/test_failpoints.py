@@ -34,7 +34,7 @@ PLACES = {
     "objects": (DiskObjects, Draft),
     "hub": (Hub,),
 }
-READING = {"root_stat", "list_folder", "stat", "open_read", "fstat_signature", "read_once", "free_bytes"}
+READING = {"root_stat", "list_folder", "stat", "birth_ns", "open_read", "fstat_signature", "read_once", "free_bytes"}
 
 
 def test_every_name_is_a_method_of_the_adapter_it_is_for() -> None:

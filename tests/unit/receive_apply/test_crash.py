@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from syncline.adapters.disk.files import LinuxFiles
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
 from syncline.client.receive.inflight import Dressing, Making, Moving, mark_of, row_of
 from syncline.client.trees.trees import Trees
@@ -358,6 +359,59 @@ def test_rows_of_one_instant_are_seen_to_in_the_order_of_the_deeds_whatever_thei
     assert {outer, inner} <= {base.id for base in desk.trees.synced}
     assert desk.trees.synced[node].executable
     desk.check_no_echo()
+
+
+class Birthless(LinuxFiles):
+    """On a file system that remembers no births."""
+
+    def birth_ns(self, path: str) -> int | None:
+        return None
+
+
+def cut_short(desk: Any, name: str) -> Any:
+    """Bytes from the server are about to arrive as `name` when the power goes, and take the temporary file along."""
+    node = desk.fresh_id()
+    desk.remote_has(node, ROOT, name, b"")
+    fetch, got = desk.fetched(node, b"from the server")
+    desk.files.before["rename"] = crash
+    with pytest.raises(Crash):
+        desk.applier.place([(fetch, got)])
+    (desk.root / got.temp_path).unlink()
+    return node
+
+
+@pytest.mark.parametrize("birth", ["known", "unknown to the disk", "unknown to the row"])
+def test_a_file_that_got_the_inode_of_a_lost_one_is_not_it(desk: Any, birth: str) -> None:
+    """Nobody saw the server's version there: what a person made is no edit of it, unless nothing tells the two apart."""
+    node = cut_short(desk, "new")
+    desk.user_writes("new", b"mine")
+    (row,) = desk.store.inflight.values()
+    fields = {**row.fields, "arriving": desk.disk.stat("new").signature.inode}
+    if birth == "unknown to the row":
+        del fields["born_ns"]
+    desk.store.inflight[row.id] = replace(row, fields=fields)
+    if birth == "unknown to the disk":
+        desk.disk.__class__ = Birthless
+    desk.recover()
+    assert (node in desk.trees.local) == (node in desk.trees.synced) == (birth != "known")
+    assert desk.tree() == {"new": b"mine"}
+    assert desk.store.inflight == {}
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_arrived_before_the_power_went_is_the_base(desk: Any, edited: bool) -> None:
+    node = desk.fresh_id()
+    desk.remote_has(node, ROOT, "new", b"")
+    step = desk.fetched(node, b"from the server")
+    desk.files.after["rename"] = crash
+    with pytest.raises(Crash):
+        desk.applier.place([step])
+    if edited:
+        with (desk.root / "new").open("ab") as file:
+            file.write(b", and mine")
+    desk.recover()
+    assert desk.trees.synced[node].content_hash == digest(b"from the server")
+    assert desk.trees.local[node].content_hash is None
 
 
 def both(desk: Any) -> dict[str, bytes | None]:

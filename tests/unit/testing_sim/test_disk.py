@@ -136,6 +136,7 @@ def test_every_operation_goes_through_the_hook(disk: SimDisk) -> None:
     files.remove_file("f")
     files.list_folder("")
     files.stat("b")
+    files.birth_ns("b")
     files.root_stat()
     files.free_bytes()
     assert [entry for entry in seen if entry[2] == "before"][:4] == [

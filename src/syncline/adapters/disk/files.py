@@ -89,6 +89,14 @@ class LinuxFiles:
         finally:
             self._release(folder)
 
+    def birth_ns(self, path: str) -> int | None:
+        folder, name = self._parent(path)
+        try:
+            born_ns = linux.birth_at(folder, name)
+        finally:
+            self._release(folder)
+        return None if born_ns is None else _fit(born_ns)
+
     def fstat_signature(self, file: BinaryIO) -> Signature:
         return _signature(os.fstat(file.fileno()))
 
@@ -304,9 +312,13 @@ def _signature(found: os.stat_result) -> Signature:
     if min(numbers) >= -_INT64_END and max(numbers) < _INT64_END:
         return Signature(*numbers)
     # Inodes made of hashes fill all 64 bits, and a time may lie beyond the year 2262; no database takes either.
-    device, inode, size, *times = numbers
-    mtime_ns, ctime_ns = (max(-_INT64_END, min(time_ns, _INT64_END - 1)) for time_ns in times)
-    return Signature(_signed(device), _signed(inode), size, mtime_ns, ctime_ns)
+    device, inode, size, mtime_ns, ctime_ns = numbers
+    return Signature(_signed(device), _signed(inode), size, _fit(mtime_ns), _fit(ctime_ns))
+
+
+def _fit(time_ns: int) -> int:
+    """The nearest time that a database takes."""
+    return max(-_INT64_END, min(time_ns, _INT64_END - 1))
 
 
 def _signed(number: int) -> int:

@@ -1,4 +1,4 @@
-"""The Linux system calls that Python's `os` lacks, by ctypes: openat2, renameat2, syncfs, inotify.
+"""The Linux system calls that Python's `os` lacks, by ctypes: openat2, renameat2, statx, syncfs, inotify.
 
 Every path given here is relative to a directory descriptor and is resolved beneath it without following a symbolic link in any
 component. A kernel or sandbox without `openat2` (before 5.6, or a strict seccomp filter) is answered by opening one component at a
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 from functools import lru_cache
 from typing import Final
 
@@ -39,6 +40,11 @@ _RESOLVE_NO_MAGICLINKS: Final = 0x02
 _RESOLVE_NO_SYMLINKS: Final = 0x04
 _RESOLVE_BENEATH: Final = 0x08
 _RESOLVE: Final = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
+_STATX_BTIME: Final = 0x800
+_STATX_BYTES: Final = 256
+_STATX_BTIME_AT: Final = 80
+"""Where `struct statx` holds seconds and nanoseconds of the birth; its first word says which fields are filled."""
 _TRIES: Final = 16
 """The kernel asks to try again when a signal or a rename came between."""
 
@@ -84,6 +90,22 @@ def rename_at(source_fd: int, source: str, target_fd: int, target: str, flags: i
     if _renameat2(source_fd, _encoded(source), target_fd, _encoded(target), flags) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), source, None, target)
+
+
+def birth_at(folder_fd: int, name: str) -> int | None:
+    """When the file was made, in nanoseconds. None where the file system does not say, or the C library has no `statx`."""
+    statx = getattr(_libc, "statx", None)
+    if statx is None:
+        return None
+    found = ctypes.create_string_buffer(_STATX_BYTES)
+    if statx(folder_fd, _encoded(name), _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, found) != 0:
+        number = ctypes.get_errno()
+        if number in (errno.ENOSYS, errno.EPERM):
+            return None
+        raise OSError(number, os.strerror(number), name)
+    (filled,) = struct.unpack_from("=I", found)
+    seconds, nanoseconds = struct.unpack_from("=qI", found, _STATX_BTIME_AT)
+    return seconds * 1_000_000_000 + nanoseconds if filled & _STATX_BTIME else None
 
 
 def sync_file_system(fd: int) -> None:

@@ -58,8 +58,9 @@ class Discarding(Mark, frozen=True, kw_only=True):
 
 
 class Arrival(Mark, frozen=True, kw_only=True):
-    """A revision comes to `origin` as inode `arriving`: once it lies there, it is the base, whatever the server has by then.
-    Without `revision` (rows of older versions) nothing is known of it but the inode."""
+    """A revision comes to `origin` as inode `arriving`, a file that was made at `born_ns`: once it lies there, it is the base,
+    whatever the server has by then. Without `revision` (rows of older versions) nothing is known of it but the inode; without
+    `born_ns` its file system tells files of one inode number not apart."""
 
     node: NodeId
     origin: str
@@ -69,6 +70,7 @@ class Arrival(Mark, frozen=True, kw_only=True):
     revision: int = 0
     arriving_hash: Digest | None = None
     executable: bool = False
+    born_ns: int | None = None
 
 
 class Arriving(Arrival, frozen=True, kw_only=True):

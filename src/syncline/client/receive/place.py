@@ -50,6 +50,7 @@ class _Item(Struct):
     target: str
     present: LocalNode | None
     arriving: Signature
+    born_ns: int | None = None
     row_id: str = ""
     trash: str = ""
     aside: Stat | None = None
@@ -115,7 +116,7 @@ class Placer:
             if present is not None and self._is_locked(folder, fetch.name):
                 outcome.tell("file.locked", target, "It is open in an office program; the new version comes once it is closed.")
                 continue
-            item = _Item(fetch, fetched, remote, folder, target, present, nothing, self._ids.fresh())
+            item = _Item(fetch, fetched, remote, folder, target, present, nothing, row_id=self._ids.fresh())
             if present is not None:
                 item.trash = self._trash.place(item.row_id, fetch.name)
             yield item
@@ -169,6 +170,7 @@ class Placer:
                 # The same bytes in a newer revision: its mode and time are the newer one's.
                 self._files.set_attributes(file, executable=item.remote.executable, mtime_us=item.remote.mtime_us)
             item.arriving = self._files.fstat_signature(file)
+            item.born_ns = self._files.birth_ns(item.fetched.temp_path)
         except OSError as error:
             file.close()
             outcome.fail(item.fetch.node, item.target, error)
@@ -206,6 +208,7 @@ class Placer:
             "revision": remote.revision,
             "arriving_hash": item.fetched.content_hash,
             "executable": remote.executable,
+            "born_ns": item.born_ns,
         }
         if item.present is None:
             return Arriving(**coming | mark_of(item.arriving))

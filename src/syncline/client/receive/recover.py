@@ -246,7 +246,7 @@ class Recovery:
     def _arrived(self, effect: Arrival) -> None:
         """Where the new file lies at its place, its revision is the base. What it holds by now, only reading it tells."""
         now = self._look(effect.origin)
-        if not effect.revision or now is None or now.kind is not Kind.FILE or now.signature.inode != effect.arriving:
+        if not effect.revision or now is None or now.kind is not Kind.FILE or not self._is_the_one(now, effect):
             return
         if self._claims.folder_path(effect.parent, {}) != parent_of(effect.origin):
             return
@@ -265,6 +265,18 @@ class Recovery:
                 executable=effect.executable,
             )
         )
+
+    def _is_the_one(self, now: Stat, effect: Arrival) -> bool:
+        """A number alone proves nothing: what was not durable is lost with the power, and the next file made gets its number. One
+        that a person makes at this very place is no edit of a version that nobody saw there."""
+        if now.signature.inode != effect.arriving:
+            return False
+        if effect.born_ns is None:
+            return True
+        try:
+            return self._files.birth_ns(effect.origin) in (effect.born_ns, None)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _is_still_there(self, effect: Replacing) -> bool:
         """Whether the node still is at that path by the trees: else its absence there says nothing."""

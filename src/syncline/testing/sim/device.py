@@ -239,8 +239,9 @@ class SimDevice:
         self.kill()
 
     def _hook(self, op: str, path: str, phase: str) -> None:
-        """Around every system call of the engine's."""
-        if self._acting:
+        """Around every system call of the engine's. Asking for a birth changes nothing and strikes no site: what can befall it
+        befalls the call before it or after, and tapes that count calls are older than this one."""
+        if self._acting or op == "birth_ns":
             return
         if phase == "after":
             if self._after is not None and self._after[0] == op:

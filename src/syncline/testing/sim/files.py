@@ -94,6 +94,12 @@ class SimFiles:
         self._after("stat", path)
         return found
 
+    def birth_ns(self, path: str) -> int | None:
+        self._before("birth_ns", path)
+        inode = self.tree.entry(self._held(path), path).inode
+        self._after("birth_ns", path)
+        return inode.birth_ns
+
     def fstat_signature(self, file: BinaryIO) -> Signature:
         sim = _sim(file)
         self._before("fstat_signature", sim.path)

@@ -66,6 +66,9 @@ class HookedFiles:
     def stat(self, path: str) -> Stat:
         return self._stat(self._around("stat", path, lambda: self._files.stat(path)))
 
+    def birth_ns(self, path: str) -> int | None:
+        return self._around("birth_ns", path, lambda: self._files.birth_ns(path))
+
     def fstat_signature(self, file: BinaryIO) -> Signature:
         hooked = _hooked(file)
         found = self._around("fstat_signature", hooked.path, lambda: self._files.fstat_signature(file))

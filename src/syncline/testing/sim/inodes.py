@@ -29,6 +29,7 @@ class Inode:
     """
 
     __slots__ = (
+        "birth_ns",
         "ctime_ns",
         "data",
         "device",
@@ -51,7 +52,8 @@ class Inode:
         "watchers",
     )
 
-    def __init__(self, device: int, number: int, kind: Kind | None, now_ns: int) -> None:
+    def __init__(self, device: int, number: int, kind: Kind | None, now_ns: int, birth_ns: int | None = None) -> None:
+        self.birth_ns = now_ns if birth_ns is None else birth_ns
         self.device = device
         self.number = number
         self.kind = kind

@@ -18,6 +18,9 @@ _STILL_NS: Final = 1_000_000
 fine."""
 
 
+BIRTH_TICK_NS: Final = 10_000_000
+
+
 def refusal(number: int, path: str, other: str | None = None) -> OSError:
     return OSError(number, os.strerror(number), path, None, other)
 
@@ -43,6 +46,11 @@ class Lookup:
             now = self._last_ns + 1
         self._last_ns = now
         return now
+
+    def birth_ns(self) -> int:
+        """What a file made now remembers of it: no file system that remembers births does so by ticks of seconds."""
+        finest = min(self.profile.tick_ns, BIRTH_TICK_NS)
+        return self._clock.now_us() * 1000 // finest * finest
 
     def folder(self, root: Inode, path: str, *, loops: int = errno.ENOTDIR) -> Inode:
         """A folder below `root`. `loops` is what a symbolic link in its path answers."""

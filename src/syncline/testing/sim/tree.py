@@ -40,7 +40,7 @@ class Tree(Lookup):
         if "\0" in name:
             raise ValueError("a path holds a NUL")
         now_ns = self.now_ns()
-        inode = Inode(folder.device, self._number(), kind, now_ns)
+        inode = Inode(folder.device, self._number(), kind, now_ns, self.birth_ns())
         entry = self._put(folder, Entry(folder, self._spelling(name), inode))
         if kind is Kind.DIR:
             folder.links += 1
