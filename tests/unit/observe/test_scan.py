@@ -386,6 +386,29 @@ def test_a_swap_of_two_files_is_two_edits(world: World) -> None:
     assert world.node("a").content_hash is None
 
 
+def test_an_edit_in_a_folder_that_swapped_names_with_a_file_is_seen(world: World) -> None:
+    """The folder is known under its new name at once, the file only when nobody writes to it any more: until then two have it."""
+    world.write("file", "one")
+    world.write("folder/edited", "before")
+    world.write("folder/left alone", "same")
+    world.full()
+    world.agree()
+    world.write("folder/edited", "afterwards", age_s=-world.clock.added_s)
+    world.move("folder", "t")
+    world.move("file", "folder")
+    world.move("t", "file")
+    world.hint("folder", written=True)
+    world.look("file", moved_in=True)
+    for _ in range(3):
+        world.hint("folder", written=True)
+        world.wind(0.6)
+        world.observer.scan(full=False)
+    world.settle()
+    assert set(world.shape()) == {"file", "file/edited", "file/left alone", "folder"}
+    assert world.node("file/edited").content_hash is None
+    assert world.node("file/left alone").content_hash is not None
+
+
 # -- being written -----------------------------------------------------------------------------------------------------------------
 
 
