@@ -50,6 +50,15 @@ class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cdn: CdnConfig | None = None
 
 
+class TelemetryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[telemetry]`: where traces go. Without an endpoint there are none."""
+
+    endpoint: str | None = None
+    """An OpenTelemetry collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`."""
+    sample: float = 0.01
+    """The share of requests that are followed, from 0 to 1."""
+
+
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `syncline serve` runs with."""
 
@@ -65,11 +74,16 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tls_key: Path | None = None
     """PEM files; both or none."""
     log_level: str = "info"
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """`auto`: text on a terminal, JSON otherwise."""
+    metrics_listen: str | None = None
+    """`HOST:PORT` of a listener of its own for `/metrics`, `/healthz`, `/readyz`; none without it. It asks nobody who they are."""
     objects: ObjectsConfig = ObjectsConfig()
     drain_s: float = 10.0
     """How long requests under way may take to end at shutdown, in seconds."""
     retention: Retention = Retention()
     """`[retention]`: how long deleted files and old versions are kept."""
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     @property
     def host(self) -> str:
@@ -141,7 +155,10 @@ def _check(config: ServerConfig) -> None:
     split_address(config.listen)
     if config.database is not None:
         _check_database(config.database)
+    if config.metrics_listen is not None:
+        _check_metrics(config.metrics_listen)
     _check_objects(config.objects)
+    _check_telemetry(config.telemetry)
     config.retention.check()
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise InvalidRequest(message="tls_certificate and tls_key go together")
@@ -149,6 +166,22 @@ def _check(config: ServerConfig) -> None:
         raise InvalidRequest(message="public_url must begin with http:// or https://")
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidRequest(message="log_level is one of debug, info, warning, error")
+
+
+def _check_metrics(listen: str) -> None:
+    try:
+        split_address(listen)
+    except InvalidRequest as error:
+        raise InvalidRequest(message=f"metrics_listen: {error}") from error
+
+
+def _check_telemetry(telemetry: TelemetryConfig) -> None:
+    if telemetry.endpoint is not None and not _ORIGIN.fullmatch(telemetry.endpoint):
+        raise InvalidRequest(
+            message="telemetry.endpoint must be http:// or https:// with a host and perhaps a port, without a path"
+        )
+    if not 0 <= telemetry.sample <= 1:
+        raise InvalidRequest(message="telemetry.sample is a share, from 0 to 1")
 
 
 def _check_objects(objects: ObjectsConfig) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from syncline.adapters.machine import MachineChance
-from syncline.app.config import ServerConfig
+from syncline.app.config import ServerConfig, split_address
 from syncline.app.direct import offered
 from syncline.model.errors import InvalidRequest, LocalIo, Refused, SynclineError
 from syncline.model.limits import KIB
@@ -178,10 +178,15 @@ def _settings(config: ServerConfig, app: Any) -> uvicorn.Config:
     )
 
 
-@contextmanager
-def bound(config: ServerConfig) -> Iterator[socket.socket]:
+def bound(config: ServerConfig) -> AbstractContextManager[socket.socket]:
     """The listening socket. Raises `LocalIo`."""
-    host, port = config.host, config.port
+    return bound_at(config.listen)
+
+
+@contextmanager
+def bound_at(listen: str) -> Iterator[socket.socket]:
+    """A socket that listens at `HOST:PORT`. Raises `LocalIo`, `InvalidRequest`."""
+    host, port = split_address(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With its protocol named: asyncio switches Nagle off only where it sees that it is TCP, and each answer would cost 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -191,7 +196,7 @@ def bound(config: ServerConfig) -> Iterator[socket.socket]:
             listener.bind((host, port))
             listener.listen(BACKLOG)
         except OSError as error:
-            raise LocalIo(path=config.listen, reason=error.strerror or str(error)) from error
+            raise LocalIo(path=listen, reason=error.strerror or str(error)) from error
         listener.setblocking(False)
         yield listener
     finally:

@@ -20,9 +20,10 @@ from syncline.app import memory
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
 from syncline.app.listener import Listener, base_url, bound
+from syncline.app.observing import observed
 from syncline.app.roles.blocks import block_rooms
 from syncline.app.roles.content import byte_doors, content_rooms
-from syncline.app.roles.gateway import gateway_services
+from syncline.app.roles.gateway import gateway_services, ready_check
 from syncline.app.roles.ground import Ground, opened
 from syncline.app.roles.metadata import metadata_rooms
 from syncline.app.roles.notify import notify_rooms
@@ -43,7 +44,12 @@ async def serve(config: ServerConfig, *, ready: Callable[[str], None] | None = N
     clock, chance = MachineClock(), MachineChance()
     data = DataDirectory.open(config.data.resolve(), chance, Ids(clock, chance))
     with data.held(), _stopping(stop) as ending, bound(config) as listener:
-        async with opened(config, data, clock, chance, ending) as ground, _built(ground) as app:
+        async with (
+            observed(config, clock, "all") as observing,
+            opened(config, data, clock, chance, ending, observing) as ground,
+            _built(ground) as app,
+            observing.answering(config.metrics_listen, ground.stores.database, ready_check(ground)),
+        ):
             memory.freeze()
             url = base_url(config, listener)
             server = Listener(config, app, lambda: (ready or _announce)(url))
@@ -70,8 +76,8 @@ async def _built(ground: Ground) -> AsyncIterator[App]:
     notify = notify_rooms(ground, core)
     services = gateway_services(ground, core, blocks, content, showing, notify)
     try:
-        async with working(core, blocks, ingest):
-            yield create_app(services, byte_doors(ground, content, blocks), ground.chance)
+        async with working(ground, core, blocks, ingest):
+            yield ground.observing.app(create_app(services, byte_doors(ground, content, blocks), ground.chance))
     finally:
         await core.drain()
         blocks.close()

@@ -39,5 +39,5 @@ def serve(data: Path, listen: str | None, config: Path | None) -> None:
         raise click.UsageError(str(error)) from error
     # Whatever is written from here on is nobody else's to read.
     os.umask(0o077)
-    to_stderr(settings.log_level)
+    to_stderr(settings.log_level, settings.log_format)
     uvloop.run(run(settings))

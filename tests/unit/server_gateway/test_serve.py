@@ -155,9 +155,10 @@ def test_a_wrong_configuration_is_usage_and_says_where(tmp_path: Path) -> None:
     assert subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 2
 
 
-async def test_the_log_shows_neither_names_nor_secrets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_the_log_shows_neither_names_nor_secrets(tmp_path: Path, form: str) -> None:
     file = tmp_path / "server.toml"
-    file.write_text('log_level = "debug"')
+    file.write_text(f'log_level = "debug"\nlog_format = "{form}"\n')
     server = await _start(tmp_path / "data", "--config", str(file))
     await asyncio.to_thread(_admin, server.data, "add", "ann@example.org", "--password-stdin", stdin="open sesame\n")
     async with aiohttp.ClientSession() as http:
@@ -168,9 +169,18 @@ async def test_the_log_shows_neither_names_nor_secrets(tmp_path: Path) -> None:
         for path in ("/v1/metadata?path=/secret-plan.txt", "/objects/x?signature=topsecret", "/v1/changes?cursor=topsecret"):
             async with http.get(server.url + path, headers=headers) as answer:
                 assert answer.status >= 400
+                request_id = answer.headers["x-request-id"]
     server.process.terminate()
     assert server.process.stderr is not None
     log = (await server.process.stderr.read()).decode()
-    for secret in ("sesame", "secret-plan", "topsecret", tokens["access_token"], tokens["refresh_token"]):
+    for secret in ("sesame", "secret-plan", "topsecret", "ann@example.org", tokens["access_token"], tokens["refresh_token"]):
         assert secret not in log
     assert (await server.ended())[0] == 0
+    assert request_id in log
+    assert tokens["device_id"] in log
+    if form == "json":
+        lines = [json.loads(line) for line in log.splitlines()]
+        assert {"event", "level", "timestamp"} <= lines[0].keys()
+        (last,) = [line for line in lines if line.get("request_id") == request_id]
+        expected = {"operation": "GET /v1/changes", "device": tokens["device_id"], "status": 400, "level": "debug"}
+        assert expected.items() <= last.items()

@@ -21,6 +21,7 @@ from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
 from syncline.app.objects import opened as opened_objects
+from syncline.app.observing import Observing
 from syncline.ports.clock import Ids
 from syncline.server.notify.hub import Hub
 
@@ -38,6 +39,8 @@ class Ground:
     """Of URLs that lead to the objects on this process's disk."""
     objects: DiskObjects | S3Objects
     stores: Stores
+    observing: Observing
+    """Whoever builds a room that is watched hands it in here."""
     hub: Hub
     """Who waits in this process; `hub.publish` is what rooms tell of each commit."""
     server_id: str
@@ -47,7 +50,12 @@ class Ground:
 
 @asynccontextmanager
 async def opened(
-    config: ServerConfig, data: DataDirectory, clock: MachineClock, chance: MachineChance, ending: asyncio.Event
+    config: ServerConfig,
+    data: DataDirectory,
+    clock: MachineClock,
+    chance: MachineChance,
+    ending: asyncio.Event,
+    observing: Observing,
 ) -> AsyncIterator[Ground]:
     """The ground, until the block ends; then the stores are closed, whatever the rooms on it still held is theirs to end first.
 
@@ -60,6 +68,9 @@ async def opened(
         stores = await open_stores(config.database or data.database)
         held.push_async_callback(stores.close)
         hub = Hub()
+        observing.database(stores.database)
+        observing.objects(objects)
+        observing.hub(hub)
         failpoints.arm(metadata=stores.metadata, packs=stores.packs, uploads=stores.uploads, objects=objects, hub=hub)
         yield Ground(
             config=config,
@@ -71,6 +82,7 @@ async def opened(
             signer=signer,
             objects=objects,
             stores=stores,
+            observing=observing,
             hub=hub,
             server_id=await stores.accounts.server_id(),
             ending=ending,

@@ -48,6 +48,7 @@ def metadata_rooms(ground: Ground) -> MetadataRooms:
         access=access,
         journal_retention_s=ground.config.retention.journal_s,
     )
+    ground.observing.metadata(metadata)
     return MetadataRooms(
         accounts=Accounts(stores.accounts, tokens, clock, ground.chance, on_unlink=ground.hub.drop_device),
         access=access,

@@ -19,4 +19,5 @@ class NotifyRooms:
 def notify_rooms(ground: Ground, core: MetadataRooms) -> NotifyRooms:
     synced = LastSynced(core.metadata, ground.stores.accounts, ground.clock)
     polling = Polling(core.metadata, ground.hub, ground.clock, core.accounts.live, synced)
+    ground.observing.polling(polling)
     return NotifyRooms(polling=polling, synced=synced)

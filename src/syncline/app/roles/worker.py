@@ -29,11 +29,13 @@ log: Final[Any] = structlog.get_logger("syncline.worker")
 def ingest_room(ground: Ground, core: MetadataRooms) -> Ingest:
     """What takes in the contents of plain uploads. `wake` tells it of one."""
     stores, clock, chance = ground.stores, ground.clock, ground.chance
-    return Ingest(core.metadata, stores.raws, stores.packs, ground.objects, ground.keys, clock, chance, _ingest_failed)
+    ingest = Ingest(core.metadata, stores.raws, stores.packs, ground.objects, ground.keys, clock, chance, _ingest_failed)
+    ground.observing.ingest(ingest)
+    return ingest
 
 
 @asynccontextmanager
-async def working(core: MetadataRooms, blocks: BlockRooms, ingest: Ingest) -> AsyncIterator[None]:
+async def working(ground: Ground, core: MetadataRooms, blocks: BlockRooms, ingest: Ingest) -> AsyncIterator[None]:
     """Everything that goes on in the background, until the block ends."""
     sweeps: dict[str, Callable[[], Awaitable[object]]] = {
         "sweep": lambda: blocks.receiving.sweep(SWEEP_BATCH),
@@ -42,7 +44,7 @@ async def working(core: MetadataRooms, blocks: BlockRooms, ingest: Ingest) -> As
         "prune": core.metadata.prune,
         "expire": core.past.expiry.tend,
     }
-    tasks = [asyncio.ensure_future(_tend(sweeps)), asyncio.ensure_future(_at_work("ingest", ingest.run))]
+    tasks = [asyncio.ensure_future(_tend(ground.observing.tasks(sweeps))), asyncio.ensure_future(_at_work("ingest", ingest.run))]
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from litestar import Request
+from structlog.contextvars import bind_contextvars
 
 from syncline.model.errors import Unauthenticated
 from syncline.server.accounts.sessions import Accounts
@@ -26,5 +27,6 @@ def signed_in(accounts: Accounts) -> Guard:
         session = await accounts.authenticate(token.strip())
         request.scope["user"] = session.caller
         request.scope["auth"] = session
+        bind_contextvars(device=session.caller.device_id)
 
     return guard

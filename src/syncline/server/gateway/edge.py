@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from backports import zstd
+from structlog.contextvars import bind_contextvars
 
 from syncline.model.errors import InvalidRequest, LimitExceeded, SynclineError, Unavailable
 from syncline.model.limits import BODY_MAX_BYTES, FILE_MAX_BYTES, KIB, TRANSFER_STALL_S
@@ -47,6 +48,8 @@ class Edge:
             return
         request_id = self._chance.token(8).hex()
         scope["syncline.request_id"] = request_id
+        # For whatever is logged in this request's task from here on.
+        bind_contextvars(request_id=request_id)
         stamp = (b"x-request-id", request_id.encode())
         prefix = scope["path"][: scope["path"].find("/", 1) + 1]
         door = self._doors.get(prefix)

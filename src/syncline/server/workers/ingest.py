@@ -117,7 +117,7 @@ class Ingest:
         if raw is None:
             return False
         try:
-            await self._take_in(raw)
+            await self.take_in(raw)
         except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive any one content
             self._failed(raw, error)
             delay_s = min(RETRY_MAX_S, RETRY_FIRST_S << min(raw.attempts, 20))
@@ -132,7 +132,7 @@ class Ingest:
             await self._raws.forget(raw)
         return len(left)
 
-    async def _take_in(self, raw: RawContent) -> None:
+    async def take_in(self, raw: RawContent) -> None:
         """Raises whatever stands in its way."""
         cutting = _Cutting(raw, _Reading(self._objects, raw, asyncio.get_running_loop()))
         packing = _Packing(self._chance, dense_name(raw.name))

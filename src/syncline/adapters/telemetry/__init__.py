@@ -1,0 +1,1 @@
+"""Where figures and traces go: Prometheus asks for the ones, a collector is sent the others."""
