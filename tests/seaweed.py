@@ -39,9 +39,11 @@ class Seaweed:
     folder: Path
 
 
-def bucket_of(seaweed: Seaweed, name: str, *, clock: Clock | None = None, **changed: str) -> Bucket:
+def bucket_of(
+    seaweed: Seaweed, name: str, *, clock: Clock | None = None, storage_class: str | None = None, **changed: str
+) -> Bucket:
     """A bucket there; it is made by the first object in it."""
-    place = Place(bucket=name, origin=seaweed.endpoint, public_origin=seaweed.endpoint)
+    place = Place(bucket=name, origin=seaweed.endpoint, public_origin=seaweed.endpoint, storage_class=storage_class)
     keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY} | changed
     chance = MachineChance()
     return Bucket(place, Signer(Credentials(**keys), "us-east-1", clock or MachineClock()), Backoff(chance, first_s=0.01))

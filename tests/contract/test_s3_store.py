@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 from tests.seaweed import Seaweed, bucket_of, s3_objects
 from yarl import URL
 
@@ -87,6 +88,22 @@ async def test_a_presigned_get_honours_range_and_says_what_it_is_told(store: S3O
     for url in (get.url.replace("svg", "xyz"), get.url.replace(KEY, "f" * 20), get.url[:-1] + ("0" if get.url[-1] != "0" else "1")):
         assert (await asked(http, "GET", SignedRequest(url=url)))[0] == 403
     assert (await asked(http, "PUT", SignedRequest(url=get.url), b"x"))[0] == 403
+
+
+async def test_objects_are_stored_as_the_class_that_is_named(seaweed: Seaweed, http: aiohttp.ClientSession) -> None:
+    bucket = bucket_of(seaweed, "classes", storage_class="STANDARD_IA")
+    try:
+        store = await probed(bucket, MachineChance())
+        put = store.presign_put(KEY, size=len(BODY), sha256=SHA256, ttl_s=60)
+        assert (await asked(http, "PUT", put, BODY))[0] == 200
+        plain = SignedRequest(url=put.url, headers={name: value for name, value in put.headers.items() if "class" not in name})
+        assert (await asked(http, "PUT", plain, BODY))[0] == 403
+        await store.write("1" + KEY[1:], b"of the server's own making")
+        for key in (KEY, "1" + KEY[1:]):
+            answer = await asked(http, "GET", store.presign_get(key, ttl_s=60))
+            assert CIMultiDict(answer[1])["x-amz-storage-class"] == "STANDARD_IA"
+    finally:
+        await bucket.close()
 
 
 async def test_urls_expire(seaweed: Seaweed, store: S3Objects, http: aiohttp.ClientSession) -> None:

@@ -18,6 +18,8 @@ from syncline.server.past.retention import Retention
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8484"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_CLASS: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_ARCHIVES: Final = ("GLACIER", "DEEP_ARCHIVE")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,255}/?")
 
 
@@ -43,6 +45,8 @@ class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     region: str = "us-east-1"
     addressing: Literal["path", "virtual"] = "path"
     """Whether URLs name the bucket in their path or in their host."""
+    storage_class: str | None = None
+    """What objects are stored as, such as `STANDARD_IA`; the bucket's own choice without it."""
     credentials_file: Path | None = None
     """A TOML file with `access_key` and `secret_key`; without it the environment is asked."""
     events_token_file: Path | None = None
@@ -188,7 +192,7 @@ def _check_objects(objects: ObjectsConfig) -> None:
     if objects.kind == "disk":
         given = [
             name
-            for name in ("bucket", "endpoint", "public_endpoint", "credentials_file", "events_token_file")
+            for name in ("bucket", "endpoint", "public_endpoint", "storage_class", "credentials_file", "events_token_file")
             if getattr(objects, name) is not None
         ]
         if given:
@@ -208,5 +212,9 @@ def _check_objects(objects: ObjectsConfig) -> None:
         raise InvalidRequest(message="objects.cdn.url must be http:// or https:// with a host and perhaps a port, without a path")
     if objects.cdn is not None and not objects.cdn.key_pair_id:
         raise InvalidRequest(message="objects.cdn.key_pair_id must not be empty")
+    if objects.storage_class is not None and not _CLASS.fullmatch(objects.storage_class):
+        raise InvalidRequest(message="objects.storage_class is one word in capitals, such as STANDARD_IA")
+    if objects.storage_class in _ARCHIVES:
+        raise InvalidRequest(message=f"objects.storage_class: what is stored as {objects.storage_class} cannot be read at once")
     if not objects.region:
         raise InvalidRequest(message="objects.region must not be empty")

@@ -57,6 +57,7 @@ def s3_bucket(config: ObjectsConfig, clock: Clock, chance: Chance) -> Bucket:
         origin=origin,
         public_origin=(config.public_endpoint or origin).rstrip("/"),
         virtual=config.addressing == "virtual",
+        storage_class=config.storage_class,
     )
     return Bucket(place, Signer(credentials(config, os.environ), config.region, clock), Backoff(chance))
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
@@ -18,6 +19,7 @@ from syncline.adapters.objects.s3.caller import Bucket, Place
 from syncline.adapters.objects.s3.probe import probed
 from syncline.adapters.objects.s3.signature import Credentials, Signer
 from syncline.adapters.objects.s3.store import Enforced, S3Objects
+from syncline.content.digest import digest
 from syncline.model.errors import AlreadyExists, Conflict, Corrupt, InvalidRequest, NotFound, SynclineError, TooBusy, Unavailable
 from syncline.model.ids import Digest
 from syncline.model.limits import RETRY_ATTEMPTS
@@ -171,6 +173,18 @@ def test_a_bucket_may_be_named_by_its_host() -> None:
     assert place.at(KEY) == ("https://bucket.s3.example.org", f"/{KEY}")
     assert place.at(KEY, public=True) == ("https://bucket.x.example.org:9", f"/{KEY}")
     assert place.at("") == ("https://bucket.s3.example.org", "/")
+
+
+async def test_whatever_stores_an_object_says_as_what() -> None:
+    origin = "https://s3.example.org"
+    place = Place(bucket="bucket", origin=origin, public_origin=origin, storage_class="STANDARD_IA")
+    assert place.kept_as == {"x-amz-storage-class": "STANDARD_IA"}
+    keys = Credentials(access_key="A", secret_key="S")
+    store = S3Objects(Bucket(place, Signer(keys, "us-east-1", MachineClock()), Backoff(MachineChance())))
+    put = store.presign_put(KEY, size=5, sha256=digest(b"12345"), ttl_s=60)
+    assert put.headers["x-amz-storage-class"] == "STANDARD_IA"
+    assert "x-amz-storage-class" in parse_qs(urlsplit(put.url).query)["X-Amz-SignedHeaders"][0].split(";")
+    await store.close()
 
 
 async def test_a_write_whose_answer_was_lost_is_known_again(script: Scripted, store: S3Objects) -> None:

@@ -38,6 +38,13 @@ class Place(Struct, frozen=True, kw_only=True):
     public_origin: str
     virtual: bool = False
     """Whether the bucket is named by the host (`BUCKET.HOST`) instead of the path."""
+    storage_class: str | None = None
+    """What objects are stored as; the bucket's own choice without it."""
+
+    @property
+    def kept_as(self) -> dict[str, str]:
+        """The headers by which an object is stored."""
+        return {} if self.storage_class is None else {"x-amz-storage-class": self.storage_class}
 
     def at(self, key: str, *, public: bool = False) -> tuple[str, str]:
         """(origin, path) of an object; of the bucket itself for an empty key."""
@@ -59,6 +66,8 @@ class Answer(Struct, frozen=True):
 class Bucket:
     def __init__(self, place: Place, signer: Signer, backoff: Backoff) -> None:
         self._place = place
+        self.kept_as = place.kept_as
+        """The headers that whatever stores an object bears."""
         self._signer = signer
         self._backoff = backoff
         self._session: aiohttp.ClientSession | None = None

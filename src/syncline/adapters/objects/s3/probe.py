@@ -54,7 +54,7 @@ async def probed(bucket: Bucket, chance: Chance, cdn: CdnSigner | None = None) -
 async def _asked(bucket: Bucket, chance: Chance) -> Enforced:
     data, other = chance.token(_PROBE_BYTES), chance.token(_PROBE_BYTES)
     right, wrong = chance.token(_KEY_BYTES).hex(), chance.token(_KEY_BYTES).hex()
-    headers = put_headers(len(data), digest(data))
+    headers = put_headers(len(data), digest(data)) | bucket.kept_as
     store = S3Objects(bucket, Enforced(checksum=True))
     try:
         # Said first, by a repeated request that met its own first attempt, "exists" is as good.

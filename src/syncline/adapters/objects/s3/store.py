@@ -57,7 +57,8 @@ class S3Objects:
     # -- ports.object_store ----------------------------------------------------------------------------------------------
 
     def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest:
-        return self._bucket.presigned("PUT", _checked(key), ttl_s=ttl_s, headers=put_headers(size, sha256))
+        headers = put_headers(size, sha256) | self._bucket.kept_as
+        return self._bucket.presigned("PUT", _checked(key), ttl_s=ttl_s, headers=headers)
 
     def presign_get(self, key: str, *, ttl_s: int, answer: Mapping[str, str] | None = None) -> SignedRequest:
         query = answer_parameters(answer)
@@ -92,7 +93,7 @@ class S3Objects:
         """As the port has it; where exactly these bytes are stored already, perhaps by an attempt whose answer was lost, it is
         done too."""
         sha256 = hashlib.sha256(data)
-        headers = {"x-amz-checksum-sha256": b64encode(sha256.digest()).decode(), "if-none-match": "*"}
+        headers = {"x-amz-checksum-sha256": b64encode(sha256.digest()).decode(), "if-none-match": "*"} | self._bucket.kept_as
         try:
             if not self._enforced.once and await self._head(key) is not None:
                 raise AlreadyExists(what="This object")
@@ -121,7 +122,8 @@ class S3Objects:
 
     async def create_multipart(self, key: str) -> str:
         # Made twice, the first is never completed, and goes with those that `abort_multipart` finds.
-        return answers.upload_id((await self._bucket.call("POST", _checked(key), query={"uploads": ""})).body)
+        answer = await self._bucket.call("POST", _checked(key), query={"uploads": ""}, headers=self._bucket.kept_as)
+        return answers.upload_id(answer.body)
 
     def presign_part(self, key: str, upload_id: str, number: int, *, size: int, ttl_s: int) -> SignedRequest:
         query = {"partNumber": str(number), "uploadId": upload_id}
