@@ -121,6 +121,36 @@ def test_a_folder_made_in_a_call_that_then_fails_is_nobodys_new_one(desk: Any) -
     desk.check_no_echo()
 
 
+def test_what_comes_back_to_its_path_in_another_folder_is_nobodys_new_file(desk: Any) -> None:
+    """Its folder went, one of that name came, and what was to hold it there could not be made."""
+    node = desk.known("d/file", b"1")
+    old, new, inner = desk.node_at("d"), desk.fresh_id(), desk.fresh_id()
+    desk.trees.remove_remote(old)
+    desk.remote_has(new, ROOT, "d", None)
+    desk.remote_has(inner, new, "inner", None)
+    desk.remote_has(node, inner, "moved", b"1")
+    desk.save()
+    steps = [
+        Stage(node=node, why=""),
+        RemoveFolder(node=old, why=""),
+        MakeFolder(node=new, why="", parent=ROOT, name="d"),
+        MakeFolder(node=inner, why="", parent=new, name="inner"),
+        Relocate(node=node, why="", parent=inner, name="moved"),
+    ]
+    desk.files.before["make_folder"] = lambda path: fail() if path == "d/inner" else None
+    desk.applier.disk(steps)
+    desk.files.before.clear()
+    desk.applier.settle()
+    assert desk.tree() == {"d": None, "d/file": b"1"}
+    assert desk.node_at("d/file") == node
+    desk.check_no_echo()
+    base = desk.trees.synced[node]
+    assert (base.parent, base.name) == (new, "file"), "nobody moved it"
+    assert desk.applier.disk(steps[-2:]).done == [inner, node]
+    assert desk.tree() == {"d": None, "d/inner": None, "d/inner/moved": b"1"}
+    assert desk.is_agreed(node)
+
+
 @pytest.mark.parametrize("crashed", [True, False])
 def test_a_folder_that_somebody_removed_with_what_was_in_it_leaves_no_orphans(desk: Any, crashed: bool) -> None:
     """The engine was about to remove it, too."""

@@ -92,23 +92,13 @@ class Walk:
             self._mark(path, marks[path])
 
     def _mark(self, path: str, names: set[str] | None) -> None:
-        """A visit to the folder, or to the nearest one above it that is known."""
-        node_id = self._folder_at(path)
+        """A visit to the folder, or to the nearest one above it that is known. Where it has taken the name of a file that is still
+        known there, the folder is meant."""
+        node_id = self._trees.local.find_folder(path, self._trees.root)
         while node_id is None:
             path, names = parent_of(path), None
-            node_id = self._folder_at(path)
+            node_id = self._trees.local.find_folder(path, self._trees.root)
         self._visits.append(Visit(node_id, path, self._above(path), False, names))
-
-    def _folder_at(self, path: str) -> NodeId | None:
-        """A folder that came under the name of a file has a twin until the file is seen where it went: the mark is the folder's."""
-        at = self._trees.root
-        for name in path.split("/") if path else ():
-            twins = (self._trees.local[node_id] for node_id in self._trees.local.keyed(at, self._trees.key(name)))
-            folder = next((node for node in twins if node.kind is Kind.DIR and node.name == name), None)
-            if folder is None:
-                return None
-            at = folder.id
-        return at
 
     def _above(self, path: str) -> Level:
         return self._memory.ignore.level(parent_of(path)).into(name_of(path)) if path else ROOT_LEVEL

@@ -228,7 +228,10 @@ class Mover:
                 self._rename_ours(local, path)
             return path
         self._claims.touch(STAGE, parent_of(source))
-        if local is not None:
+        if local is not None and self._trees.local.find_folder(parent_of(source), self._trees.root) != local.parent:
+            # Another folder has that path by now: it is in that one, where it would else be found as somebody's new file.
+            self._rename_ours(local, source)
+        elif local is not None:
             now = self._files.stat(source)
             # A program that holds it open may have written to it meanwhile.
             content_hash = local.content_hash if is_same(now, local) else None
@@ -236,9 +239,9 @@ class Mover:
         return source
 
     def _rename_ours(self, local: LocalNode, path: str) -> None:
-        """The engine gave it that name, for want of its own: the base follows, or it would read as a move of the user's."""
+        """The engine gave it that place, for want of its own: the base follows, or it would read as a move of the user's."""
         trees, now = self._trees, self._files.stat(path)
-        parent = trees.local.find(parent_of(path), trees.root)
+        parent = trees.local.find_folder(parent_of(path), trees.root)
         if parent is None:
             return
         content_hash = local.content_hash if is_same(now, local) else None

@@ -188,6 +188,17 @@ class Tree(Generic[N]):
             at = node.id
         return at
 
+    def find_folder(self, path: str, root: NodeId) -> NodeId | None:
+        """As `find`, where a folder may have a twin of its very name: one that came, while a file was not seen yet to have gone."""
+        at = root
+        for name in path.split("/") if path else ():
+            twins = (self._nodes[node_id] for node_id in self.keyed(at, self._key(name)))
+            folder = next((node for node in twins if node.kind is DIR and node.name == name), None)
+            if folder is None:
+                return None
+            at = folder.id
+        return at
+
     def _place(self, node: N) -> None:
         key = self._key(node.name)
         siblings = self._children.get(node.parent)
