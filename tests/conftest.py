@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from syncline.adapters.sql.migrate import migrate_server
 from syncline.adapters.sql.schema import metadata
-from syncline.testing.services import postgres
+from syncline.testing.services import kafka, nats, postgres
 from tests.seaweed import Seaweed, binary, running_seaweed
 
 # A commit passes or fails for what is in it: the same cases each time. HYPOTHESIS_PROFILE=default searches among new ones.
@@ -54,3 +54,17 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
         pytest.skip("SeaweedFS is not installed, so nothing is known of S3: `make setup` brings it")
     with running_seaweed(tmp_path_factory.mktemp("seaweed"), program) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nats.Nats]:
+    """One NATS server with JetStream for all tests of this process; each takes a stream of its own."""
+    with nats.running(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster() -> Iterator[kafka.Kafka]:
+    """One mock cluster for all tests of this process; each takes a topic of its own."""
+    with kafka.running() as cluster:
+        yield cluster

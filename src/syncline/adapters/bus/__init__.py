@@ -1,0 +1,1 @@
+"""`ports.bus.Bus` in this process, over NATS JetStream and over Kafka."""
