@@ -306,7 +306,9 @@ class MetadataStore(Protocol):
         """Namespaces whose head has moved past what was published, and their heads: the outbox."""
         ...
 
-    async def mark_published(self, heads: Sequence[tuple[NamespaceId, int]]) -> None: ...
+    async def mark_published(self, heads: Sequence[tuple[NamespaceId, int]]) -> None:
+        """Never takes a mark back. A namespace with a commit under way may stay unmarked, and so be found unpublished again."""
+        ...
 
     async def prune(self, *, journal_before_us: int, answers_before_us: int, limit: int) -> Pruned:
         """Removes journal rows and stored answers older than given, at most `limit` of each; a namespace's newest changeset

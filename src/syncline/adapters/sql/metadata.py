@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select
 
-from syncline.adapters.sql import trees
+from syncline.adapters.sql import outbox, trees
 from syncline.adapters.sql.commits import SqlCommit
 from syncline.adapters.sql.database import Database, Stored
 from syncline.adapters.sql.heads import head_of, head_query, member_heads, usage_of
 from syncline.adapters.sql.prune import prune_answers, prune_journals
-from syncline.adapters.sql.rows import as_json, entry_of, execute_many, fetch, placed
-from syncline.adapters.sql.schema import PLACED_STATE, journal, namespaces, nodes, revisions
+from syncline.adapters.sql.rows import as_json, entry_of, fetch, placed
+from syncline.adapters.sql.schema import PLACED_STATE, journal, nodes, revisions
 from syncline.model.errors import NotFound
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
@@ -56,16 +56,6 @@ _VERSIONS: Final = (
     .where(revisions.c.namespace_id == NAMESPACE, revisions.c.node_id == bindparam("node"))
     .order_by(revisions.c.revision.desc())
     .limit(bindparam("limit"))
-)
-_UNPUBLISHED: Final = (
-    select(namespaces.c.namespace_id, namespaces.c.head_sequence)
-    .where(namespaces.c.head_sequence > namespaces.c.published_sequence)
-    .limit(bindparam("limit"))
-)
-_PUBLISH: Final = (
-    update(namespaces)
-    .where(namespaces.c.namespace_id == bindparam("of_namespace"), namespaces.c.published_sequence < bindparam("below"))
-    .values(published_sequence=bindparam("published"))
 )
 _CHAIN_AND_ROOT: Final = len(PLACED_STATE), len(PLACED_STATE) + 1
 
@@ -139,12 +129,11 @@ class SqlMetadata(Stored):
         return usage
 
     async def unpublished(self, limit: int) -> list[tuple[NamespaceId, int]]:
-        return [(NamespaceId(row[0]), row[1]) for row in await self._rows(_UNPUBLISHED, limit=limit)]
+        return await self._database.read(lambda connection: outbox.unpublished(connection, limit))
 
     async def mark_published(self, heads: Sequence[tuple[NamespaceId, int]]) -> None:
-        rows = [(sequence, namespace, sequence) for namespace, sequence in heads]
-        order = ("published", "of_namespace", "below")
-        await self._database.write(lambda connection: execute_many(connection, _PUBLISH, order, rows))
+        if heads:
+            await self._database.write(lambda connection: outbox.mark(connection, heads))
 
     async def prune(self, *, journal_before_us: int, answers_before_us: int, limit: int) -> Pruned:
         def work(connection: Connection) -> Pruned:

@@ -11,6 +11,7 @@ from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.sql.accounts import SqlAccounts
 from syncline.adapters.sql.content.contents import SqlContents
 from syncline.adapters.sql.database import Database
+from syncline.adapters.sql.leases import SqlLeases
 from syncline.adapters.sql.links.store import SqlLinks
 from syncline.adapters.sql.metadata import SqlMetadata
 from syncline.adapters.sql.migrate import migrate, migrate_server
@@ -40,6 +41,7 @@ class Stores:
         self.past = SqlPast(database)
         self.links = SqlLinks(database)
         self.views = SqlViews(database)
+        self.leases = SqlLeases(database, clock)
 
     async def close(self) -> None:
         """Waits for a transaction under way, then lets go of every connection."""

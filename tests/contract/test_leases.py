@@ -1,0 +1,52 @@
+"""What every `Leases` promises: one holder at a time, for a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from syncline.adapters.machine import MachineClock
+from syncline.adapters.sql.stores import open_stores
+from syncline.ports.leases import Leases
+from syncline.testing.stores.leases import MemoryLeases
+
+LONG_S = 3600.0
+
+
+@pytest.fixture(params=["sql", "postgres", "memory"])
+async def leases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Leases]:
+    if request.param == "memory":
+        yield MemoryLeases(MachineClock())
+        return
+    where = request.getfixturevalue("postgres_url") if request.param == "postgres" else tmp_path / "metadata.db"
+    stores = await open_stores(where)
+    yield stores.leases
+    await stores.close()
+
+
+async def test_one_holds_it_until_it_lets_go(leases: Leases) -> None:
+    assert await leases.hold("relay", "a", LONG_S)
+    assert not await leases.hold("relay", "b", LONG_S)
+    assert await leases.hold("relay", "a", LONG_S)
+    await leases.release("relay", "b")
+    assert not await leases.hold("relay", "b", LONG_S)
+    await leases.release("relay", "a")
+    assert await leases.hold("relay", "b", LONG_S)
+
+
+async def test_names_are_apart(leases: Leases) -> None:
+    assert await leases.hold("relay", "a", LONG_S)
+    assert await leases.hold("sweep", "b", LONG_S)
+
+
+async def test_what_ran_out_is_taken_over(leases: Leases) -> None:
+    assert await leases.hold("relay", "a", -1.0)
+    assert await leases.hold("relay", "b", LONG_S)
+    assert not await leases.hold("relay", "a", LONG_S)
+
+
+async def test_of_many_at_once_one_gets_it(leases: Leases) -> None:
+    assert sum(await asyncio.gather(*(leases.hold("relay", f"h{number}", LONG_S) for number in range(20)))) == 1
