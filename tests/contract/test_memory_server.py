@@ -30,6 +30,7 @@ from syncline.server.blocks.receive import Receiving
 from syncline.server.metadata.service import CursorCodec, Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.notify.standings import OneByOne
 from syncline.testing.memory_objects import MemoryObjects
 
 A, B = b"the first piece", b"and the second"
@@ -72,7 +73,7 @@ async def server() -> Server:
         Granting(metadata, stores.packs, objects, keys, machine, machine),
         Receiving(stores.packs, objects, machine),
         Fetching(metadata, stores.packs, objects, keys),
-        Polling(metadata, hub, machine, stores.accounts.device),
+        Polling(metadata, hub, machine, OneByOne(metadata, stores.accounts.device)),
     )
 
 

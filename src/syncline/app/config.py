@@ -20,6 +20,7 @@ DEFAULT_LISTEN: Final = "127.0.0.1:8484"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CLASS: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _ARCHIVES: Final = ("GLACIER", "DEEP_ARCHIVE")
+_BUS_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,255}/?")
 
 
@@ -63,6 +64,25 @@ class TelemetryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The share of requests that are followed, from 0 to 1."""
 
 
+class BusConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[bus]`: what carries the word of commits between processes. One process needs none."""
+
+    kind: Literal["memory", "nats", "kafka"] = "memory"
+    servers: list[str] = []
+    """`nats://HOST:PORT` or `tls://HOST:PORT` each; for Kafka `HOST:PORT`."""
+    name: str = "syncline"
+    """Of the stream, and the first word of its subjects; of the topic."""
+    replicas: int = 1
+    """How many NATS servers keep each hint, where this server makes the stream: 1, 3 or 5."""
+    credentials_file: Path | None = None
+    """A TOML file with `user` and `password`, or for NATS `token` or `credentials`, the path of a `.creds` file; for Kafka also
+    `mechanism`."""
+    ca_file: Path | None = None
+    """The PEM file of who signed the brokers' certificates, where that is nobody this system trusts already."""
+    tls: bool = False
+    """For Kafka: talk TLS. NATS says so in its addresses."""
+
+
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `syncline serve` runs with."""
 
@@ -83,6 +103,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     metrics_listen: str | None = None
     """`HOST:PORT` of a listener of its own for `/metrics`, `/healthz`, `/readyz`; none without it. It asks nobody who they are."""
     objects: ObjectsConfig = ObjectsConfig()
+    bus: BusConfig = BusConfig()
     drain_s: float = 10.0
     """How long requests under way may take to end at shutdown, in seconds."""
     retention: Retention = Retention()
@@ -163,6 +184,7 @@ def _check(config: ServerConfig) -> None:
         _check_metrics(config.metrics_listen)
     _check_objects(config.objects)
     _check_telemetry(config.telemetry)
+    _check_bus(config.bus)
     config.retention.check()
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise InvalidRequest(message="tls_certificate and tls_key go together")
@@ -218,3 +240,20 @@ def _check_objects(objects: ObjectsConfig) -> None:
         raise InvalidRequest(message=f"objects.storage_class: what is stored as {objects.storage_class} cannot be read at once")
     if not objects.region:
         raise InvalidRequest(message="objects.region must not be empty")
+
+
+def _check_bus(bus: BusConfig) -> None:
+    if bus.kind == "memory":
+        if bus.servers:
+            raise InvalidRequest(message='bus.servers is for bus.kind = "nats" or "kafka", which is not set')
+        return
+    if not bus.servers:
+        raise InvalidRequest(message="bus.servers must name at least one broker")
+    for server in bus.servers:
+        if bus.kind == "nats" and not server.startswith(("nats://", "tls://")):
+            raise InvalidRequest(message=f"bus.servers: {server!r} must begin with nats:// or tls://")
+        split_address(server.rpartition("/")[2])
+    if not _BUS_NAME.fullmatch(bus.name):
+        raise InvalidRequest(message="bus.name is 1 to 64 letters, digits, hyphens and underscores")
+    if bus.replicas not in (1, 3, 5):
+        raise InvalidRequest(message="bus.replicas is 1, 3 or 5")

@@ -15,19 +15,27 @@ from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from syncline.adapters.machine import MachineChance
 from syncline.app.config import ServerConfig, split_address
 from syncline.app.direct import offered
 from syncline.model.errors import InvalidRequest, LocalIo, Refused, SynclineError
 from syncline.model.limits import KIB
+from syncline.protocol.notifications import SUBSCRIBE_MAX_BYTES
 from syncline.protocol.problems import problem_answer
 
 BACKLOG: Final = 1024
 HEAD_MAX_BYTES: Final = 64 * KIB
 HEAD_MAX_S: Final = 30.0
 IDLE_MAX_S: Final = 75
-CONNECTIONS_MAX: Final = 8192
+CONNECTIONS_MAX: Final = 18_000
+"""Idle ones and sockets too; a system's limit on open files should be above it."""
+PING_S: Final = 55.0
+"""Between two pings of a socket: below the minute after which proxies tend to drop what says nothing."""
+PONG_S: Final = 30.0
+STUCK_MAX_S: Final = 30.0
+"""A socket whose peer takes nothing of what is written to it for so long is broken off."""
 _CHANCE: Final = MachineChance()
 
 
@@ -57,6 +65,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._progress = False
         self._refused = False
         """For good: what follows an endless head on its connection is not to be trusted as another request."""
+        self._upgraded = False
+        """The connection is a socket by now, and another protocol's."""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -73,8 +83,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stuck_bytes = 0 if self._progress else self._stuck_bytes + len(data)
         if self._refused or self._stuck_bytes > HEAD_MAX_BYTES:
             self._refuse()
-        elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+        elif self._deadline is None and not self._upgraded and (self.cycle is None or self.cycle.response_complete):
             self._arm()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._upgraded = True
+        super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         # The same for one that stands refused already: the parser stumbles over the rest of what it did not keep.
@@ -143,6 +157,29 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
+class BoundedSocket(WSProtocol):
+    """uvicorn's WebSockets, without a peer that takes nothing."""
+
+    _stuck: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck = self.loop.call_later(STUCK_MAX_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._flows()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._flows()
+        super().connection_lost(exc)
+
+    def _flows(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
+
 class Listener(uvicorn.Server):
     """uvicorn without signals of its own (we drain first, and exit 0), telling when it listens."""
 
@@ -163,7 +200,11 @@ def _settings(config: ServerConfig, app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=BoundedProtocol,
-        ws="none",
+        ws=BoundedSocket,
+        ws_max_size=SUBSCRIBE_MAX_BYTES,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PONG_S,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,

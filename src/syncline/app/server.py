@@ -26,7 +26,7 @@ from syncline.app.roles.content import byte_doors, content_rooms
 from syncline.app.roles.gateway import gateway_services, ready_check
 from syncline.app.roles.ground import Ground, opened
 from syncline.app.roles.metadata import metadata_rooms
-from syncline.app.roles.notify import notify_rooms
+from syncline.app.roles.notify import notify_rooms, notifying
 from syncline.app.roles.showing import showing_rooms
 from syncline.app.roles.worker import ingest_room, working
 from syncline.ports.clock import Ids
@@ -76,8 +76,9 @@ async def _built(ground: Ground) -> AsyncIterator[App]:
     notify = notify_rooms(ground, core)
     services = gateway_services(ground, core, blocks, content, showing, notify)
     try:
-        async with working(ground, core, blocks, ingest):
-            yield ground.observing.app(create_app(services, byte_doors(ground, content, blocks), ground.chance))
+        async with working(ground, core, blocks, ingest), notifying(ground, notify):
+            app = create_app(services, byte_doors(ground, content, blocks), ground.chance, notify.door)
+            yield ground.observing.app(app)
     finally:
         await core.drain()
         blocks.close()

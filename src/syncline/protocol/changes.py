@@ -160,8 +160,10 @@ class PollRequest(Struct, kw_only=True):
 
 
 class PollAnswer(Struct, kw_only=True, omit_defaults=True):
-    """Hints only: head sequences of namespaces that moved; `sync` at the timeout says "look anyway"."""
+    """Hints only: head sequences of namespaces that moved; `sync` at the timeout says "look anyway". `delay`: look after so many
+    seconds, since very many were told at once."""
 
     changed: bool
     namespaces: dict[NamespaceId, int] = {}
     sync: bool = False
+    delay: float | None = None

@@ -65,7 +65,7 @@ async def test_unlinking_ends_the_poll(server: RunningServer, ann: SignedIn) -> 
 async def test_disabling_from_another_process_ends_the_poll(
     server: RunningServer, ann: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncline.server.notify.poll.RECHECK_S", 0.3)
+    monkeypatch.setattr("syncline.server.notify.sweep.EVERY_S", 0.3)
     poll = await _waiting(ann)
     await with_people(server.data, lambda people: people.disable("ann@example.org"))
     async with asyncio.timeout(5):

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.sql.accounts import SqlAccounts
+from syncline.adapters.sql.audience import SqlAudience
 from syncline.adapters.sql.content.contents import SqlContents
 from syncline.adapters.sql.database import Database
 from syncline.adapters.sql.leases import SqlLeases
@@ -41,6 +42,7 @@ class Stores:
         self.past = SqlPast(database)
         self.links = SqlLinks(database)
         self.views = SqlViews(database)
+        self.audience = SqlAudience(database)
         self.leases = SqlLeases(database, clock)
 
     async def close(self) -> None:

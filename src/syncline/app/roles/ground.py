@@ -18,12 +18,15 @@ from syncline.adapters.objects.disk import DiskObjects
 from syncline.adapters.objects.s3.store import S3Objects
 from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.stores import Stores, open_stores
+from syncline.app.bus import opened as opened_bus
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
 from syncline.app.objects import opened as opened_objects
 from syncline.app.observing import Observing
+from syncline.ports.bus import Bus
 from syncline.ports.clock import Ids
 from syncline.server.notify.hub import Hub
+from syncline.server.notify.word import Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,10 @@ class Ground:
     observing: Observing
     """Whoever builds a room that is watched hands it in here."""
     hub: Hub
-    """Who waits in this process; `hub.publish` is what rooms tell of each commit."""
+    """Who waits in this process."""
+    word: Word
+    """What rooms tell of each commit."""
+    bus: Bus
     server_id: str
     ending: asyncio.Event
     """Set once the process is to end: it is not ready any more."""
@@ -67,6 +73,7 @@ async def opened(
         objects = await held.enter_async_context(opened_objects(config.objects, data.objects, signer, clock, chance))
         stores = await open_stores(config.database or data.database)
         held.push_async_callback(stores.close)
+        bus = await held.enter_async_context(opened_bus(config.bus))
         hub = Hub()
         observing.database(stores.database)
         observing.objects(objects)
@@ -84,6 +91,8 @@ async def opened(
             stores=stores,
             observing=observing,
             hub=hub,
+            word=Word(hub),
+            bus=bus,
             server_id=await stores.accounts.server_id(),
             ending=ending,
         )

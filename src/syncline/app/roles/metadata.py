@@ -36,7 +36,7 @@ class MetadataRooms:
 
 
 def metadata_rooms(ground: Ground) -> MetadataRooms:
-    stores, clock, ids, publish = ground.stores, ground.clock, ground.ids, ground.hub.publish
+    stores, clock, ids, publish = ground.stores, ground.clock, ground.ids, ground.word.spread
     tokens = AccessTokens(signing_keys(ground.data.signing_keys()), ground.server_id, clock, ids)
     access = NodeAccess(stores.shares)
     metadata = Metadata(

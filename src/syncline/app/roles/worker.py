@@ -1,4 +1,4 @@
-"""The worker role: taking in plain uploads, and the sweeps that settle what ended without a word.
+"""The worker role: taking in plain uploads, the sweeps that settle what ended without a word, and the relay to the bus.
 
 All of it may run in several processes at once, and twice: each act asks the database whether it is still due.
 """
@@ -6,6 +6,8 @@ All of it may run in several processes at once, and twice: each act asks the dat
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -16,12 +18,15 @@ from syncline.app.roles.blocks import BlockRooms
 from syncline.app.roles.ground import Ground
 from syncline.app.roles.metadata import MetadataRooms
 from syncline.model.errors import SynclineError
+from syncline.ports.clock import Clock
 from syncline.ports.raw_store import RawContent
+from syncline.server.notify.relay import Relay
 from syncline.server.workers.ingest import Ingest
 
 TEND_EVERY_S: Final = 60.0
 SWEEP_BATCH: Final = 500
 WORKER_PAUSE_S: Final = 5.0
+COMPLAIN_EVERY_S: Final = 60.0
 
 log: Final[Any] = structlog.get_logger("syncline.worker")
 
@@ -34,6 +39,15 @@ def ingest_room(ground: Ground, core: MetadataRooms) -> Ingest:
     return ingest
 
 
+def relay_room(ground: Ground) -> Relay:
+    """What passes on to the bus whatever was committed, woken by the commits of this process."""
+    holder = f"{socket.gethostname()}:{os.getpid()}:{ground.ids.fresh()}"
+    metadata, leases = ground.stores.metadata, ground.stores.leases
+    relay = Relay(metadata, leases, ground.bus, ground.clock, ground.chance, holder, Complaints("relay", ground.clock))
+    ground.word.listeners.append(relay.wake)
+    return relay
+
+
 @asynccontextmanager
 async def working(ground: Ground, core: MetadataRooms, blocks: BlockRooms, ingest: Ingest) -> AsyncIterator[None]:
     """Everything that goes on in the background, until the block ends."""
@@ -44,7 +58,9 @@ async def working(ground: Ground, core: MetadataRooms, blocks: BlockRooms, inges
         "prune": core.metadata.prune,
         "expire": core.past.expiry.tend,
     }
-    tasks = [asyncio.ensure_future(_tend(ground.observing.tasks(sweeps))), asyncio.ensure_future(_at_work("ingest", ingest.run))]
+    tasks = [asyncio.ensure_future(_tend(ground.observing.tasks(sweeps))), asyncio.ensure_future(at_work("ingest", ingest.run))]
+    if ground.config.bus.kind != "memory":
+        tasks.append(asyncio.ensure_future(at_work("relay", relay_room(ground).run)))
     try:
         yield
     finally:
@@ -52,6 +68,22 @@ async def working(ground: Ground, core: MetadataRooms, blocks: BlockRooms, inges
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         ingest.close()
+
+
+class Complaints:
+    """Says that something fails: at once when it begins to or fails in another way, then once a minute."""
+
+    def __init__(self, task: str, clock: Clock) -> None:
+        self._task = task
+        self._clock = clock
+        self._last = ("", 0.0)
+
+    def __call__(self, error: SynclineError) -> None:
+        code, said_s = self._last
+        now_s = self._clock.monotonic_s()
+        if error.code != code or now_s - said_s > COMPLAIN_EVERY_S:
+            self._last = (error.code, now_s)
+            log.warning("worker failed", task=self._task, code=error.code)
 
 
 async def _tend(sweeps: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
@@ -67,7 +99,7 @@ async def _tend(sweeps: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
                 log.error("tending failed", task=name, kind=type(error).__name__)
 
 
-async def _at_work(name: str, run: Callable[[], Awaitable[None]]) -> None:
+async def at_work(name: str, run: Callable[[], Awaitable[None]]) -> None:
     """A worker that outlives whatever happens to it."""
     while True:
         try:

@@ -34,8 +34,9 @@ from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked
 
 
-def create_app(services: Services, bare: Mapping[str, App], chance: Chance) -> App:
-    """The ASGI application. `bare` ones answer by themselves, each below its prefix, such as `/objects/`."""
+def create_app(services: Services, bare: Mapping[str, App], chance: Chance, sockets: App | None = None) -> App:
+    """The ASGI application. `bare` ones answer by themselves, each below its prefix, such as `/objects/`; `sockets` takes whoever
+    asks for a WebSocket."""
     rooms = (
         *(identity, changes, files, doors, copies, sharing, past, views),
         *(downloads, links, public, dropping, blocks, uploads, operation),
@@ -54,4 +55,4 @@ def create_app(services: Services, bare: Mapping[str, App], chance: Chance) -> A
         logging_config=None,
         debug=False,
     )
-    return Edge(cast(App, app), bare, chance)
+    return Edge(cast(App, app), bare, chance, sockets)

@@ -37,14 +37,15 @@ _WINDOW_LOG_MAX: Final = 23
 
 
 class Edge:
-    def __init__(self, app: App, doors: Mapping[str, App], chance: Chance) -> None:
+    def __init__(self, app: App, doors: Mapping[str, App], chance: Chance, sockets: App | None = None) -> None:
         self._app = app
         self._doors = doors
+        self._sockets = sockets or app
         self._chance = chance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._sockets(scope, receive, send)
             return
         request_id = self._chance.token(8).hex()
         scope["syncline.request_id"] = request_id

@@ -101,6 +101,7 @@ class Relay:
             return False
         # Another may have led meanwhile, and published more.
         self._unmarked.clear()
+        self._marked_s = self._clock.monotonic_s()
         self.relayed.leading = True
         try:
             while await self._hold():

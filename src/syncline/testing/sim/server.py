@@ -22,6 +22,7 @@ from syncline.server.metadata.cursors import CursorCodec
 from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import Hub
 from syncline.server.notify.poll import Polling
+from syncline.server.notify.standings import OneByOne
 from syncline.server.sharing.access import NodeAccess
 from syncline.server.sharing.folders import Stores as Shared
 from syncline.server.sharing.service import Sharing
@@ -53,7 +54,7 @@ class Rooms:
         self.granting = Granting(self.metadata, stores.packs, objects, keys, clock, chance)
         self.receiving = Receiving(stores.packs, objects, clock)
         self.fetching = Fetching(self.metadata, stores.packs, objects, keys)
-        self.polling = Polling(self.metadata, self.hub, clock, live)
+        self.polling = Polling(self.metadata, self.hub, clock, OneByOne(self.metadata, live))
 
 
 class SimServer:

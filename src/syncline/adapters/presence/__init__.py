@@ -1,0 +1,1 @@
+"""`ports.presence.Presence`: in this process, and shared between many."""
