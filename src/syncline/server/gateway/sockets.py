@@ -81,7 +81,6 @@ async def _listen(conversation: Conversation, connection: _Connection, receive: 
         except Unauthenticated:
             await connection.close(UNLINKED, "unlinked")
             return
-        del message
         message = await receive()
 
 
@@ -107,7 +106,7 @@ class _Connection:
 async def _refuse(send: Send, error: SynclineError, request_id: str) -> None:
     """An HTTP answer in the place of a socket."""
     status, headers, body = problem_answer(error, request_id)
-    headers.append((b"x-request-id", request_id.encode()))
+    headers += [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
     start: MutableMapping[str, Any] = {"type": "websocket.http.response.start", "status": status, "headers": headers}
     try:
         await send(start)

@@ -176,8 +176,14 @@ class Conversation:
 
     async def _newly_mounted(self, waiter: Waiter) -> dict[NamespaceId, int]:
         """Namespaces that this person may see since lately; they are heard of from now on."""
-        heads = (await self._desk.metadata.namespaces(self._caller)).namespaces
-        fresh = {head.id: head.sequence for head in heads if head.id not in waiter.positions and head.id not in self._others}
+        heads = {head.id: head.sequence for head in (await self._desk.metadata.namespaces(self._caller)).namespaces}
+        if any(namespace not in heads for namespace in waiter.positions):
+            waiter.lose()
+        fresh = {
+            namespace: head
+            for namespace, head in heads.items()
+            if namespace not in waiter.positions and namespace not in self._others
+        }
         if fresh:
             self._desk.hub.retune(waiter, waiter.positions | fresh)
         return fresh

@@ -50,5 +50,5 @@ class Polling:
             if not moved:
                 return PollAnswer(changed=False, sync=True, delay=waiter.delay_s or None)
             # Whoever lost a namespace meanwhile hears nothing more of it.
-            await self._standings.check(caller, list(moved))
+            await self._standings.check(caller, list(positions))
             return PollAnswer(changed=True, namespaces=moved, delay=waiter.delay_s or None)

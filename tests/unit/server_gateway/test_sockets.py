@@ -1,0 +1,281 @@
+"""The notification socket from outside: who is let in, what they are told, and when they are sent away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from tests.server import RunningServer, SignedIn, running_server
+from tests.unit.server_access.world import expired_token
+from tests.unit.server_gateway.nodes import commit, create_folder, fresh_id
+
+from syncline.app.accounts import with_people
+from syncline.protocol.notifications import GOING, INVALID, REPLACED, SOCKET_PATH, TOO_LATE, UNLINKED
+from syncline.server.notify.hub import WAITERS_PER_DEVICE_MAX
+
+WAIT_S = 10.0
+BOB = "bob@example.org"
+
+
+class Socket:
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse, device: SignedIn) -> None:
+        self.ws = ws
+        self.device = device
+
+    async def next(self) -> dict[str, Any]:
+        """The next message; it must be one."""
+        async with asyncio.timeout(WAIT_S):
+            message = await self.ws.receive()
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        return dict(msgspec.json.decode(message.data))
+
+    async def closed(self) -> int:
+        """The code it is closed with, whatever is said before."""
+        async with asyncio.timeout(WAIT_S):
+            while (await self.ws.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+        assert self.ws.close_code is not None
+        return self.ws.close_code
+
+    async def subscribe(self, *cursors: str) -> dict[str, Any]:
+        await self.ws.send_json({"type": "subscribe", "cursors": cursors or [await cursor(self.device)]})
+        return await self.next()
+
+
+async def cursor(device: SignedIn, namespace: str | None = None) -> str:
+    asked = {} if namespace is None else {"namespace": namespace}
+    return str((await device.get("/v1/changes/latest", **asked))[1]["cursor"])
+
+
+@asynccontextmanager
+async def socket(device: SignedIn) -> AsyncIterator[Socket]:
+    async with device.server.http.ws_connect(device.server.url + SOCKET_PATH, headers=device.headers) as ws:
+        yield Socket(ws, device)
+
+
+async def test_a_commit_is_told_once_to_those_it_concerns(ann: SignedIn, bob: SignedIn) -> None:
+    async with socket(ann) as mine, socket(ann) as also, socket(bob) as others:
+        for each in (mine, also, others):
+            assert await each.subscribe() == {"type": "subscribed", "changed": False}
+        for name in ("one", "two"):
+            _, answer = await commit(ann, create_folder(ann.root, name))
+            for each in (mine, also):
+                assert await each.next() == {"type": "hint", "changed": True, "namespaces": {ann.root: answer["sequence"]}}
+        # A message of bob's own shows that nothing of ann's came before it.
+        _, answer = await commit(bob, create_folder(bob.root, "mine"))
+        assert (await others.next())["namespaces"] == {bob.root: answer["sequence"]}
+
+
+async def test_who_comes_back_hears_what_moved_meanwhile(ann: SignedIn) -> None:
+    old = await cursor(ann)
+    _, answer = await commit(ann, create_folder(ann.root, "folder"))
+    async with socket(ann) as mine:
+        assert await mine.subscribe(old) == {"type": "subscribed", "changed": True, "namespaces": {ann.root: answer["sequence"]}}
+        _, answer = await commit(ann, create_folder(ann.root, "another"))
+        assert (await mine.next())["namespaces"] == {ann.root: answer["sequence"]}
+
+
+async def test_many_commits_are_told_together(ann: SignedIn) -> None:
+    async with socket(ann) as mine:
+        await mine.subscribe()
+        heads = [(await commit(ann, create_folder(ann.root, f"f{number}")))[1]["sequence"] for number in range(20)]
+        told = []
+        while not told or told[-1] != heads[-1]:
+            told.append((await mine.next())["namespaces"][ann.root])
+        assert told == sorted(set(told))
+        assert set(told) <= set(heads)
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer ", "Basic YTpi", "Bearer no.token.at.all"])
+async def test_without_a_token_there_is_no_socket(server: RunningServer, authorization: str | None) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with server.http.ws_connect(server.url + SOCKET_PATH, headers=headers):
+            pass
+    assert refused.value.status == 401
+    assert refused.value.headers is not None
+    assert refused.value.headers["content-type"] == "application/problem+json"
+    assert refused.value.headers["x-request-id"]
+
+
+async def test_an_expired_token_opens_none(server: RunningServer, ann: SignedIn) -> None:
+    headers = {"authorization": f"Bearer {await expired_token(ann)}"}
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with server.http.ws_connect(server.url + SOCKET_PATH, headers=headers):
+            pass
+    assert refused.value.status == 401
+
+
+async def test_a_revoked_device_opens_none_and_its_sockets_end(server: RunningServer, ann: SignedIn) -> None:
+    other = await server.sign_in("ann@example.org")
+    async with socket(ann) as kept, socket(other) as gone:
+        await kept.subscribe()
+        await gone.subscribe()
+        await ann.call("DELETE", f"/v1/devices/{other.device_id}")
+        assert await gone.closed() == UNLINKED
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with socket(other):
+                pass
+        assert refused.value.status == 401
+        await commit(ann, create_folder(ann.root, "folder"))
+        assert (await kept.next())["changed"]
+
+
+async def _invited(owner: SignedIn, *emails: str, name: str = "shared") -> str:
+    """A folder of the owner's that these people are invited to; its namespace."""
+    folder = create_folder(owner.root, name)
+    await commit(owner, folder)
+    users = [{"email": email, "access": "write"} for email in emails]
+    status, answer = await owner.post(f"/v1/files/{folder['node_id']}/share", {"users": users})
+    assert status == 200, answer
+    return str(answer["namespace"])
+
+
+async def _shared_with_bob(owner: SignedIn, bob: SignedIn) -> str:
+    namespace = await _invited(owner, BOB)
+    status, answer = await bob.post(f"/v1/shares/{namespace}/accept", {})
+    assert status == 200, answer
+    return namespace
+
+
+async def _change(device: SignedIn, namespace: str, name: str) -> int:
+    """A new folder in a namespace; its head then."""
+    body = {"namespace": namespace, "changes": [create_folder(namespace, name)]}
+    status, answer = await device.post("/v1/files/commit", body, headers={"idempotency-key": fresh_id()})
+    assert status == 200, answer
+    return int(answer["sequence"])
+
+
+async def test_a_new_mount_begins_to_be_heard(ann: SignedIn, bob: SignedIn) -> None:
+    async with socket(bob) as theirs:
+        await theirs.subscribe()
+        namespace = await _shared_with_bob(ann, bob)
+        hint = await theirs.next()
+        while namespace not in hint["namespaces"]:
+            hint = await theirs.next()
+        head = await _change(ann, namespace, "new")
+        assert (await theirs.next())["namespaces"] == {namespace: head}
+
+
+async def test_a_lost_folder_is_not_heard_of_again(ann: SignedIn, bob: SignedIn) -> None:
+    namespace = await _shared_with_bob(ann, bob)
+    async with socket(bob) as theirs:
+        await theirs.subscribe(await cursor(bob, namespace), await cursor(bob))
+        status, _ = await ann.call("DELETE", f"/v1/files/{namespace}/share?email={BOB}")
+        assert status == 200
+        hints = [await theirs.next()]
+        while not hints[-1].get("sync"):
+            hints.append(await theirs.next())
+        await _change(ann, namespace, "secret")
+        _, answer = await commit(bob, create_folder(bob.root, "mine"))
+        hints.append(await theirs.next())
+        assert hints[-1]["namespaces"] == {bob.root: answer["sequence"]}
+        assert not any(namespace in hint.get("namespaces", {}) for hint in hints)
+
+
+async def test_one_that_was_disabled_elsewhere_is_told_nothing_more(
+    server: RunningServer, ann: SignedIn, bob: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No sweep comes by: what stands before each hint must see it."""
+    monkeypatch.setattr("syncline.server.notify.sweep.EVERY_S", 3600.0)
+    namespace = await _shared_with_bob(ann, bob)
+    async with socket(bob) as theirs:
+        await theirs.subscribe(await cursor(bob, namespace))
+        await with_people(server.data, lambda people: people.disable(BOB))
+        await _change(ann, namespace, "secret")
+        async with asyncio.timeout(WAIT_S):
+            message = await theirs.ws.receive()
+        assert message.type is aiohttp.WSMsgType.CLOSE
+        assert theirs.ws.close_code == UNLINKED
+
+
+async def test_a_device_has_only_so_many_sockets(ann: SignedIn) -> None:
+    async with socket(ann) as first:
+        await first.subscribe()
+        later = [
+            await ann.server.http.ws_connect(ann.server.url + SOCKET_PATH, headers=ann.headers)
+            for _ in range(WAITERS_PER_DEVICE_MAX)
+        ]
+        assert await first.closed() == REPLACED
+        for ws in later:
+            await ws.close()
+
+
+async def test_who_subscribes_to_nothing_is_sent_away(ann: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncline.server.gateway.sockets.SUBSCRIBE_S", 0.05)
+    async with socket(ann) as mine:
+        assert await mine.closed() == TOO_LATE
+
+
+@pytest.mark.parametrize(
+    "said", ["", "{", '{"type":"hello"}', '{"type":"subscribe"}', '{"type":"subscribe","cursors":5}', "[]", "\x00"]
+)
+async def test_what_is_no_message_ends_the_socket(ann: SignedIn, said: str) -> None:
+    async with socket(ann) as mine:
+        await mine.ws.send_str(said)
+        assert await mine.closed() == INVALID
+
+
+async def test_bytes_are_no_message(ann: SignedIn) -> None:
+    async with socket(ann) as mine:
+        await mine.ws.send_bytes(b'{"type":"subscribe","cursors":[]}')
+        assert await mine.closed() == INVALID
+
+
+async def test_a_message_too_long_ends_the_socket(ann: SignedIn) -> None:
+    async with socket(ann) as mine:
+        await mine.ws.send_str("x" * 400_000)
+        assert await mine.closed() == 1009
+
+
+async def test_a_subscription_that_is_refused_says_why_and_the_last_one_stands(ann: SignedIn, bob: SignedIn) -> None:
+    async with socket(ann) as mine:
+        await mine.subscribe()
+        for wrong, code in (([await cursor(bob)], "cursor.invalid"), (["x"], "cursor.invalid"), (["x"] * 1001, "limit.exceeded")):
+            answer = await mine.subscribe(*wrong)
+            assert answer["type"] == "problem"
+            assert answer["problem"]["code"] == code
+        _, answer = await commit(ann, create_folder(ann.root, "folder"))
+        assert (await mine.next())["namespaces"] == {ann.root: answer["sequence"]}
+
+
+async def test_other_addresses_and_plain_requests_are_no_sockets(server: RunningServer, ann: SignedIn) -> None:
+    for path in ("/v1/notifications/poll", "/", "/v1/notifications/ws/x", "/content/x"):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with server.http.ws_connect(server.url + path, headers=ann.headers):
+                pass
+        assert refused.value.status == 404
+    assert (await ann.get(SOCKET_PATH))[0] == 404
+
+
+async def test_a_server_that_goes_says_when_to_come_back(tmp_path: Any) -> None:
+    async with running_server(tmp_path) as server:
+        ann = await server.newcomer()
+        ws = await server.http.ws_connect(server.url + SOCKET_PATH, headers=ann.headers)
+        mine = Socket(ws, ann)
+        await mine.subscribe()
+        listening = asyncio.ensure_future(mine.next())
+        closing = asyncio.ensure_future(_until_closed(listening, mine))
+    bye, code = await closing
+    assert bye["type"] == "bye"
+    assert 0 <= bye["reconnect_after"] <= 2
+    assert code == GOING
+
+
+async def _until_closed(listening: asyncio.Future[dict[str, Any]], mine: Socket) -> tuple[dict[str, Any], int]:
+    return await listening, await mine.closed()
+
+
+async def test_a_socket_outlives_the_time_a_head_may_take(ann: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncline.app.listener.HEAD_MAX_S", 0.2)
+    async with socket(ann) as mine:
+        await mine.subscribe()
+        await asyncio.sleep(0.4)
+        await mine.subscribe()
+        await commit(ann, create_folder(ann.root, "folder"))
+        assert (await mine.next())["changed"]
