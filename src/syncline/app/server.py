@@ -48,7 +48,9 @@ async def serve(config: ServerConfig, *, ready: Callable[[str], None] | None = N
             observed(config, clock, "all") as observing,
             opened(config, data, clock, chance, ending, observing) as ground,
             _built(ground) as app,
-            observing.answering(config.metrics_listen, ground.stores.database, ready_check(ground)),
+            observing.answering(
+                config.metrics_listen, ground.stores.database, ready_check(ground), relay=config.bus.kind != "memory"
+            ),
         ):
             memory.freeze()
             url = base_url(config, listener)
