@@ -11,7 +11,7 @@ from syncline.app.remote_get import stream
 from syncline.app.session import connect, sign_in
 from syncline.model.entries import Kind
 from syncline.model.ids import NodeId
-from syncline.protocol.changes import Entry
+from syncline.protocol.changes import RAW, Entry
 from tests.e2e.world import Tree
 
 
@@ -87,7 +87,7 @@ class Judge:
                     self._live.pop(entry.node_id, None)
                 else:
                     self._live[entry.node_id] = entry
-                    if entry.kind is Kind.FILE:
+                    if entry.kind is Kind.FILE and entry.content != RAW:
                         self._revisions.setdefault((entry.node_id, entry.revision), entry)
             self._cursor, more = page.cursor, page.has_more
 

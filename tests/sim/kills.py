@@ -20,12 +20,14 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from syncline.adapters import failpoints
 from syncline.app.control import ControlClient
 from syncline.app.home import Home
+from tests.e2e.curl import Curl, raw_files
 from tests.e2e.world import EMAIL, PASSWORD, SYNCLINE, Device, World, contents, environment, eventually, strays, tree
 from tests.sim.judge import Judge
 from tests.sim.tide import MIB, Acts, Side, Tides
@@ -40,6 +42,9 @@ NEEDS_GROWTH = frozenset(("remote.snapshot",))
 """Points that only a device reaches that has forgotten everything; what it does not know it cannot tell from a conflict."""
 NEEDS_LEFTOVERS = {"files.open_write": "files.set_attributes:before=kill", "files.remove_file": "files.set_attributes:after:2=kill"}
 """Points that only what an earlier kill left behind leads to, and that kill."""
+PLAIN = frozenset(("uploads.add", "uploads.opened", "uploads.move", "objects.create_multipart", "objects.complete_multipart"))
+"""Points that only files come by which are uploaded plainly, and in parts."""
+PLAIN_BYTES = 8 * MIB + 4321
 DAEMON_ONLY = frozenset(("remote.poll",))
 
 
@@ -103,6 +108,8 @@ class Killing:
     def kill(self, spot: Spot, nth: int) -> bool:
         """A tide with the victim killed at the `nth` pass; whether it came so far. Raises AssertionError for a broken promise."""
         self._let_delete(self.there, self.witness)
+        if spot.name in PLAIN:
+            return self._kill_while_uploading(spot, nth)
         return self._kill_server(spot, nth) if spot.is_server else self._kill_device(spot, nth)
 
     def _kill_device(self, spot: Spot, nth: int) -> bool:
@@ -175,6 +182,34 @@ class Killing:
         hit = self._server_died()
         if hit:
             server.start()
+        self._meet()
+        self.judge()
+        return hit
+
+    def _kill_while_uploading(self, spot: Spot, nth: int) -> bool:
+        """Somebody uploads a file plainly, says everything again until it is answered, and devices get it like any other."""
+        server, (path, data) = self.world.server, self._tides.plain(PLAIN_BYTES)
+        if not self.here.running:
+            self.here.start()
+            self._meet()
+        server.stop()
+        server.start(spot.at(nth))
+        curl = Curl(server)
+        done, hit = None, False
+        while done is None:
+            try:
+                done = curl.upload(f"/{path}", data, f"key of {path}")
+            except (OSError, HTTPException):
+                assert not hit, f"the server was lost twice, at {spot} and later"
+                eventually(lambda: server.ended() is not None, 30, f"{spot} ends the server")
+                assert server.ended() == -signal.SIGKILL, server.log.read_text(errors="replace")[-2000:]
+                hit = True
+                server.start()
+        assert done["revision"] == 1, f"{path} was completed twice: {done}"
+        if not hit and (hit := self._server_died()):
+            # What was left to be lost is the taking in.
+            server.start()
+        eventually(lambda: not raw_files(curl), 60, f"{path} is taken in")
         self._meet()
         self.judge()
         return hit

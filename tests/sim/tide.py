@@ -133,6 +133,14 @@ class Tides:
         self._rubbish.append(path)
         return self._acts
 
+    def plain(self, size: int) -> tuple[str, bytes]:
+        """A file that comes to the server by no device at all: its path and bytes."""
+        path = f"plain{self._serial}"
+        data = self._content(path, size)
+        self._files[path] = (hashlib.sha256(data).hexdigest(), False)
+        self._rubbish.append(path)
+        return path, data
+
     def check(self, found: Tree) -> None:
         """Raises AssertionError when a tree is not what all tides so far must have led to."""
         rest = dict(found)
