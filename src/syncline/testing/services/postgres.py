@@ -61,15 +61,9 @@ def running(folder: Path, options: Sequence[str] = OPTIONS) -> Iterator[Postgres
     """A new server in `folder`, which is emptied at the end. It refuses to run as root, so as root it runs as nobody."""
     data = folder / "data"
     data.mkdir(parents=True)
-    as_nobody: dict[str, object] = {}
-    if os.getuid() == 0:
-        as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        os.chown(data, NOBODY, NOBODY)
-        for above in (folder, folder.parent):
-            above.chmod(above.stat().st_mode | 0o011)
-    made = ("-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-    initdb = [binaries() / "initdb", *made]
-    subprocess.run(initdb, check=True, cwd=data, stdout=subprocess.DEVNULL, **as_nobody)  # type: ignore[call-overload]
+    for above in (folder, folder.parent):
+        above.chmod(above.stat().st_mode | 0o011)
+    initialized(data)
     server = start(data, free_port(), options)
     try:
         yield server
@@ -78,9 +72,16 @@ def running(folder: Path, options: Sequence[str] = OPTIONS) -> Iterator[Postgres
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def initialized(data: Path) -> None:
+    """Makes an empty folder the data of a server."""
+    if os.getuid() == 0:
+        os.chown(data, NOBODY, NOBODY)
+    made = ("-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+    subprocess.run([binaries() / "initdb", *made], check=True, cwd=data, stdout=subprocess.DEVNULL, **_as_nobody())  # type: ignore[call-overload]
+
+
 def start(data: Path, port: int, options: Sequence[str] = OPTIONS) -> Postgres:
     """The server on a data folder that exists, once it answers."""
-    as_nobody: dict[str, object] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
     flags = [part for option in options for part in ("-c", option)]
     with (data.parent / "postgres.log").open("ab") as log:
         process = subprocess.Popen(  # type: ignore[call-overload]
@@ -88,7 +89,7 @@ def start(data: Path, port: int, options: Sequence[str] = OPTIONS) -> Postgres:
             cwd=data,
             stdout=log,
             stderr=subprocess.STDOUT,
-            **as_nobody,
+            **_as_nobody(),
         )
     server = Postgres(data, port, process)
     deadline = time.monotonic() + READY_S
@@ -102,6 +103,10 @@ def start(data: Path, port: int, options: Sequence[str] = OPTIONS) -> Postgres:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start: {error}") from error
             time.sleep(0.02)
+
+
+def _as_nobody() -> dict[str, object]:
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
 
 
 def free_port() -> int:
