@@ -98,6 +98,7 @@ async def _run(arguments: argparse.Namespace, folder: Path, database: Postgres) 
             for person in people
         ]
         line.close()
+        _say(f"{len(places)} devices are signed in")
         before = _heads(url)
         world = World(database, url, servers, places)
         many = await _measured(world, "64 namespaces", places, arguments.in_flight, CHANGESET, arguments.seconds)

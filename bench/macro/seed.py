@@ -1,9 +1,9 @@
 """What stands in the database before a run: people, a million files with everything a commit writes for them, and blocks to commit.
 
-Everything is written by set-based SQL, row for row as the server would have left it: each file has its node, journal row, revision,
-block, possession and stored copy. Blocks that the run's files will name are possessed beforehand, as `POST /v1/blocks/done` records it:
-a pack of 100 copies, `done` and verified, and one row of possession each, counted in `used_bytes`. So a commit finds what it always
-finds, and each file has a block of its own.
+Everything is written by set-based SQL, row for row as the server would have left it: each file has its node, journal row,
+revision, block, possession and stored copy. Blocks that the run's files will name are possessed beforehand, as
+`POST /v1/blocks/done` records it: a pack of 100 copies, `done` and verified, and one row of possession each, counted in
+`used_bytes`. So a commit finds what it always finds, and each file has a block of its own.
 """
 
 from __future__ import annotations
@@ -118,8 +118,11 @@ def blocks(url: str, run: str, each: dict[NamespaceId, int]) -> None:
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute("SET LOCAL synchronous_commit = off")
         for place, (namespace, count) in enumerate(each.items()):
-            member = f"(SELECT n.namespace_id, n.owner_id AS user_id, {place} AS place FROM namespaces n WHERE n.namespace_id = '{namespace}') m"
-            _possess(connection, member, count, f"sha256(convert_to('{run} ' || m.namespace_id || ' ' || f, 'UTF8'))", run)
+            member = (
+                f"SELECT namespace_id, owner_id AS user_id, {place} AS place FROM namespaces WHERE namespace_id = '{namespace}'"
+            )
+            block = f"sha256(convert_to('{run} ' || m.namespace_id || ' ' || f, 'UTF8'))"
+            _possess(connection, f"({member}) m", count, block, run)
 
 
 def _possess(connection: psycopg.Connection, members: str, count: int, block: str, mark: str) -> None:
@@ -138,8 +141,8 @@ def _possess(connection: psycopg.Connection, members: str, count: int, block: st
     connection.execute(
         f"INSERT INTO namespace_blocks SELECT m.namespace_id, {block}, {BLOCK_BYTES}, 'held', 1700000000000000 {rows}".encode()
     )
-    used = f"UPDATE namespaces n SET used_bytes = used_bytes + {count * BLOCK_BYTES} FROM {members} WHERE n.namespace_id = m.namespace_id"
-    connection.execute(used.encode())
+    used = f"UPDATE namespaces n SET used_bytes = used_bytes + {count * BLOCK_BYTES}"
+    connection.execute(f"{used} FROM {members} WHERE n.namespace_id = m.namespace_id".encode())
 
 
 def settled(url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,8 @@ from tests.unit.server_metadata.world import Member, World, content, fresh_datab
 
 from syncline.adapters.sql.stores import open_stores
 from syncline.model.errors import Forbidden, NotFound
-from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId
-from syncline.ports.metadata_store import ChainedRow, HeldBlock, JournalPage, StoredAnswer, Written
+from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
+from syncline.ports.metadata_store import ChainedRow, CommitTransaction, HeldBlock, JournalPage, StoredAnswer, Written
 
 
 @pytest.fixture(params=["sql", "postgres", "memory"])
@@ -60,26 +60,21 @@ async def test_a_crash_before_the_end_leaves_nothing(ada: Member, tmp_path: Path
     await ada.commit(ada.mkdir("a"))
     wrecks = []
     store = ada.world.stores.metadata
-    real_commit = store.commit
+    real_decided = store.decided
 
-    def commit(namespace: NamespaceId, user: object) -> object:
-        context = real_commit(namespace, user)  # type: ignore[arg-type]
+    async def decided(namespace: NamespaceId, user: UserId, decide: Callable[[CommitTransaction], Awaitable[object]]) -> object:
+        async def wrecked(transaction: CommitTransaction) -> object:
+            result = await decide(transaction)
+            wreck = tmp_path / "wreck"
+            wreck.mkdir()
+            for file in tmp_path.glob("metadata.db*"):
+                shutil.copy(file, wreck / file.name)
+            wrecks.append(wreck)
+            return result
 
-        class Wrecked:
-            async def __aenter__(self) -> object:
-                return await context.__aenter__()
+        return await real_decided(namespace, user, wrecked)
 
-            async def __aexit__(self, *raised: object) -> object:
-                wreck = tmp_path / "wreck"
-                wreck.mkdir()
-                for file in tmp_path.glob("metadata.db*"):
-                    shutil.copy(file, wreck / file.name)
-                wrecks.append(wreck)
-                return await context.__aexit__(*raised)  # type: ignore[arg-type]
-
-        return Wrecked()
-
-    store.commit = commit  # type: ignore[method-assign, assignment]
+    store.decided = decided  # type: ignore[method-assign, assignment]
     await ada.commit(*[ada.mkdir(f"b{number}") for number in range(500)])
     assert len(await ada.entries()) == 501
     stores = await open_stores(wrecks[0] / "metadata.db")

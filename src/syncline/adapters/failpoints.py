@@ -63,7 +63,7 @@ POINTS: Final[dict[str, tuple[str, ...]]] = {
     "hub": ("publish",),
 }
 """By adapter, then by method. Some methods belong to what another one gives: `files.write` to the files of `create` and
-`open_write`, `metadata.write` to the transaction of `commit`, `objects.write` and `objects.sync` to a draft."""
+`open_write`, `metadata.write` to the transaction of `commit` and of `decided`, `objects.write` and `objects.sync` to a draft."""
 
 CLIENT_ROOMS: Final = ("files", "store", "remote")
 SERVER_ROOMS: Final = ("metadata", "packs", "uploads", "objects", "hub")
@@ -76,8 +76,10 @@ _GIVERS: Final = {
     ("files", "write"): ("create", "open_write"),
     ("objects", "write"): ("draft",),
     ("objects", "sync"): ("draft",),
-    ("metadata", "write"): ("commit",),
+    ("metadata", "write"): ("commit", "decided"),
 }
+_ALIKE: Final = {("metadata", "commit"): ("commit", "decided")}
+"""What one failpoint names and an adapter does by several methods."""
 _SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
@@ -127,7 +129,8 @@ class _Gate:
         point = self._point
         givers = _GIVERS.get((point.room, point.method))
         if givers is None:
-            _replace(adapter, point.method, self._gated)
+            for method in _ALIKE.get((point.room, point.method), (point.method,)):
+                _replace(adapter, method, self._gated)
         for giver in givers or ():
             _replace(adapter, giver, self._giving)
 
@@ -161,7 +164,20 @@ class _Gate:
         return called
 
     def _giving(self, giver: Callable[..., Any]) -> Callable[..., Any]:
-        """`giver`, with the failpoint's method gated on whatever it gives."""
+        """`giver`, with the failpoint's method gated on whatever it gives: to its caller, or to the work that is its last
+        argument."""
+        if inspect.iscoroutinefunction(giver):
+
+            async def lent(*arguments: Any) -> Any:
+                *others, work = arguments
+
+                def gated(given: Any) -> Any:
+                    _replace(given, self._point.method, self._gated)
+                    return work(given)
+
+                return await giver(*others, gated)
+
+            return lent
         if _gives_context(giver):
 
             @asynccontextmanager

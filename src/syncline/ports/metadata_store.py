@@ -8,9 +8,9 @@ raises `Unavailable`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -19,6 +19,8 @@ from syncline.model.entries import Access
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UploadId, UserId
 from syncline.model.journal import JournalEntry
 from syncline.protocol.blocks import RevisionRef
+
+T = TypeVar("T")
 
 Place = tuple[NodeId, str]
 """A folder and a name key: at most one live node has it."""
@@ -155,6 +157,10 @@ class CommitTransaction(Protocol):
 
     async def stored_answer(self, device: DeviceId, key: str) -> StoredAnswer | None: ...
 
+    async def chain_at(self, sequence: int) -> Digest | None:
+        """The chain after a journal row; None where there is none that the user may see."""
+        ...
+
     async def nodes(self, ids: Sequence[NodeId]) -> list[JournalEntry]:
         """Those that exist, deleted ones too: each as its last journal row left it."""
         ...
@@ -256,6 +262,12 @@ class MetadataStore(Protocol):
         """Raises `NotFound` unless the user is a member or was granted a file in it, `TooBusy` when too many commits wait already.
         For someone with grants alone (`Head.only`), `held` are the blocks of the granted files, and those that they sent
         themselves."""
+        ...
+
+    async def decided(self, namespace: NamespaceId, user: UserId, decide: Callable[[CommitTransaction], Awaitable[T]]) -> T:
+        """What `decide` gives within one `commit`. It awaits nothing but the transaction's answers, so all of it can happen where
+        the connection is, instead of a hop for every question; and it may be asked again from the beginning, where the database
+        gave the transaction up for another's sake."""
         ...
 
     async def heads(self, user: UserId) -> list[Head]:

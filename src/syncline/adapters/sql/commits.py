@@ -165,6 +165,10 @@ class SqlCommit:
         rows = await self._rows(_STORED, device=device, key=key)
         return StoredAnswer(body_hash=rows[0][0], answer=rows[0][1]) if rows else None
 
+    async def chain_at(self, sequence: int) -> Digest | None:
+        rows = await self._rows(trees.chains(self._dialect), user=self._user, positions=as_json([(self._namespace, sequence)]))
+        return None if rows[0][2] is None else Digest(rows[0][2].hex())
+
     async def nodes(self, ids: Sequence[NodeId]) -> list[JournalEntry]:
         return await self._entries(trees.nodes_by_id(self._dialect), ids=as_json(ids)) if ids else []
 

@@ -1,7 +1,8 @@
 """The way to a database, whichever it is: whole questions, each in a thread that has a connection of its own.
 
 A statement takes microseconds and a hop to a thread fifty, so whole questions go there as closures: `read(work)` and
-`write(work)`, one hop each. A commit's rules run between its statements, so it holds a `transaction()`, a hop for each question.
+`write(work)`, one hop each. A commit's rules run between its statements: `whole(work)` takes them along to the thread, where they
+come to their end without a pause; who must wait for something else meanwhile holds a `transaction()`, a hop for each question.
 What was begun is finished even if its caller goes away: no connection is ever torn out of a statement. Database errors leave here
 as `Unavailable` or `Corrupt`.
 """
@@ -9,7 +10,7 @@ as `Unavailable` or `Corrupt`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Final, TypeVar
 
@@ -39,6 +40,10 @@ class Database(ABC):
         """What `work` gives, in a transaction: committed when it returns, undone when it raises. Raises `TooBusy` beyond the
         queue's bound. `work` may be run again where the database gave a transaction up for another's sake."""
 
+    async def whole(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """`write` for work that is written as if it waited, but waits for nothing except the transaction's answers."""
+        return await self.write(lambda connection: at_once(work(Transaction(_here(connection)))))
+
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """One transaction in several questions: committed when the block ends, undone when it raises."""
@@ -64,6 +69,26 @@ class Transaction:
 
     async def undo(self) -> None:
         await self._hop(undone)
+
+
+def at_once(work: Awaitable[T]) -> T:
+    """What `work` gives, without an event loop: everything that it awaits must be there already."""
+    steps = work.__await__()
+    try:
+        next(steps)
+    except StopIteration as done:
+        given: T = done.value
+        return given
+    raise RuntimeError("the work waited for something that is not there")
+
+
+def _here(connection: Connection) -> Callable[[Callable[[Connection], Any]], Any]:
+    """A hop that goes nowhere."""
+
+    async def hop(work: Callable[[Connection], Any]) -> Any:
+        return work(connection)
+
+    return hop
 
 
 class Stored:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, select
 
 from syncline.adapters.sql import outbox, trees
 from syncline.adapters.sql.commits import SqlCommit
-from syncline.adapters.sql.database import Database, Stored
+from syncline.adapters.sql.database import Database, Stored, Transaction
 from syncline.adapters.sql.heads import head_of, head_query, member_heads, usage_of
 from syncline.adapters.sql.prune import prune_answers, prune_journals
 from syncline.adapters.sql.rows import as_json, entry_of, fetch, placed
@@ -20,6 +20,8 @@ from syncline.model.ids import Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
 from syncline.ports.metadata_store import CommitTransaction, Head, JournalPage, Place, Pruned, RevisionBlocks, Usage
 from syncline.protocol.blocks import RevisionRef
+
+T = TypeVar("T")
 
 NAMESPACE: Final = trees.NAMESPACE
 _JOURNAL: Final = (
@@ -72,6 +74,12 @@ class SqlMetadata(Stored):
     async def commit(self, namespace: NamespaceId, user: UserId) -> AsyncIterator[CommitTransaction]:
         async with self._database.transaction() as transaction:
             yield await SqlCommit.begin(transaction, self._database.dialect, namespace, user)
+
+    async def decided(self, namespace: NamespaceId, user: UserId, decide: Callable[[CommitTransaction], Awaitable[T]]) -> T:
+        async def work(transaction: Transaction) -> T:
+            return await decide(await SqlCommit.begin(transaction, self._database.dialect, namespace, user))
+
+        return await self._database.whole(work)
 
     async def heads(self, user: UserId) -> list[Head]:
         heads = [head_of(row) for row in await self._rows(member_heads(), user=user)]

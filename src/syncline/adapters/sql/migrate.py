@@ -22,7 +22,7 @@ from syncline.adapters.sql.schema import metadata, write_statistics
 from syncline.adapters.sql.sqlite import BUSY_TIMEOUT_S, create_private, tune
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest migration; a test compares it with the folder."""
 _VERSION_TABLE: Final = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

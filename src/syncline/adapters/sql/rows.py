@@ -1,7 +1,8 @@
 """Between rows and values: hashes are blobs in the tables and hexadecimal outside; bulk statements take plain tuples.
 
-Bulk writes go to the driver as one `executemany` of tuples (a thousand rows: 3 ms; 7 ms as dictionaries through Core), and what
-is asked often goes there as text and values. Text is compiled once from tables and statements, so it fits the dialect.
+Bulk writes go to SQLite as one `executemany` of tuples (a thousand rows: 3 ms; 7 ms as dictionaries through Core), to PostgreSQL as
+one statement over arrays, and what is asked often goes to the driver as text and values. Text is compiled once from tables and
+statements, so it fits the dialect.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy import BigInteger, Connection, Executable, Select, Table, Text, 
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import CTE
 
+from syncline.adapters.sql.arrays import array_text, insert_arrays
 from syncline.adapters.sql.schema import PLACED_STATE
 from syncline.model.entries import Kind
 from syncline.model.ids import ChangesetId, DeviceId, Digest, NodeId, UserId
@@ -93,9 +95,13 @@ def insert_rows(connection: Connection, table: Table, names: tuple[str, ...], ro
     """Inserts tuples whose values stand in the order of `names`, which must be the table's own order."""
     if not rows:
         return
-    statement, order = insert_text(table, connection.dialect)
+    arrays = connection.dialect.name == "postgresql"
+    statement, order = insert_arrays(table) if arrays else insert_text(table, connection.dialect)
     assert names == order, f"{table.name} takes {order}"
-    connection.exec_driver_sql(statement, rows)
+    if arrays:
+        connection.exec_driver_sql(statement, tuple(map(array_text, zip(*rows, strict=True))))
+    else:
+        connection.exec_driver_sql(statement, rows)
 
 
 def execute_many(connection: Connection, statement: Executable, order: tuple[str, ...], rows: list[Row]) -> None:
@@ -124,16 +130,21 @@ def _filled(statement: Executable, dialect: Dialect, parameters: dict[str, Any])
     for name in order:
         value = parameters[name] if name in parameters else preset[name]
         if isinstance(value, list):
-            marks = ", ".join([_MARKS[dialect.name]] * len(value)) or "NULL"
-            text = text.replace(f"(__[POSTCOMPILE_{name}])", f"({marks})")
-            values += value
+            listed, filled = _listed(dialect.name, value)
+            text = text.replace(f"IN (__[POSTCOMPILE_{name}])", listed)
+            values += filled
         else:
             values.append(value)
     return text, tuple(values)
 
 
-_MARKS: Final = {"sqlite": "?", "postgresql": "%s"}
-"""How each driver marks the place of a value."""
+def _listed(dialect: str, value: list[Any]) -> tuple[str, list[Any]]:
+    """What stands for IN and a list, and its parameters: on PostgreSQL one array, so that the text is one whatever the length, and
+    the server plans it once."""
+    if dialect == "postgresql":
+        kind = "bytea" if value and isinstance(value[0], bytes) else "text"
+        return f"= ANY (%s::{kind}[])", [array_text(value)]
+    return f"IN ({', '.join('?' * len(value)) or 'NULL'})", value
 
 
 class _Compiled(NamedTuple):

@@ -82,8 +82,9 @@ class Commits:
 
     async def replayed(self, caller: Caller, namespace: NamespaceId, key: str, body_hash: bytes) -> bytes | None:
         """The stored outer answer, where this request was answered already. Raises `IdempotencyMismatch`."""
-        async with self._store.commit(namespace, caller.user_id) as transaction:
-            return await _stored(transaction, caller, key, body_hash)
+        return await self._store.decided(
+            namespace, caller.user_id, lambda transaction: _stored(transaction, caller, key, body_hash)
+        )
 
     async def _once(
         self, caller: Caller, request: CommitRequest, outer: Outer, raws: Mapping[NodeId, RawObject]
@@ -91,13 +92,16 @@ class Commits:
         """What was written, or the answer of the time when it was."""
         if not 0 < len(outer.key) <= KEY_MAX_CHARS:
             raise InvalidRequest(message=f"An Idempotency-Key has 1 to {KEY_MAX_CHARS} characters")
-        async with self._store.commit(request.namespace, caller.user_id) as transaction:
+
+        async def decide(transaction: CommitTransaction) -> Recorded | bytes:
             stored = await _stored(transaction, caller, outer.key, outer.body_hash)
             if stored is not None:
                 return stored
             recorded = await self._decide(transaction, caller, request, outer, raws)
             await transaction.write(recorded.written)
-        return recorded
+            return recorded
+
+        return await self._store.decided(request.namespace, caller.user_id, decide)
 
     async def _decide(
         self,
@@ -113,7 +117,7 @@ class Commits:
         if head.only is not None:
             _refuse(beyond_grants(head.only, request.changes))
         if request.expected is not None:
-            await self._check_expected(transaction, caller, request.expected)
+            await _check_expected(transaction, request.expected)
         now_us = self._clock.now_us()
         facts = await gather(transaction, caller.user_id, request.changes, now_us)
         facts.raws = raws
@@ -132,20 +136,20 @@ class Commits:
     def _cursor(self, caller: Caller, head: Head, answer: CommitAnswer) -> str:
         return self._cursors.encode(Cursor(head.namespace, head.epoch, answer.sequence, answer.chain), caller.user_id)
 
-    async def _check_expected(self, transaction: CommitTransaction, caller: Caller, expected: Expected) -> None:
-        """Raises `CursorReset` for a head that never was, `CommitRefused` for one that is no longer."""
-        head = transaction.head
-        if (expected.sequence, expected.chain) == (head.sequence, head.chain):
-            return
-        chain: Digest | None = EMPTY_CHAIN
-        if expected.sequence > head.pruned_sequence:
-            position = (head.namespace, expected.sequence)
-            chain = (await self._store.chains(caller.user_id, [position])).get(position)
-        elif expected.sequence > 0:
-            chain = expected.chain
-        if chain != expected.chain:
-            raise CursorReset(reason="history_diverged", namespace=head.namespace, epoch=head.epoch)
-        raise CommitRefused(failures=[], reason="head.moved", sequence=head.sequence, chain=head.chain)
+
+async def _check_expected(transaction: CommitTransaction, expected: Expected) -> None:
+    """Raises `CursorReset` for a head that never was, `CommitRefused` for one that is no longer."""
+    head = transaction.head
+    if (expected.sequence, expected.chain) == (head.sequence, head.chain):
+        return
+    chain: Digest | None = EMPTY_CHAIN
+    if expected.sequence > head.pruned_sequence:
+        chain = await transaction.chain_at(expected.sequence)
+    elif expected.sequence > 0:
+        chain = expected.chain
+    if chain != expected.chain:
+        raise CursorReset(reason="history_diverged", namespace=head.namespace, epoch=head.epoch)
+    raise CommitRefused(failures=[], reason="head.moved", sequence=head.sequence, chain=head.chain)
 
 
 def _refuse(failures: Sequence[Failure]) -> None:

@@ -93,6 +93,10 @@ class MemoryCommit:
         found = self._seen.answers.get((device, key))
         return None if found is None else found.stored
 
+    async def chain_at(self, sequence: int) -> Digest | None:
+        row = self._seen.row(sequence) if self._user in self._seen.members else None
+        return None if row is None else row.chain
+
     async def nodes(self, ids: Sequence[NodeId]) -> list[JournalEntry]:
         return self._seen.some(ids)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 from syncline.model.errors import NotFound
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId
@@ -14,6 +15,8 @@ from syncline.testing.stores.commit import MemoryCommit
 from syncline.testing.stores.prune import prune_answers, prune_journals
 from syncline.testing.stores.space import Revision, Space
 from syncline.testing.stores.state import Shared
+
+T = TypeVar("T")
 
 
 class MemoryMetadata:
@@ -26,6 +29,10 @@ class MemoryMetadata:
 
     def commit(self, namespace: NamespaceId, user: UserId) -> AbstractAsyncContextManager[CommitTransaction]:
         return MemoryCommit(self._shared, namespace, user)
+
+    async def decided(self, namespace: NamespaceId, user: UserId, decide: Callable[[CommitTransaction], Awaitable[T]]) -> T:
+        async with self.commit(namespace, user) as transaction:
+            return await decide(transaction)
 
     # -- Where namespaces stand ----------------------------------------------------------------------------------------------
 
