@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format serve kills fuzz failpoints blackbox sim bench lock clean
+.PHONY: help setup demo test check format serve kills fuzz failpoints blackbox sim bench bench-commits lock clean
 
 help: ## List what can be done here
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -55,6 +55,9 @@ sim: $(STAMP) ## Simulated worlds for ten minutes on two cores (ARGS='--seconds 
 
 bench: $(STAMP) ## Micro benchmarks
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-commits: $(STAMP) ## File commits a second on PostgreSQL, 60 s over a million files (ARGS='--seconds 10 --folder /tmp/kept')
+	@$(BIN)/python -m bench.macro.commits $(ARGS)
 
 lock: $(STAMP) ## Renew the hashed lock files from pyproject.toml
 	@$(BIN)/python -m pip install --quiet pip-tools

@@ -205,7 +205,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--one-seconds", type=float, default=30.0, help="of the phase in one namespace")
     parser.add_argument("--single-seconds", type=float, default=10.0, help="of the phase of single files")
     parser.add_argument("--rows", type=int, default=1_000_000, help="files that stand before")
-    parser.add_argument("--rate", type=float, default=9_000, help="blocks to seed for each second")
+    parser.add_argument("--rate", type=float, default=12_000, help="blocks to seed for each second")
     parser.add_argument("--servers", type=int, default=1, help="server processes on the one database")
     parser.add_argument("--in-flight", type=int, default=8, help="devices that commit at the same time")
     parser.add_argument("--one-in-flight", type=int, default=3, help="the same in one namespace")

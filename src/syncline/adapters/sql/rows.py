@@ -12,9 +12,24 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Executable, Select, Table, Text, bindparam, column, insert, select, text
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    Executable,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    column,
+    insert,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import CTE
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from syncline.adapters.sql.arrays import array_text, insert_arrays
 from syncline.adapters.sql.schema import PLACED_STATE
@@ -155,8 +170,20 @@ class _Compiled(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _compiled(statement: Executable, dialect: Dialect) -> _Compiled:
-    compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    spelt: Any = replacement_traverse(statement, {}, _spelt) if dialect.name == "postgresql" else statement  # type: ignore[arg-type]
+    compiled: Any = spelt.compile(dialect=dialect)
     return _Compiled(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
+
+
+def _spelt(element: Any, **_: Any) -> Any:
+    """A constant word of the statement as a part of its text: a plan for all parameters finds a partial index only so."""
+    if not isinstance(element, BindParameter) or element.required:
+        return None
+    words = element.value if isinstance(element.value, list) else [element.value]
+    if not words or not all(isinstance(word, str) and word.isidentifier() for word in words):
+        return None
+    spelt = ", ".join(f"'{word}'" for word in words)
+    return literal_column(f"({spelt})" if element.expanding else spelt, element.type)
 
 
 # -- Lists as tables: one parameter however long, where a list of placeholders has a bound and a row-value IN finds no index ----
