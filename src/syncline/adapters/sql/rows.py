@@ -170,7 +170,9 @@ class _Compiled(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _compiled(statement: Executable, dialect: Dialect) -> _Compiled:
-    spelt: Any = replacement_traverse(statement, {}, _spelt) if dialect.name == "postgresql" else statement  # type: ignore[arg-type]
+    spelt: Any = statement
+    if dialect.name == "postgresql":
+        spelt = replacement_traverse(spelt, {}, _spelt)
     compiled: Any = spelt.compile(dialect=dialect)
     return _Compiled(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
 
