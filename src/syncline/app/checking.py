@@ -12,12 +12,13 @@ from pathlib import Path
 from syncline.adapters.kms.keyfile import KeyFileWrapper
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.objects.disk import DiskObjects
+from syncline.adapters.objects.s3.spread import SpreadObjects
 from syncline.adapters.objects.s3.store import S3Objects
 from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.check import SqlCheckStore
 from syncline.app.config import ObjectsConfig
 from syncline.app.data import SECRET_BYTES, DataDirectory
-from syncline.app.objects import s3_bucket
+from syncline.app.objects import s3_buckets
 from syncline.model.errors import Corrupt
 from syncline.ports.clock import Ids
 from syncline.ports.object_listing import ObjectListing
@@ -59,9 +60,10 @@ def _listing(
 ) -> ObjectListing:
     """The store as a checker reads it: by itself, so that it signs no URLs."""
     if config.kind == "s3":
-        store = S3Objects(s3_bucket(config, clock, chance))
-        closing.push_async_callback(store.close)
-        return store
+        stores = [S3Objects(bucket) for bucket in s3_buckets(config, clock, chance)]
+        for store in stores:
+            closing.push_async_callback(store.close)
+        return stores[0] if len(stores) == 1 else SpreadObjects(stores)
     disk = DiskObjects(data.objects, UrlSigner(bytes(SECRET_BYTES), clock), chance)
     closing.callback(disk.close)
     return disk

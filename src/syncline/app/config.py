@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from syncline.model.errors import InvalidRequest
+from syncline.model.limits import BUCKETS_MAX
 from syncline.server.past.retention import Retention
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8484"
@@ -39,6 +40,8 @@ class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     kind: Literal["disk", "s3"] = "disk"
     bucket: str | None = None
+    more_buckets: list[str] = []
+    """Further ones that new objects are spread over, at the same place; append to it, never take one off it."""
     endpoint: str | None = None
     """How this server reaches the store: `https://s3.eu-central-1.amazonaws.com`, `http://127.0.0.1:8333`."""
     public_endpoint: str | None = None
@@ -53,6 +56,11 @@ class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     events_token_file: Path | None = None
     """A file with the token by which the store's own events are known at `/store-events/`; without it there is no such door."""
     cdn: CdnConfig | None = None
+
+    @property
+    def buckets(self) -> list[str]:
+        """All that it names, in the order that keys count them."""
+        return [] if self.bucket is None else [self.bucket, *self.more_buckets]
 
 
 class TelemetryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -210,8 +218,21 @@ def _check_telemetry(telemetry: TelemetryConfig) -> None:
         raise InvalidRequest(message="telemetry.sample is a share, from 0 to 1")
 
 
+def _check_more_buckets(objects: ObjectsConfig) -> None:
+    if not all(_BUCKET.fullmatch(name) for name in objects.more_buckets):
+        raise InvalidRequest(message="objects.more_buckets must name buckets: 3 to 63 lower-case letters, digits, dots and hyphens")
+    if len({objects.bucket, *objects.more_buckets}) != 1 + len(objects.more_buckets):
+        raise InvalidRequest(message="objects.more_buckets names a bucket twice")
+    if len(objects.more_buckets) >= BUCKETS_MAX:
+        raise InvalidRequest(message=f"objects.more_buckets may name {BUCKETS_MAX - 1}")
+    if objects.more_buckets and objects.cdn is not None:
+        raise InvalidRequest(message="objects.cdn stands before one bucket: it and objects.more_buckets do not go together")
+
+
 def _check_objects(objects: ObjectsConfig) -> None:
     if objects.kind == "disk":
+        if objects.more_buckets:
+            raise InvalidRequest(message='objects.more_buckets is for objects.kind = "s3", which is not set')
         given = [
             name
             for name in ("bucket", "endpoint", "public_endpoint", "storage_class", "credentials_file", "events_token_file")
@@ -222,6 +243,7 @@ def _check_objects(objects: ObjectsConfig) -> None:
         return
     if objects.bucket is None or not _BUCKET.fullmatch(objects.bucket):
         raise InvalidRequest(message="objects.bucket must name a bucket: 3 to 63 lower-case letters, digits, dots and hyphens")
+    _check_more_buckets(objects)
     if objects.endpoint is None:
         raise InvalidRequest(message="objects.endpoint must say where the store is, such as https://s3.eu-central-1.amazonaws.com")
     for name in ("endpoint", "public_endpoint"):

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from syncline.adapters.http.retry import Backoff
 from syncline.adapters.objects.disk import DiskObjects
@@ -15,6 +15,7 @@ from syncline.adapters.objects.s3.caller import Bucket, Place
 from syncline.adapters.objects.s3.cdn import CdnSigner
 from syncline.adapters.objects.s3.probe import probed
 from syncline.adapters.objects.s3.signature import Credentials, Signer
+from syncline.adapters.objects.s3.spread import SpreadObjects
 from syncline.adapters.objects.s3.store import S3Objects
 from syncline.adapters.objects.signing import UrlSigner
 from syncline.app.config import CdnConfig, ObjectsConfig
@@ -25,13 +26,12 @@ _VARIABLES: Final = (
     ("SYNCLINE_S3_ACCESS_KEY", "SYNCLINE_S3_SECRET_KEY", "SYNCLINE_S3_SESSION_TOKEN"),
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
+Objects: TypeAlias = DiskObjects | S3Objects | SpreadObjects
 _TOKEN_LENGTH_MIN: Final = 20
 
 
 @asynccontextmanager
-async def opened(
-    config: ObjectsConfig, folder: Path, signer: UrlSigner, clock: Clock, chance: Chance
-) -> AsyncIterator[DiskObjects | S3Objects]:
+async def opened(config: ObjectsConfig, folder: Path, signer: UrlSigner, clock: Clock, chance: Chance) -> AsyncIterator[Objects]:
     """The store, until the block ends. Raises `InvalidRequest` naming the key of the configuration to correct, `Unavailable`."""
     if config.kind == "disk":
         disk = DiskObjects.open(folder, signer, chance)
@@ -40,26 +40,35 @@ async def opened(
         finally:
             disk.close()
         return
-    bucket = s3_bucket(config, clock, chance)
+    buckets = s3_buckets(config, clock, chance)
+    cdn = _cdn(config.cdn, clock)
     try:
-        yield await probed(bucket, chance, _cdn(config.cdn, clock))
+        stores = [await probed(bucket, chance, cdn) for bucket in buckets]
+        yield stores[0] if len(stores) == 1 else SpreadObjects(stores)
     finally:
-        await bucket.close()
+        for bucket in buckets:
+            await bucket.close()
 
 
-def s3_bucket(config: ObjectsConfig, clock: Clock, chance: Chance) -> Bucket:
-    """The bucket that a checked configuration names; nothing is asked of it yet. Raises `InvalidRequest`."""
-    assert config.bucket is not None
+def s3_buckets(config: ObjectsConfig, clock: Clock, chance: Chance) -> list[Bucket]:
+    """The buckets that a checked configuration names; nothing is asked of them yet. Raises `InvalidRequest`."""
     assert config.endpoint is not None
     origin = config.endpoint.rstrip("/")
-    place = Place(
-        bucket=config.bucket,
-        origin=origin,
-        public_origin=(config.public_endpoint or origin).rstrip("/"),
-        virtual=config.addressing == "virtual",
-        storage_class=config.storage_class,
-    )
-    return Bucket(place, Signer(credentials(config, os.environ), config.region, clock), Backoff(chance))
+    signer = Signer(credentials(config, os.environ), config.region, clock)
+    return [
+        Bucket(
+            Place(
+                bucket=name,
+                origin=origin,
+                public_origin=(config.public_endpoint or origin).rstrip("/"),
+                virtual=config.addressing == "virtual",
+                storage_class=config.storage_class,
+            ),
+            signer,
+            Backoff(chance),
+        )
+        for name in config.buckets
+    ]
 
 
 def credentials(config: ObjectsConfig, environment: Mapping[str, str]) -> Credentials:

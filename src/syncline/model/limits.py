@@ -49,6 +49,8 @@ TRASH_RETENTION_S: Final = 30 * 24 * 3600
 
 UPLOAD_PART_MIN_BYTES: Final = 8 * MIB
 UPLOAD_PART_MAX_BYTES: Final = 4 * GIB
+BUCKETS_MAX: Final = 21
+"""Of an object store on S3: the first, and one for each mark of a key."""
 UPLOAD_PARTS_MAX: Final = 10_000
 UPLOAD_PARTS_WINDOW: Final = 100
 """Part URLs in one answer."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from syncline.model.ids import Digest
+from syncline.ports.clock import Chance
 from syncline.protocol.blocks import SignedRequest
 
 
@@ -34,6 +35,10 @@ class StoredPart(Struct, frozen=True):
 
 
 class ObjectStore(Protocol):
+    def fresh_key(self, chance: Chance) -> str:
+        """A key for an object that is still to come: 16 to 64 lower-case letters and digits, never drawn before."""
+        ...
+
     def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest: ...
 
     def presign_get(self, key: str, *, ttl_s: int, answer: Mapping[str, str] | None = None) -> SignedRequest:

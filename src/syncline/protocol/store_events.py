@@ -7,6 +7,7 @@ taken from them: everything else is asked of the store.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -19,8 +20,9 @@ _CREATED: Final = "ObjectCreated:"
 _SEAWEED_FOLDER: Final = "/buckets/"
 
 
-def arrivals(body: bytes, bucket: str) -> list[str]:
-    """The keys of the objects that arrived in `bucket`, once each, in the order of the message; none for whatever else happened.
+def arrivals(body: bytes, buckets: Collection[str]) -> list[str]:
+    """The keys of the objects that arrived in one of `buckets`, once each, in the order of the message; none for whatever else
+    happened.
 
     Raises `InvalidRequest` for a message of no known kind, `LimitExceeded` above `BATCH_MAX` events."""
     try:
@@ -28,7 +30,7 @@ def arrivals(body: bytes, bucket: str) -> list[str]:
         if not isinstance(message, dict):
             raise TypeError
         found = _found(message)
-        keys = [key for where, key in found if where == bucket]
+        keys = [key for where, key in found if where in buckets]
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
         raise InvalidRequest(message="This is no event of an object store that is known here") from error
     return list(dict.fromkeys(keys))

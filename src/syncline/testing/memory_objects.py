@@ -12,10 +12,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from syncline.adapters.objects.keys import drawn_key
 from syncline.adapters.objects.signing import PREFIX, UrlSigner, answer_parameters, checksum_digest, put_headers
 from syncline.model.errors import AlreadyExists, ChecksumMismatch, Corrupt, CorruptPack, NotFound
 from syncline.model.ids import Digest
-from syncline.ports.clock import Clock
+from syncline.ports.clock import Chance, Clock
 from syncline.ports.object_store import ObjectStat
 from syncline.protocol.blocks import SignedRequest
 
@@ -44,6 +45,9 @@ class MemoryObjects:
         self._hidden: set[str] = set()
 
     # -- ports.object_store --------------------------------------------------------------------------------------------------
+
+    def fresh_key(self, chance: Chance) -> str:
+        return drawn_key(chance)
 
     def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest:
         return self._signer.sign("PUT", key, put_headers(size, sha256), ttl_s)

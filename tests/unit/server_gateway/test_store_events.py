@@ -42,7 +42,7 @@ def minio(*records: dict[str, Any]) -> bytes:
     ],
 )
 def test_each_store_is_understood(message: dict[str, Any], keys: list[str]) -> None:
-    assert arrivals(json.dumps(message).encode(), "files") == keys
+    assert arrivals(json.dumps(message).encode(), ["files"]) == keys
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_each_store_is_understood(message: dict[str, Any], keys: list[str]) -> N
 )
 def test_what_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        arrivals(body, "files")
+        arrivals(body, ["files"])
 
 
 def test_a_message_has_a_limit() -> None:
     with pytest.raises(LimitExceeded):
-        arrivals(minio(*[record("ObjectCreated:Put", "a")] * 1001), "files")
+        arrivals(minio(*[record("ObjectCreated:Put", "a")] * 1001), ["files"])
 
 
 class Listening:
@@ -64,7 +64,7 @@ class Listening:
     def __init__(self) -> None:
         self.told: list[str] = []
         self.failure: Exception | None = None
-        self.door = StoreEvents(TOKEN, "files", (self.packs, self.uploads))
+        self.door = StoreEvents(TOKEN, ["files"], (self.packs, self.uploads))
 
     async def packs(self, key: str) -> bool:
         self.told.append(f"packs {key}")

@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
+from syncline.adapters.objects.keys import drawn_key
 from syncline.adapters.objects.multipart import Layout, PartFolders, layout_of, remove_object, remove_tree, sync_folder
 from syncline.adapters.objects.signing import PART_NUMBER, UrlSigner, answer_parameters, part_headers, put_headers
 from syncline.adapters.threads import Threads
@@ -147,6 +148,9 @@ class DiskObjects:
         self._threads.close()
 
     # -- ports.object_store ----------------------------------------------------------------------------------------------
+
+    def fresh_key(self, chance: Chance) -> str:
+        return drawn_key(chance)
 
     def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest:
         return self._signer.sign("PUT", key, put_headers(size, sha256), ttl_s)

@@ -44,5 +44,5 @@ def byte_doors(ground: Ground, content: ContentRooms, blocks: BlockRooms) -> dic
         doors[PREFIX] = ObjectsDoor(ground.objects, ground.signer, blocks.receiving.stored)
     elif (token := events_token(ground.config.objects)) is not None:
         heard = (blocks.receiving.arrived, blocks.uploads.arrived)
-        doors[EVENTS_PREFIX] = StoreEvents(token, ground.config.objects.bucket or "", heard)
+        doors[EVENTS_PREFIX] = StoreEvents(token, ground.config.objects.buckets, heard)
     return doors

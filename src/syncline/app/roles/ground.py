@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from syncline.adapters import failpoints
 from syncline.adapters.kms.keyfile import KeyFileWrapper
 from syncline.adapters.machine import MachineChance, MachineClock
-from syncline.adapters.objects.disk import DiskObjects
-from syncline.adapters.objects.s3.store import S3Objects
 from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.app.bus import opened as opened_bus
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
+from syncline.app.objects import Objects
 from syncline.app.objects import opened as opened_objects
 from syncline.app.observing import Observing
 from syncline.ports.bus import Bus
@@ -40,7 +39,7 @@ class Ground:
     keys: KeyFileWrapper
     signer: UrlSigner
     """Of URLs that lead to the objects on this process's disk."""
-    objects: DiskObjects | S3Objects
+    objects: Objects
     stores: Stores
     observing: Observing
     """Whoever builds a room that is watched hands it in here."""

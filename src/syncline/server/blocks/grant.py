@@ -30,7 +30,6 @@ from syncline.server.caller import Caller
 from syncline.server.metadata.service import Metadata
 
 PACK_KEY_BYTES: Final = 32
-OBJECT_KEY_BYTES: Final = 20
 
 
 class Granting:
@@ -84,7 +83,7 @@ class Granting:
             id=PackId(self._ids.fresh()),
             namespace=namespace,
             user=caller.user_id,
-            object_key=self._chance.token(OBJECT_KEY_BYTES).hex(),
+            object_key=self._objects.fresh_key(self._chance),
             size=offer.size,
             sha256=offer.sha256,
             wrapped_key=self._keys.wrap(offer.pack_key),

@@ -32,7 +32,6 @@ from syncline.ports.object_store import ObjectStore
 from syncline.ports.pack_store import PackRow, PackStore
 
 PACK_KEY_BYTES: Final = 32
-OBJECT_KEY_BYTES: Final = 20
 FINISH_AT_ONCE: Final = 500
 _NOBODY: Final = UserId("")
 """Who sent a block is believed, for themselves alone, that it is what they said; what is cut here rests on verified copies."""
@@ -113,7 +112,7 @@ class Intake:
             id=PackId(self._ids.fresh()),
             namespace=stream.namespace,
             user=stream.user,
-            object_key=self._chance.token(OBJECT_KEY_BYTES).hex(),
+            object_key=self._objects.fresh_key(self._chance),
             size=offer.size,
             sha256=offer.sha256,
             wrapped_key=self._keys.wrap(offer.pack_key),

@@ -8,7 +8,7 @@ answered 503, so that the store says it again.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from syncline.model.errors import LimitExceeded, NotFound, Refused, SynclineError, Unauthenticated
@@ -27,9 +27,9 @@ Heard: TypeAlias = Callable[[str], Awaitable[bool]]
 
 
 class StoreEvents:
-    def __init__(self, token: str, bucket: str, heard: Sequence[Heard]) -> None:
+    def __init__(self, token: str, buckets: Collection[str], heard: Sequence[Heard]) -> None:
         self._expected = f"Bearer {token}".encode()
-        self._bucket = bucket
+        self._buckets = frozenset(buckets)
         self._heard = heard
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -40,7 +40,7 @@ class StoreEvents:
             said = dict(scope["headers"]).get(b"authorization", b"")
             if not hmac.compare_digest(said, self._expected):
                 raise Unauthenticated(reason="this is not the token of objects.events_token_file")
-            for key in arrivals(await _whole(receive), self._bucket):
+            for key in arrivals(await _whole(receive), self._buckets):
                 await self._hear(key)
         except SynclineError as error:
             status, headers, body = problem_answer(error, scope["syncline.request_id"])

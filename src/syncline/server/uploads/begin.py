@@ -46,7 +46,6 @@ from syncline.server.metadata.service import Metadata
 from syncline.server.uploads.parts import checksum, part_bytes, part_count
 from syncline.server.uploads.placing import Place, Placing
 
-OBJECT_KEY_BYTES: Final = 20
 _STORE_CALLS_AT_ONCE: Final = 16
 _SECOND_US: Final = 1_000_000
 
@@ -173,7 +172,7 @@ class Beginning:
             base_revision=base.revision,
             executable=file.executable,
             mtime_us=None if file.mtime is None else to_us(file.mtime),
-            object_key=self._chance.token(OBJECT_KEY_BYTES).hex(),
+            object_key=self._objects.fresh_key(self._chance),
             part_bytes=each,
             part_count=part_count(file.size, each),
             created_us=now_us,

@@ -35,7 +35,6 @@ from syncline.server.metadata.settling import Verdict
 
 READ_BYTES: Final = 8 * MIB
 WINDOW_BYTES: Final = 8 * MIB
-OBJECT_KEY_BYTES: Final = 20
 RETRY_FIRST_S: Final = 2
 RETRY_MAX_S: Final = 3600
 IDLE_S: Final = 5.0
@@ -168,7 +167,7 @@ class Ingest:
             id=PackId(self._ids.fresh()),
             namespace=raw.namespace,
             user=raw.user,
-            object_key=self._chance.token(OBJECT_KEY_BYTES).hex(),
+            object_key=self._objects.fresh_key(self._chance),
             size=offer.size,
             sha256=offer.sha256,
             wrapped_key=self._keys.wrap(offer.pack_key),

@@ -16,12 +16,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from syncline.adapters.objects.keys import drawn_key
 from syncline.adapters.objects.s3 import answers
 from syncline.adapters.objects.s3.caller import Answer, Bucket
 from syncline.adapters.objects.s3.cdn import CdnSigner
 from syncline.adapters.objects.signing import answer_parameters, put_headers
 from syncline.model.errors import AlreadyExists, Conflict, Corrupt, NotFound, Unavailable
 from syncline.model.ids import Digest
+from syncline.ports.clock import Chance
 from syncline.ports.object_listing import ListedObject
 from syncline.ports.object_store import ObjectStat, StoredPart
 from syncline.protocol.blocks import SignedRequest
@@ -55,6 +57,9 @@ class S3Objects:
         await self._bucket.close()
 
     # -- ports.object_store ----------------------------------------------------------------------------------------------
+
+    def fresh_key(self, chance: Chance) -> str:
+        return drawn_key(chance)
 
     def presign_put(self, key: str, *, size: int, sha256: Digest, ttl_s: int) -> SignedRequest:
         headers = put_headers(size, sha256) | self._bucket.kept_as
