@@ -107,8 +107,8 @@ async def test_devices_come_and_go(stores: AnyStores) -> None:
     device = a_device(user)
     await stores.accounts.add_device(device)
     assert await stores.accounts.device(device.id) == device
-    await stores.accounts.touch_device(device.id, 99)
-    await stores.accounts.note_synced(device.id, 100)
+    await stores.accounts.note_devices({device.id: 99, DeviceId("gone"): 98}, {device.id: 100})
+    await stores.accounts.note_devices({}, {})
     assert await stores.accounts.devices(user.id) == [msgspec.structs.replace(device, last_seen_us=99, last_synced_us=100)]
     assert await stores.accounts.devices(other.id) == []
     assert not await stores.accounts.remove_device(other.id, device.id)

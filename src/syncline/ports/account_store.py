@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -67,9 +68,9 @@ class AccountStore(Protocol):
 
     async def remove_device(self, user_id: UserId, device_id: DeviceId) -> bool: ...
 
-    async def touch_device(self, device_id: DeviceId, seen_us: int) -> None: ...
-
-    async def note_synced(self, device_id: DeviceId, synced_us: int) -> None: ...
+    async def note_devices(self, seen_us: Mapping[DeviceId, int], synced_us: Mapping[DeviceId, int]) -> None:
+        """When each of these was last seen, and last had everything. Devices that are no more are passed over."""
+        ...
 
     async def server_id(self) -> str:
         """A ULID drawn when the store was created; says which server this is."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from syncline.adapters.sql.database import Database, Stored
+from syncline.adapters.sql.rows import execute_many
 from syncline.adapters.sql.schema import audit, devices, members, namespaces, users
 from syncline.model.entries import Access
 from syncline.model.errors import AlreadyExists
@@ -39,6 +40,10 @@ _DEVICE: Final = (
     devices.c.rotated_us,
     devices.c.last_synced_us,
 )
+
+_THIS: Final = update(devices).where(devices.c.device_id == bindparam("device"))
+_SEEN: Final = _THIS.values(last_seen_us=bindparam("time_us"))
+_SYNCED: Final = _THIS.values(last_synced_us=bindparam("time_us"))
 
 
 class SqlAccounts(Stored):
@@ -161,13 +166,15 @@ class SqlAccounts(Stored):
 
         return await self._database.write(remove)
 
-    async def touch_device(self, device_id: DeviceId, seen_us: int) -> None:
-        seen = update(devices).where(devices.c.device_id == device_id).values(last_seen_us=seen_us)
-        await self._database.write(lambda connection: connection.execute(seen))
+    async def note_devices(self, seen_us: Mapping[DeviceId, int], synced_us: Mapping[DeviceId, int]) -> None:
+        # In order, so that two who write the same devices never wait for each other.
+        seen, synced = ([(time, device) for device, time in sorted(times.items())] for times in (seen_us, synced_us))
 
-    async def note_synced(self, device_id: DeviceId, synced_us: int) -> None:
-        synced = update(devices).where(devices.c.device_id == device_id).values(last_synced_us=synced_us)
-        await self._database.write(lambda connection: connection.execute(synced))
+        def note(connection: Connection) -> None:
+            execute_many(connection, _SEEN, ("time_us", "device"), seen)
+            execute_many(connection, _SYNCED, ("time_us", "device"), synced)
+
+        await self._database.write(note)
 
     async def _change_user(self, user_id: UserId, action: str, **values: Any) -> None:
         def change(connection: Connection) -> None:

@@ -33,6 +33,7 @@ class MetadataRooms:
         await self.copies.drain()
         await self.sharing.drain()
         await self.metadata.drain()
+        await self.accounts.notes.flush()
 
 
 def metadata_rooms(ground: Ground) -> MetadataRooms:

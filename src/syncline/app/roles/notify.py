@@ -33,7 +33,7 @@ class NotifyRooms:
 
 def notify_rooms(ground: Ground, core: MetadataRooms) -> NotifyRooms:
     hub, clock, chance = ground.hub, ground.clock, ground.chance
-    synced = LastSynced(core.metadata, ground.stores.accounts, clock)
+    synced = LastSynced(core.metadata, core.accounts.notes, clock)
     standings = Together(ground.stores.audience)
     presences = Presences(MemoryPresence(clock), clock)
     desk = Desk(metadata=core.metadata, hub=hub, standings=standings, clock=clock, chance=chance, synced=synced)

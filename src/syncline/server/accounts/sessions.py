@@ -21,6 +21,7 @@ from syncline.ports.clock import Chance, Clock, Ids
 from syncline.protocol.changes import to_time
 from syncline.protocol.sessions import Device, Devices, TokenAnswer, TokenRequest
 from syncline.server.accounts.attempts import Attempts
+from syncline.server.accounts.notes import DeviceNotes
 from syncline.server.accounts.passwords import Passwords
 from syncline.server.accounts.tokens import AccessTokens, fresh_refresh_token, refresh_device, refresh_hash, same_hash
 from syncline.server.caller import Caller
@@ -56,6 +57,7 @@ class Accounts:
         on_unlink: Callable[[DeviceId], None],
     ) -> None:
         self.tokens = tokens
+        self.notes = DeviceNotes(store)
         self._store = store
         self._clock = clock
         self._chance = chance
@@ -126,7 +128,7 @@ class Accounts:
             raise Unauthenticated(reason="this device is not linked any more")
         now_us = self._clock.now_us()
         if now_us - (device.last_seen_us or 0) >= SEEN_EVERY_US:
-            await self._store.touch_device(device_id, now_us)
+            self.notes.seen(device_id, now_us)
         session = Session(Caller(user.id, device_id), user, device)
         self._live[device_id] = (now, session)
         while len(self._live) > _LIVE_MAX:
@@ -134,6 +136,7 @@ class Accounts:
         return session
 
     async def devices(self, caller: Caller) -> Devices:
+        await self.notes.flush()
         rows = await self._store.devices(caller.user_id)
         return Devices(
             devices=[

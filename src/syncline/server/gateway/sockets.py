@@ -58,7 +58,7 @@ class SocketDoor:
             self._presences.came(caller)
             try:
                 await _listen(conversation, connection, receive)
-            except (OSError, TimeoutError):
+            except OSError:
                 # The peer is gone.
                 return
             finally:

@@ -37,7 +37,6 @@ from syncline.server.notify.synced import LastSynced
 
 REST_S: Final = 0.2
 RETRY_S: Final = 1.0
-SEND_S: Final = 20.0
 SUBSCRIBE_EVERY_S: Final = 0.1
 
 Say = Callable[[str], Awaitable[None]]
@@ -86,8 +85,9 @@ class Conversation:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(message="This is no message of this socket") from error
         now_s = self._desk.clock.monotonic_s()
-        await asyncio.sleep(max(0.0, self._asked_s + SUBSCRIBE_EVERY_S - now_s))
-        self._asked_s = now_s
+        if (rest_s := self._asked_s + SUBSCRIBE_EVERY_S - now_s) > 0:
+            await asyncio.sleep(rest_s)
+        self._asked_s = now_s + max(0.0, rest_s)
         try:
             answer = await self._subscribe(request.cursors)
         except Unauthenticated:
@@ -112,7 +112,7 @@ class Conversation:
         ahead = {head.id: head.sequence for head in heads if head.sequence > positions.get(head.id, head.sequence)}
         self.waiter.told(ahead)
         if not ahead:
-            await desk.synced.stands_at(caller, positions, polled=True)
+            desk.synced.found_at(caller, positions, heads, polled=True)
         return Subscribed(changed=bool(ahead), namespaces=ahead)
 
     # -- what the device is told ---------------------------------------------------------------------------------------------------
@@ -133,14 +133,15 @@ class Conversation:
         """Everything there is to tell now."""
         try:
             while not self._closed and self._pending():
-                await asyncio.sleep(max(0.0, self._told_s + REST_S - self._desk.clock.monotonic_s()))
+                if (rest_s := self._told_s + REST_S - self._desk.clock.monotonic_s()) > 0:
+                    await asyncio.sleep(rest_s)
                 try:
                     await self._tell_next()
                 except Retryable:
                     # Whether it may hear is not known: it is told later, not unasked.
                     await asyncio.sleep(RETRY_S * (0.5 + self._desk.chance.fraction()))
-        except (OSError, TimeoutError):
-            # The peer is gone, or takes nothing any more.
+        except OSError:
+            # The peer is gone.
             await self._hang_up(GOING, "")
         finally:
             self._task = None
@@ -202,11 +203,10 @@ class Conversation:
     async def _hang_up(self, code: int, reason: str) -> None:
         self._closed = True
         try:
-            async with asyncio.timeout(SEND_S):
-                await self._close(code, reason)
-        except (OSError, TimeoutError):
+            await self._close(code, reason)
+        except OSError:
             return
 
     async def _tell(self, message: Subscribed | Hint | Refusal | Bye) -> None:
-        async with asyncio.timeout(SEND_S):
-            await self._say(_ENCODER.encode(message).decode())
+        # A peer that takes nothing is broken off by whoever holds its connection.
+        await self._say(_ENCODER.encode(message).decode())

@@ -56,7 +56,7 @@ class Together:
             part = namespaces[first : first + EARS_MAX]
             batch = self._open(len(part))
             batch.ears += ((caller.device_id, namespace) for namespace in part)
-            await asyncio.shield(batch.answered)
+            await batch.answered.wait()
             if batch.failed is not None:
                 raise batch.failed.with_traceback(None)
             judge(caller.device_id, part, batch.heads)
@@ -77,8 +77,7 @@ class Together:
         except Exception as error:  # noqa: BLE001 - it is everybody's who asked, and raised there
             batch.failed = error
         finally:
-            if not batch.answered.done():
-                batch.answered.set_result(None)
+            batch.answered.set()
 
 
 class _Batch:
@@ -86,7 +85,7 @@ class _Batch:
         self.ears: list[Ear] = []
         self.heads: dict[Ear, int | None] = {}
         self.failed: Exception | None = None
-        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answered = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
 

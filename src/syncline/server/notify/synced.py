@@ -7,12 +7,13 @@ for each device.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from syncline.model.ids import DeviceId, NamespaceId
-from syncline.ports.account_store import AccountStore
 from syncline.ports.clock import Clock
+from syncline.protocol.sessions import Namespace
+from syncline.server.accounts.notes import DeviceNotes
 from syncline.server.caller import Caller
 from syncline.server.metadata.service import Metadata
 
@@ -21,25 +22,34 @@ _DEVICES_MAX: Final = 10_000
 
 
 class LastSynced:
-    def __init__(self, metadata: Metadata, store: AccountStore, clock: Clock) -> None:
+    def __init__(self, metadata: Metadata, notes: DeviceNotes, clock: Clock) -> None:
         self._metadata = metadata
-        self._store = store
+        self._notes = notes
         self._clock = clock
         self._noted: OrderedDict[DeviceId, float] = OrderedDict()
 
     async def stands_at(self, caller: Caller, positions: Mapping[NamespaceId, int], *, polled: bool = False) -> None:
         """The caller's device has everything up to these sequences. One that polls names all namespaces it keeps: there may be
         others that are not mounted in its tree."""
-        now_s = self._clock.monotonic_s()
-        noted = self._noted.get(caller.device_id)
-        if noted is not None and now_s - noted < NOTED_EVERY_S:
+        if self._is_due(caller.device_id):
+            heads = (await self._metadata.namespaces(caller)).namespaces
+            self.found_at(caller, positions, heads, polled=polled)
+
+    def found_at(
+        self, caller: Caller, positions: Mapping[NamespaceId, int], heads: Sequence[Namespace], *, polled: bool = False
+    ) -> None:
+        """The same, by whoever knows all heads just now."""
+        if not self._is_due(caller.device_id):
             return
-        heads = (await self._metadata.namespaces(caller)).namespaces
         kept = [head for head in heads if not polled or head.is_root or head.id in positions]
         if any(positions.get(head.id, -1) < head.sequence for head in kept):
             return
-        self._noted[caller.device_id] = now_s
+        self._noted[caller.device_id] = self._clock.monotonic_s()
         self._noted.move_to_end(caller.device_id)
         while len(self._noted) > _DEVICES_MAX:
             self._noted.popitem(last=False)
-        await self._store.note_synced(caller.device_id, self._clock.now_us())
+        self._notes.synced(caller.device_id, self._clock.now_us())
+
+    def _is_due(self, device: DeviceId) -> bool:
+        noted = self._noted.get(device)
+        return noted is None or self._clock.monotonic_s() - noted >= NOTED_EVERY_S

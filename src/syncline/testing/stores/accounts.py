@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -103,19 +104,15 @@ class MemoryAccounts:
 
         return await self._shared.publish(self._shared.life, remove)
 
-    async def touch_device(self, device_id: DeviceId, seen_us: int) -> None:
-        def touch() -> None:
-            device = self._shared.state.devices.get(device_id)
-            if device is not None:
-                self._shared.state.devices[device_id] = replace(device, last_seen_us=seen_us)
-
-        await self._shared.publish(self._shared.life, touch)
-
-    async def note_synced(self, device_id: DeviceId, synced_us: int) -> None:
+    async def note_devices(self, seen_us: Mapping[DeviceId, int], synced_us: Mapping[DeviceId, int]) -> None:
         def note() -> None:
-            device = self._shared.state.devices.get(device_id)
-            if device is not None:
-                self._shared.state.devices[device_id] = replace(device, last_synced_us=synced_us)
+            devices = self._shared.state.devices
+            for device, time_us in seen_us.items():
+                if device in devices:
+                    devices[device] = replace(devices[device], last_seen_us=time_us)
+            for device, time_us in synced_us.items():
+                if device in devices:
+                    devices[device] = replace(devices[device], last_synced_us=time_us)
 
         await self._shared.publish(self._shared.life, note)
 
