@@ -98,6 +98,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The data directory: keys, and what is kept nowhere else."""
     database: str | None = None
     """`postgresql://USER@HOST/NAME`: a database that exists. Without it, SQLite's in the data directory."""
+    database_replica: str | None = None
+    """`postgresql://USER@HOST/NAME`: a replica that follows the database. It is read where it shows what must be shown, and alone
+    while the primary is away."""
     listen: str = DEFAULT_LISTEN
     """`HOST:PORT`; port 0 picks a free one, an IPv6 host stands in brackets."""
     public_url: str | None = None
@@ -179,15 +182,19 @@ def _decode_path(kind: type, value: Any) -> Any:
     raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
-def _check_database(database: Any) -> None:
+def _check_database(database: Any, name: str = "database") -> None:
     if not isinstance(database, str) or not database.startswith(("postgresql://", "postgres://")):
-        raise InvalidRequest(message="database must begin with postgresql://")
+        raise InvalidRequest(message=f"{name} must begin with postgresql://")
 
 
 def _check(config: ServerConfig) -> None:
     split_address(config.listen)
     if config.database is not None:
         _check_database(config.database)
+    if config.database_replica is not None:
+        _check_database(config.database_replica, "database_replica")
+        if config.database is None:
+            raise InvalidRequest(message="database_replica follows a `database`, which is not set")
     if config.metrics_listen is not None:
         _check_metrics(config.metrics_listen)
     _check_objects(config.objects)

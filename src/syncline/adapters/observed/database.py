@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, event
 
 from syncline.adapters.observed.calls import FAILED, outcome_of
 from syncline.adapters.sql.database import Database, Transaction
+from syncline.model.ids import NamespaceId
 from syncline.ports.clock import Clock
 from syncline.ports.meter import Meter
 from syncline.ports.metrics import DATABASE_ERRORS, DATABASE_OPEN, DATABASE_WAIT_SECONDS, STATEMENT_SECONDS
@@ -48,8 +50,8 @@ class _Seen:
         self._listening: WeakSet[Connection] = WeakSet()
         self._lock = threading.Lock()
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        return await self._call(READ, self._read, work)
+    async def read(self, work: Callable[[Connection], T], *, of: NamespaceId | None = None) -> T:
+        return await self._call(READ, partial(self._read, of=of), work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._call(WRITE, self._write, work)

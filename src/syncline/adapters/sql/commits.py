@@ -148,6 +148,8 @@ class SqlCommit:
         self._head = head
         self._dialect = dialect
         self._namespace: NamespaceId = head.namespace
+        self.written_to = head.sequence
+        """Where the head stands once the transaction has ended well."""
 
     @classmethod
     async def begin(cls, transaction: Transaction, dialect: str, namespace: NamespaceId, user: UserId) -> SqlCommit:
@@ -312,6 +314,7 @@ class SqlCommit:
         ]
         insert_rows(connection, journal, ("namespace_id", *PLACED_STATE, "chain", "root"), rows)
         last = written.rows[-1]
+        self.written_to = last.entry.sequence
         head = {"sequence": last.entry.sequence, "new_chain": bytes.fromhex(last.chain), "new_root": bytes.fromhex(last.root)}
         execute(connection, _ADVANCE, of_namespace=self._namespace, **head)
 

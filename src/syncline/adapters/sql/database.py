@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, exc
 
 from syncline.model.errors import Corrupt, InvalidRequest, Unavailable
+from syncline.model.ids import NamespaceId
 
 T = TypeVar("T")
 
@@ -32,8 +33,17 @@ class Database(ABC):
         """The name of its SQL: `sqlite` or `postgresql`."""
 
     @abstractmethod
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """What `work` reads; each of its statements sees one snapshot."""
+    async def read(self, work: Callable[[Connection], T], *, of: NamespaceId | None = None) -> T:
+        """What `work` reads; each of its statements sees one snapshot. `of` names the namespace whose state it is, where it is of
+        one."""
+
+    async def read_behind(self, work: Callable[[Connection], T], *, of: NamespaceId) -> T:
+        """The same for much at once, of a namespace: it shows at least the head that stood when it was asked for, and need not
+        show what was committed since."""
+        return await self.read(work, of=of)
+
+    def saw(self, namespace: NamespaceId, sequence: int) -> None:  # noqa: B027 - where one database is asked, there is no less
+        """Somebody was told that the namespace's head is at this sequence: nobody is to be shown less from here on."""
 
     @abstractmethod
     async def write(self, work: Callable[[Connection], T]) -> T:

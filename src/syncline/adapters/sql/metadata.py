@@ -73,21 +73,30 @@ class SqlMetadata(Stored):
     @asynccontextmanager
     async def commit(self, namespace: NamespaceId, user: UserId) -> AsyncIterator[CommitTransaction]:
         async with self._database.transaction() as transaction:
-            yield await SqlCommit.begin(transaction, self._database.dialect, namespace, user)
+            commit = await SqlCommit.begin(transaction, self._database.dialect, namespace, user)
+            yield commit
+        self._database.saw(namespace, commit.written_to)
 
     async def decided(self, namespace: NamespaceId, user: UserId, decide: Callable[[CommitTransaction], Awaitable[T]]) -> T:
-        async def work(transaction: Transaction) -> T:
-            return await decide(await SqlCommit.begin(transaction, self._database.dialect, namespace, user))
+        async def work(transaction: Transaction) -> tuple[T, int]:
+            commit = await SqlCommit.begin(transaction, self._database.dialect, namespace, user)
+            return await decide(commit), commit.written_to
 
-        return await self._database.whole(work)
+        result, written_to = await self._database.whole(work)
+        self._database.saw(namespace, written_to)
+        return result
 
     async def heads(self, user: UserId) -> list[Head]:
         heads = [head_of(row) for row in await self._rows(member_heads(), user=user)]
         return sorted(heads, key=lambda head: (not (head.is_root and head.owner == user), head.namespace))
 
     async def head(self, user: UserId, namespace: NamespaceId) -> Head | None:
-        rows = await self._rows(head_query(), user=user, namespace=namespace)
-        return head_of(rows[0]) if rows else None
+        rows = await self._rows(head_query(), of=namespace, user=user, namespace=namespace)
+        if not rows:
+            return None
+        head = head_of(rows[0])
+        self._database.saw(namespace, head.sequence)
+        return head
 
     async def chains(self, user: UserId, positions: Sequence[tuple[NamespaceId, int]]) -> dict[tuple[NamespaceId, int], Digest]:
         if not positions:
@@ -97,10 +106,11 @@ class SqlMetadata(Stored):
         return {(NamespaceId(row[0]), row[1]): Digest(row[2].hex()) for row in rows if row[2] is not None}
 
     async def journal(self, namespace: NamespaceId, after: int, limit: int) -> JournalPage:
-        return await self._database.read(lambda connection: _page(connection, namespace, after, limit))
+        return await self._database.read_behind(lambda connection: _page(connection, namespace, after, limit), of=namespace)
 
     async def live(self, namespace: NamespaceId, after: NodeId | None, limit: int) -> list[JournalEntry]:
-        return await self._entries(_LIVE, namespace=namespace, after=after or "", limit=limit)
+        given = {"namespace": namespace, "after": after or "", "limit": limit}
+        return await self._database.read_behind(lambda connection: _entries(connection, _LIVE, given), of=namespace)
 
     async def nodes(self, namespace: NamespaceId, ids: Sequence[NodeId]) -> list[JournalEntry]:
         return await self._entries(trees.nodes_by_id(self._database.dialect), namespace=namespace, ids=as_json(ids))
@@ -115,17 +125,19 @@ class SqlMetadata(Stored):
     async def children(
         self, namespace: NamespaceId, folder: NodeId, after_key: str | None, limit: int
     ) -> list[tuple[str, JournalEntry]]:
-        rows = await self._rows(_CHILDREN, namespace=namespace, folder=folder, after=after_key or "", limit=limit)
+        given = {"namespace": namespace, "folder": folder, "after": after_key or "", "limit": limit}
+        rows = await self._database.read_behind(lambda connection: fetch(connection, _CHILDREN, **given), of=namespace)
         return [(row[-1], entry_of(row)) for row in rows]
 
     async def versions(self, namespace: NamespaceId, node: NodeId, limit: int) -> list[JournalEntry]:
-        return await self._entries(_VERSIONS, namespace=namespace, node=node, limit=limit)
+        given = {"namespace": namespace, "node": node, "limit": limit}
+        return await self._database.read_behind(lambda connection: _entries(connection, _VERSIONS, given), of=namespace)
 
     async def revision_blocks(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
         if not refs:
             return []
         wanted = sorted({(ref.node_id, ref.revision) for ref in refs})
-        manifests = await self._database.read(lambda connection: _manifests(connection, namespace, wanted))
+        manifests = await self._database.read_behind(lambda connection: _manifests(connection, namespace, wanted), of=namespace)
         return [
             manifests.get((ref.node_id, ref.revision)) or RevisionBlocks(node_id=ref.node_id, revision=ref.revision) for ref in refs
         ]
@@ -151,11 +163,16 @@ class SqlMetadata(Stored):
 
         return await self._database.write(work)
 
-    async def _rows(self, statement: Any, **parameters: Any) -> Sequence[Any]:
-        return await self._database.read(lambda connection: fetch(connection, statement, **parameters))
+    async def _rows(self, statement: Any, *, of: NamespaceId | None = None, **parameters: Any) -> Sequence[Any]:
+        return await self._database.read(lambda connection: fetch(connection, statement, **parameters), of=of)
 
-    async def _entries(self, statement: Any, **parameters: Any) -> list[JournalEntry]:
-        return await self._database.read(lambda connection: list(map(entry_of, fetch(connection, statement, **parameters))))
+    async def _entries(self, statement: Any, namespace: NamespaceId, **parameters: Any) -> list[JournalEntry]:
+        given = {"namespace": namespace, **parameters}
+        return await self._database.read(lambda connection: _entries(connection, statement, given), of=namespace)
+
+
+def _entries(connection: Connection, statement: Any, parameters: dict[str, Any]) -> list[JournalEntry]:
+    return list(map(entry_of, fetch(connection, statement, **parameters)))
 
 
 def _page(connection: Connection, namespace: NamespaceId, after: int, limit: int) -> JournalPage:

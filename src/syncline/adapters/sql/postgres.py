@@ -21,7 +21,9 @@ from sqlalchemy.engine import make_url
 from syncline.adapters.sql.database import Database, Transaction, transacted, translated, undone
 from syncline.adapters.threads import Threads
 from syncline.model.errors import TooBusy, Unavailable
+from syncline.model.ids import NamespaceId
 from syncline.ports.clock import Chance
+from syncline.ports.freshness import RETRY_AFTER_S
 
 T = TypeVar("T")
 
@@ -46,37 +48,37 @@ class PostgresDatabase(Database):
         self._engine = engine_at(url, plan_cache_mode="force_generic_plan")
         self._reading = engine_at(url).execution_options(isolation_level="AUTOCOMMIT")
         self._chance = chance
-        self._writers = _Lanes(self._engine, writers, "writer")
-        self._readers = _Lanes(self._reading, readers, "reader")
+        self._writers = Lanes(self._engine, writers, "writer")
+        self._readers = Lanes(self._reading, readers, "reader")
         self._closed = False
 
     @property
     def dialect(self) -> str:
         return "postgresql"
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, of: NamespaceId | None = None) -> T:
         self._check_open()
         async with self._readers.lent() as lane:
             try:
                 return await lane.run(work)
             except _Broken:
-                return await _told(lane, work)
+                return await told(lane, work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         self._check_open()
         async with self._writers.lent() as lane:
             for attempt in range(ATTEMPTS - 1):
                 try:
-                    return await _told(lane, lambda connection: transacted(connection, work))
+                    return await told(lane, lambda connection: transacted(connection, work))
                 except _GivenUp:
                     await asyncio.sleep(FIRST_PAUSE_S * 2**attempt * (0.5 + self._chance.fraction()))
-            return await _told(lane, lambda connection: transacted(connection, work))
+            return await told(lane, lambda connection: transacted(connection, work))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         self._check_open()
         async with self._writers.lent() as lane:
-            transaction = Transaction(lambda work: _told(lane, work))
+            transaction = Transaction(lambda work: told(lane, work))
             try:
                 yield transaction
                 await transaction.commit()
@@ -96,6 +98,10 @@ class PostgresDatabase(Database):
             raise Unavailable(what="The metadata database", reason="it was closed")
 
 
+class Unreachable(Unavailable):
+    """{what} cannot be reached now; it will be tried again."""
+
+
 class _Broken(Unavailable):
     """{what} cannot be reached now; it will be tried again."""
 
@@ -104,18 +110,18 @@ class _GivenUp(TooBusy):
     """The server is busy; it will be tried again."""
 
 
-class _Lanes:
+class Lanes:
     """Lanes, the one used last lent first, so that few connections are warm rather than many cold."""
 
     def __init__(self, engine: Engine, count: int, name: str) -> None:
-        self._all = [_Lane(engine, f"{name}-{number}") for number in range(count)]
-        self._idle: asyncio.LifoQueue[_Lane] = asyncio.LifoQueue()
+        self._all = [Lane(engine, f"{name}-{number}") for number in range(count)]
+        self._idle: asyncio.LifoQueue[Lane] = asyncio.LifoQueue()
         for lane in self._all:
             self._idle.put_nowait(lane)
         self._waiting = 0
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[_Lane]:
+    async def lent(self) -> AsyncIterator[Lane]:
         if self._waiting >= WAITING_MAX:
             raise TooBusy(retry_after=1)
         self._waiting += 1
@@ -139,7 +145,7 @@ class _Lanes:
             lane.close()
 
 
-class _Lane:
+class Lane:
     """One thread and its connection, opened at its first use and again after it broke."""
 
     def __init__(self, engine: Engine, name: str) -> None:
@@ -189,12 +195,12 @@ class _Lane:
             connection.close()
 
 
-async def _told(lane: _Lane, work: Callable[[Connection], T]) -> T:
+async def told(lane: Lane, work: Callable[[Connection], T]) -> T:
     """`lane.run`, with a broken connection as whoever asked should hear of it."""
     try:
         return await lane.run(work)
     except _Broken as error:
-        raise Unavailable(**error.fields) from error
+        raise Unreachable(**error.fields, retry_after=RETRY_AFTER_S) from error
 
 
 def engine_at(url: str, **settings: str) -> Engine:

@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from syncline.adapters.sql.database import Database, Transaction, transacted, translated
 from syncline.adapters.threads import Threads
 from syncline.model.errors import TooBusy, Unavailable
+from syncline.model.ids import NamespaceId
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class SqliteDatabase(Database):
     def dialect(self) -> str:
         return self._engine.dialect.name
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, of: NamespaceId | None = None) -> T:
         """What `work` reads."""
         self._check_open()
         return await self._readers.run(lambda: self._with(self._reading, work))

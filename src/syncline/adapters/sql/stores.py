@@ -50,16 +50,18 @@ class Stores:
         await self.database.close()
 
 
-async def open_stores(where: Path | str, *, clock: Clock | None = None, ids: Ids | None = None) -> Stores:
+async def open_stores(
+    where: Path | str, *, replica: str | None = None, clock: Clock | None = None, ids: Ids | None = None
+) -> Stores:
     """Creates or upgrades the database as needed and opens it: SQLite's at a path, PostgreSQL's at a URL, where it must exist and
-    may be empty. Another process may have it open too.
+    may be empty; `replica` is the URL of one that follows it. Another process may have it open too.
 
     Raises `Unavailable` when it cannot be reached or is locked for longer than the busy timeout, `Corrupt` when it is no database,
     `InvalidRequest` when a newer Syncline wrote it.
     """
     clock = clock or MachineClock()
     ids = ids or Ids(clock, MachineChance())
-    database = await _opened(where)
+    database = await _opened(where, replica, clock)
     try:
         return Stores(database, await _server_id(database, ids), clock, ids)
     except BaseException:
@@ -67,14 +69,19 @@ async def open_stores(where: Path | str, *, clock: Clock | None = None, ids: Ids
         raise
 
 
-async def _opened(where: Path | str) -> Database:
+async def _opened(where: Path | str, replica: str | None, clock: Clock) -> Database:
     if isinstance(where, Path):
         await asyncio.to_thread(migrate, where)
         return SqliteDatabase(where)
     from syncline.adapters.sql.postgres import PostgresDatabase
 
     await asyncio.to_thread(migrate_server, where)
-    return PostgresDatabase(where, MachineChance())
+    primary = PostgresDatabase(where, MachineChance())
+    if replica is None:
+        return primary
+    from syncline.adapters.sql.replica import Replica, ReplicatedDatabase
+
+    return ReplicatedDatabase(primary, Replica(replica), clock)
 
 
 async def _server_id(database: Database, ids: Ids) -> str:

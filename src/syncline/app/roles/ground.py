@@ -70,7 +70,7 @@ async def opened(
     signer = UrlSigner(data.secret("urls"), clock)
     async with AsyncExitStack() as held:
         objects = await held.enter_async_context(opened_objects(config.objects, data.objects, signer, clock, chance))
-        stores = await open_stores(config.database or data.database)
+        stores = await open_stores(config.database or data.database, replica=config.database_replica)
         held.push_async_callback(stores.close)
         bus = await held.enter_async_context(opened_bus(config.bus))
         hub = Hub()

@@ -16,6 +16,7 @@ from msgspec import Struct
 from syncline.model.errors import InvalidRequest, LimitExceeded, NotFound, Unauthenticated, WrongPassword
 from syncline.model.ids import DeviceId
 from syncline.model.limits import ACCESS_TOKEN_TTL_S
+from syncline.ports import freshness
 from syncline.ports.account_store import AccountStore, DeviceRow, User
 from syncline.ports.clock import Chance, Clock, Ids
 from syncline.protocol.changes import to_time
@@ -127,7 +128,7 @@ class Accounts:
             self._live.pop(device_id, None)
             raise Unauthenticated(reason="this device is not linked any more")
         now_us = self._clock.now_us()
-        if now_us - (device.last_seen_us or 0) >= SEEN_EVERY_US:
+        if now_us - (device.last_seen_us or 0) >= SEEN_EVERY_US and not freshness.is_behind():
             self.notes.seen(device_id, now_us)
         session = Session(Caller(user.id, device_id), user, device)
         self._live[device_id] = (now, session)

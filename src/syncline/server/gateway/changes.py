@@ -12,6 +12,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from syncline.model.errors import InvalidRequest
 from syncline.model.ids import NamespaceId
 from syncline.model.limits import BATCH_MAX
+from syncline.ports.freshness import check_newest
 from syncline.protocol.changes import ChangesPage, LatestAnswer, PollAnswer, PollRequest, SnapshotPage
 from syncline.protocol.sessions import Namespaces
 from syncline.server.gateway.auth import signed_in
@@ -34,7 +35,9 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     async def namespaces(request: Asked) -> Namespaces:
         """The namespaces the caller may see, each with its head: sequence, chain and Merkle root. Shared ones also say whose they
         are, how many share them, and where the caller mounted them."""
-        return await services.sharing.namespaces(request.user)
+        answer = await services.sharing.namespaces(request.user)
+        check_newest("The newest list of namespaces")
+        return answer
 
     @get("/v1/changes", before_request=guard, tags=["changes"])
     async def changes(
@@ -67,7 +70,9 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         limit: Limit = BATCH_MAX,
     ) -> SnapshotPage:
         """The live nodes, page by page, and the cursor to go on from."""
-        return await metadata.snapshot(request.user, namespace, page, limit)
+        answer = await metadata.snapshot(request.user, namespace, page, limit)
+        check_newest("The newest state of the namespace")
+        return answer
 
     @get("/v1/notifications/poll", before_request=guard, tags=["changes"])
     async def poll_one(

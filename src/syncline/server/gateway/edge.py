@@ -17,7 +17,10 @@ from structlog.contextvars import bind_contextvars
 
 from syncline.model.errors import InvalidRequest, LimitExceeded, SynclineError, Unavailable
 from syncline.model.limits import BODY_MAX_BYTES, FILE_MAX_BYTES, KIB, TRANSFER_STALL_S
+from syncline.ports import freshness
 from syncline.ports.clock import Chance
+from syncline.ports.freshness import Freshness
+from syncline.protocol.changes import to_text
 from syncline.protocol.problems import problem_answer
 from syncline.server.gateway.failures import Defect, EncodingRefused, log_defect
 
@@ -36,6 +39,13 @@ _WINDOW_LOG_MAX: Final = 23
 """RFC 9659: a zstd body's window is at most 8 MiB, so a frame cannot claim more memory than that."""
 
 
+AS_OF: Final = b"syncline-as-of"
+"""RFC 3339: an answer with this header is as of that time at least, and may lack what was committed since."""
+READING_POSTS: Final = frozenset(("/v1/manifests", "/v1/notifications/poll", "/v1/files/download"))
+"""POST only since what they ask for is long: like any GET, they may be answered while the primary database is away."""
+_READING: Final = ("GET", "HEAD")
+
+
 class Edge:
     def __init__(self, app: App, doors: Mapping[str, App], chance: Chance, sockets: App | None = None) -> None:
         self._app = app
@@ -51,7 +61,8 @@ class Edge:
         scope["syncline.request_id"] = request_id
         # For whatever is logged in this request's task from here on.
         bind_contextvars(request_id=request_id)
-        stamp = (b"x-request-id", request_id.encode())
+        may_be_behind = scope["method"] in _READING or scope["path"] in READING_POSTS
+        stamp = _Stamp(request_id, freshness.begin(may_be_behind=may_be_behind))
         prefix = scope["path"][: scope["path"].find("/", 1) + 1]
         door = self._doors.get(prefix)
         if door is not None:
@@ -87,12 +98,28 @@ async def _refuse(send: Send, error: SynclineError, request_id: str) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
+class _Stamp:
+    """The headers every answer bears: the request's id, and as of when it is where the newest could not be read."""
+
+    __slots__ = ("_freshness", "_request_id")
+
+    def __init__(self, request_id: str, freshness: Freshness) -> None:
+        self._request_id = (b"x-request-id", request_id.encode())
+        self._freshness = freshness
+
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        fields = [self._request_id, (b"x-content-type-options", b"nosniff")]
+        if self._freshness.as_of_us is not None:
+            fields.append((AS_OF, to_text(self._freshness.as_of_us).encode()))
+        return fields
+
+
 class _Stamped:
-    """`send` with the headers every answer bears."""
+    """`send` with those headers."""
 
     __slots__ = ("_send", "_stamp", "started")
 
-    def __init__(self, send: Send, stamp: tuple[bytes, bytes]) -> None:
+    def __init__(self, send: Send, stamp: _Stamp) -> None:
         self._send = send
         self._stamp = stamp
         self.started = False
@@ -100,7 +127,7 @@ class _Stamped:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message.get("headers", ()), self._stamp, (b"x-content-type-options", b"nosniff")]
+            message["headers"] = [*message.get("headers", ()), *self._stamp.fields()]
         await self._send(message)
 
 

@@ -7,16 +7,20 @@ carries: otherwise the history it saw is not this one, and the reader is told to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from syncline.model.errors import CorruptCursor, CursorReset, HistoryExpired, InvalidRequest, LimitExceeded, NotFound
 from syncline.model.ids import Digest, NamespaceId
 from syncline.model.journal import EMPTY_CHAIN
 from syncline.model.limits import BATCH_MAX, POLL_CURSORS_MAX
+from syncline.ports.freshness import check_newest
 from syncline.ports.metadata_store import Head, MetadataStore
 from syncline.protocol.changes import ChangesPage, Entry, LatestAnswer, SnapshotPage
 from syncline.protocol.sessions import Namespace, Namespaces
 from syncline.server.caller import Caller
 from syncline.server.metadata.cursors import Cursor, CursorCodec
+
+_NEWEST: Final = "The newest state of the namespace"
 
 
 class History:
@@ -32,7 +36,7 @@ class History:
             heads = await self._store.heads(caller.user_id)
             head = next((one for one in heads if one.is_root and one.owner == caller.user_id), None)
         if head is None:
-            raise NotFound(what="The namespace")
+            raise _unknown()
         return head
 
     async def namespaces(self, caller: Caller) -> Namespaces:
@@ -60,6 +64,7 @@ class History:
         if not page.entries and at.sequence == head.sequence:
             return self._page(caller, head, at, [], head.root, False)
         if not page.entries or page.entries[0].sequence != at.sequence + 1:
+            check_newest(_NEWEST)
             raise HistoryExpired(namespace=head.namespace)
         assert page.chain is not None
         assert page.root is not None
@@ -99,7 +104,7 @@ class History:
         for cursor in decoded:
             head = heads.get(cursor.namespace)
             if head is None:
-                raise NotFound(what="The namespace")
+                raise _unknown()
             pairs.append((cursor, head))
         await self._verify(caller, pairs)
         return {cursor.namespace: cursor.sequence for cursor in decoded}
@@ -112,7 +117,7 @@ class History:
         """Head sequences. Raises `NotFound` when one of them is not the caller's to see."""
         heads = await self._heads(caller)
         if any(namespace not in heads for namespace in namespaces):
-            raise NotFound(what="The namespace")
+            raise _unknown()
         return {namespace: heads[namespace].sequence for namespace in namespaces}
 
     async def _heads(self, caller: Caller) -> dict[NamespaceId, Head]:
@@ -178,7 +183,15 @@ def _chain_at(cursor: Cursor, head: Head, chains: dict[tuple[NamespaceId, int], 
     return chains.get((cursor.namespace, cursor.sequence))
 
 
+def _unknown() -> NotFound:
+    """For a namespace that is not there, or not the caller's to see. Raises `Unavailable` where it may just not be there yet."""
+    check_newest(_NEWEST)
+    return NotFound(what="The namespace")
+
+
 def _reset(head: Head, reason: str) -> CursorReset:
+    """Raises `Unavailable` where the history seems another one only because its newest part is not to be seen."""
+    check_newest(_NEWEST)
     return CursorReset(reason=reason, epoch=head.epoch, namespace=head.namespace)
 
 

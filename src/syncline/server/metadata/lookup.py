@@ -12,6 +12,7 @@ from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import BATCH_MAX
 from syncline.model.paths import key_rule, split_path
+from syncline.ports.freshness import check_newest
 from syncline.ports.metadata_store import MetadataStore, RevisionBlocks
 from syncline.protocol.blocks import RevisionRef
 from syncline.protocol.changes import Entry
@@ -95,7 +96,10 @@ class Lookup:
         if len(refs) > BATCH_MAX:
             raise LimitExceeded(what="The number of revisions", limit=BATCH_MAX)
         if await self._store.head(caller.user_id, namespace) is not None:
-            return await self._store.revision_blocks(namespace, refs)
+            manifests = await self._store.revision_blocks(namespace, refs)
+            if any(manifest.blocks is None and not manifest.raw for manifest in manifests):
+                check_newest("The newest state of the namespace")
+            return manifests
         granted = await self._granted(caller, namespace, [ref.node_id for ref in refs])
         found = iter(await self._store.revision_blocks(namespace, [ref for ref in refs if ref.node_id in granted]))
         nothing = [RevisionBlocks(node_id=ref.node_id, revision=ref.revision) for ref in refs]

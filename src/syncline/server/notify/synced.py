@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from syncline.model.ids import DeviceId, NamespaceId
+from syncline.ports import freshness
 from syncline.ports.clock import Clock
 from syncline.protocol.sessions import Namespace
 from syncline.server.accounts.notes import DeviceNotes
@@ -31,7 +32,7 @@ class LastSynced:
     async def stands_at(self, caller: Caller, positions: Mapping[NamespaceId, int], *, polled: bool = False) -> None:
         """The caller's device has everything up to these sequences. One that polls names all namespaces it keeps: there may be
         others that are not mounted in its tree."""
-        if self._is_due(caller.device_id):
+        if self._is_due(caller.device_id) and not freshness.is_behind():
             heads = (await self._metadata.namespaces(caller)).namespaces
             self.found_at(caller, positions, heads, polled=polled)
 
@@ -39,7 +40,7 @@ class LastSynced:
         self, caller: Caller, positions: Mapping[NamespaceId, int], heads: Sequence[Namespace], *, polled: bool = False
     ) -> None:
         """The same, by whoever knows all heads just now."""
-        if not self._is_due(caller.device_id):
+        if freshness.is_behind() or not self._is_due(caller.device_id):
             return
         kept = [head for head in heads if not polled or head.is_root or head.id in positions]
         if any(positions.get(head.id, -1) < head.sequence for head in kept):

@@ -19,6 +19,7 @@ from syncline.model.errors import CursorReset, HistoryExpired, InvalidRequest, L
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import BATCH_MAX
+from syncline.ports.freshness import check_newest
 from syncline.ports.metadata_store import Head, MetadataStore
 from syncline.ports.view_store import ViewStore
 from syncline.protocol.changes import to_time
@@ -28,6 +29,7 @@ from syncline.server.views.fold import MOVED, STATUSES, Change, Prefixes, fold
 from syncline.server.views.places import Heads, Places, Scope, path_of, since_sequence, time_of
 from syncline.server.views.tokens import TokenCodec
 
+_NEWEST: Final = "The newest state of the namespace"
 NAMESPACES_MAX: Final = 100
 """Namespaces in one answer: their windows travel in its tokens."""
 ROUNDS_MAX: Final = 10
@@ -294,17 +296,20 @@ def _scope_in(scope: Scope, window: Window) -> Scope:
 def _check(token: UpdatesToken, heads: Heads) -> None:
     """Raises `NotFound`, `CursorReset` or `HistoryExpired` where the rest cannot be read any more."""
     if token.scope.namespace not in heads:
+        check_newest(_NEWEST)
         raise NotFound(what=token.scope.path)
     for window in token.windows[token.at :]:
         head = heads.get(window.namespace)
         if head is not None:
             _check_epoch(head, window.epoch, window.upto)
             if window.after < head.pruned_sequence and not window.listed:
+                check_newest(_NEWEST)
                 raise HistoryExpired(namespace=head.namespace)
 
 
 def _check_epoch(head: Head, epoch: str, sequence: int) -> None:
     if epoch != head.epoch or sequence > head.sequence:
+        check_newest(_NEWEST)
         reason = "epoch_changed" if epoch != head.epoch else "history_diverged"
         raise CursorReset(reason=reason, epoch=head.epoch, namespace=head.namespace)
 

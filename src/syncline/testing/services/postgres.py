@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 NOBODY: Final = 65534
 READY_S: Final = 30.0
@@ -42,6 +42,13 @@ class Postgres:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def query(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """What a statement gives."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
     def kill(self) -> None:
         """As if the machine had gone: no connection is closed in order."""
         self.process.kill()
@@ -64,6 +71,26 @@ def running(folder: Path, options: Sequence[str] = OPTIONS) -> Iterator[Postgres
     for above in (folder, folder.parent):
         above.chmod(above.stat().st_mode | 0o011)
     initialized(data)
+    server = start(data, free_port(), options)
+    try:
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def following(primary: Postgres, folder: Path, options: Sequence[str] = OPTIONS) -> Iterator[Postgres]:
+    """A replica that follows a server by streaming, in a folder beside the primary's, which is emptied at the end."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    data.chmod(0o700)
+    if os.getuid() == 0:
+        os.chown(data, NOBODY, NOBODY)
+    folder.chmod(folder.stat().st_mode | 0o011)
+    source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+    taken = [binaries() / "pg_basebackup", *source, "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+    subprocess.run(taken, check=True, cwd=data, stdout=subprocess.DEVNULL, **_as_nobody())  # type: ignore[call-overload]
     server = start(data, free_port(), options)
     try:
         yield server

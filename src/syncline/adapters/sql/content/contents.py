@@ -89,7 +89,7 @@ class SqlContents(Stored):
             rows = fetch(connection, _ONE, namespace=namespace, node=node)
             return _contents(connection, [(_chosen(rows, namespace), revision)])[0]
 
-        return await self._database.read(work)
+        return await self._database.read_behind(work, of=namespace)
 
     async def locate(self, content: Content, position: int) -> tuple[int, int]:
         of = {"namespace": content.namespace, "node": content.node_id, "revision": content.revision}
@@ -105,7 +105,7 @@ class SqlContents(Stored):
                 index, offset = index + count, offset + size
             return index, offset
 
-        return await self._database.read(work)
+        return await self._database.read_behind(work, of=content.namespace)
 
     async def blocks(self, content: Content, first: int, limit: int) -> list[Block]:
         of = {"namespace": content.namespace, "node": content.node_id, "revision": content.revision}
@@ -113,7 +113,7 @@ class SqlContents(Stored):
         def work(connection: Connection) -> list[Block]:
             return [Block(Digest(row[0].hex()), row[1]) for row in fetch(connection, _PAGE, **of, first=first, limit=limit)]
 
-        return await self._database.read(work)
+        return await self._database.read_behind(work, of=content.namespace)
 
 
 def _chosen(rows: Sequence[Any], namespace: NamespaceId | None) -> Any | None:
