@@ -50,7 +50,7 @@ async def test_requests_commits_and_the_journal_are_counted(scraped: Scraped) ->
     assert told.of(metrics.JOURNAL_LAG) == 1
     assert told.of(metrics.STATEMENT_SECONDS, kind="select") > before.of(metrics.STATEMENT_SECONDS, kind="select") > 0
     assert told.of(metrics.STATEMENT_SECONDS, kind="insert") > before.of(metrics.STATEMENT_SECONDS, kind="insert")
-    assert told.of(metrics.DATABASE_WAIT_SECONDS, way="transaction") == 2
+    assert told.of(metrics.DATABASE_WAIT_SECONDS, way="write") >= before.of(metrics.DATABASE_WAIT_SECONDS, way="write") + 2
     assert told.of(metrics.DATABASE_OPEN) == 0
     assert told.of(metrics.REQUESTS_OPEN) == 0
     assert told.of(metrics.BUILD) == 1

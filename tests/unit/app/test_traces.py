@@ -36,7 +36,7 @@ async def test_a_request_is_followed_through_its_rooms(tmp_path: Path) -> None:
     assert served.parent_span_id.hex() == PARENT
     commit, failed = collector.named("metadata.commit")
     assert commit.parent_span_id == served.span_id
-    (*_, transaction) = [span for span in collector.named("database.transaction") if span.parent_span_id == commit.span_id]
+    (*_, transaction) = [span for span in collector.named("database.write") if span.parent_span_id == commit.span_id]
     assert served.start_time_unix_nano <= commit.start_time_unix_nano <= transaction.start_time_unix_nano
     assert transaction.end_time_unix_nano <= commit.end_time_unix_nano <= served.end_time_unix_nano
     assert (failed.status.code, failed.status.message) == (2, problem["code"])
