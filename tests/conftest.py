@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from syncline.adapters.sql.migrate import migrate_server
 from syncline.adapters.sql.schema import metadata
-from syncline.testing.services import kafka, nats, postgres
+from syncline.testing.services import kafka, nats, postgres, redis
 from tests.seaweed import Seaweed, binary, running_seaweed
 
 # A commit passes or fails for what is in it: the same cases each time. HYPOTHESIS_PROFILE=default searches among new ones.
@@ -68,3 +68,19 @@ def kafka_cluster() -> Iterator[kafka.Kafka]:
     """One mock cluster for all tests of this process; each takes a topic of its own."""
     with kafka.running() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[redis.Redis]:
+    with tempfile.TemporaryDirectory(prefix="syncline-") as folder, redis.running(Path(folder) / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def redis_service(redis_server: redis.Redis) -> redis.Redis:
+    """A Redis that answers, and holds nothing."""
+    redis_server.go_on()
+    if redis_server.process.poll() is not None:
+        redis_server.restart()
+    redis_server.flush()
+    return redis_server

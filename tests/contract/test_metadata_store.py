@@ -15,6 +15,7 @@ from syncline.adapters.sql.stores import open_stores
 from syncline.model.errors import Forbidden, NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.ports.metadata_store import ChainedRow, CommitTransaction, HeldBlock, JournalPage, StoredAnswer, Written
+from syncline.protocol.blocks import RevisionRef
 
 
 @pytest.fixture(params=["sql", "postgres", "memory"])
@@ -194,3 +195,39 @@ async def test_long_lists_of_hashes_and_ids(ada: Member) -> None:
     async with ada.world.stores.metadata.commit(ada.namespace, ada.caller.user_id) as transaction:
         assert len(await transaction.held(blocks * 10)) == 4000
         assert await transaction.nodes([NodeId(f"{number}") for number in range(50_000)]) == []
+
+
+async def test_a_version_stands_for_what_is_read_under_it(ada: Member) -> None:
+    """It moves with every journal row and every pruned one, and with nothing else."""
+    store, seen = ada.world.stores.metadata, set[str]()
+
+    async def fresh() -> None:
+        version = await store.version_of(ada.namespace)
+        assert version is not None
+        assert version not in seen
+        assert await store.version_of(ada.namespace) == version
+        seen.add(version)
+
+    assert await store.version_of(NamespaceId(ada.world.ids.fresh())) is None
+    await fresh()
+    for name in ("a", "b", "c"):
+        await ada.commit(ada.mkdir(name))
+        await fresh()
+    await ada.refused(ada.mkdir("d", None, "a"))
+    await ada.put(b"block")
+    assert await store.version_of(ada.namespace) in seen
+    pruned = await store.prune(journal_before_us=ada.world.machine.now_us(), answers_before_us=0, limit=1)
+    assert pruned.journal_rows == 1
+    await fresh()
+
+
+async def test_revisions_are_told_without_their_blocks(ada: Member) -> None:
+    await ada.put(b"one", b"two")
+    await ada.commit(ada.create("a", data=b"one"), ada.create("b", data=b"two"))
+    store = ada.world.stores.metadata
+    refs = [RevisionRef(node_id=ada.world.id(name), revision=number) for name, number in (("b", 1), ("a", 2), ("a", 1))]
+    whole, bare = await store.revision_blocks(ada.namespace, refs), await store.revisions(ada.namespace, refs)
+    assert [one.blocks is None for one in whole] == [False, True, False]
+    assert bare == [one if one.blocks is None else replace(one, blocks=[]) for one in whole]
+    assert await store.revisions(ada.namespace, []) == []
+    assert [one.blocks for one in await store.revisions(NamespaceId(ada.world.ids.fresh()), refs[:1])] == [None]

@@ -18,6 +18,7 @@ from syncline.model.limits import BUCKETS_MAX
 from syncline.server.past.retention import Retention
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8484"
+LIMIT_MAX: Final = 1_000_000
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CLASS: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _ARCHIVES: Final = ("GLACIER", "DEEP_ARCHIVE")
@@ -61,6 +62,15 @@ class ObjectsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def buckets(self) -> list[str]:
         """All that it names, in the order that keys count them."""
         return [] if self.bucket is None else [self.bucket, *self.more_buckets]
+
+
+class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[limits]`: how many requests a minute; more are answered 429. Without a key there is no such limit."""
+
+    user_per_minute: int | None = None
+    device_per_minute: int | None = None
+    address_per_minute: int | None = None
+    """Of one network address, signed in or not. Many people may share one."""
 
 
 class TelemetryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +130,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     retention: Retention = Retention()
     """`[retention]`: how long deleted files and old versions are kept."""
     telemetry: TelemetryConfig = TelemetryConfig()
+    redis: str | None = None
+    """`redis://HOST:PORT/0`, or `rediss://…` with TLS: what the processes of one server share, and may lose at any time."""
+    limits: LimitsConfig = LimitsConfig()
 
     @property
     def host(self) -> str:
@@ -200,6 +213,9 @@ def _check(config: ServerConfig) -> None:
     _check_objects(config.objects)
     _check_telemetry(config.telemetry)
     _check_bus(config.bus)
+    if config.redis is not None and not config.redis.startswith(("redis://", "rediss://")):
+        raise InvalidRequest(message="redis must begin with redis:// or rediss://")
+    _check_limits(config.limits)
     config.retention.check()
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise InvalidRequest(message="tls_certificate and tls_key go together")
@@ -234,6 +250,13 @@ def _check_more_buckets(objects: ObjectsConfig) -> None:
         raise InvalidRequest(message=f"objects.more_buckets may name {BUCKETS_MAX - 1}")
     if objects.more_buckets and objects.cdn is not None:
         raise InvalidRequest(message="objects.cdn stands before one bucket: it and objects.more_buckets do not go together")
+
+
+def _check_limits(limits: LimitsConfig) -> None:
+    for name in limits.__struct_fields__:
+        value = getattr(limits, name)
+        if value is not None and not 1 <= value <= LIMIT_MAX:
+            raise InvalidRequest(message=f"limits.{name} is a number of requests, from 1 to {LIMIT_MAX:,}")
 
 
 def _check_objects(objects: ObjectsConfig) -> None:

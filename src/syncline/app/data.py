@@ -78,7 +78,7 @@ class DataDirectory:
         return KeyFileWrapper.open(self.pack_keys, self._chance)
 
     def secret(self, name: str) -> bytes:
-        """A secret of 32 bytes for one purpose (`cursors`, `urls`, `content`, `links`). Raises `Corrupt`."""
+        """A secret of 32 bytes for one purpose (`cursors`, `urls`, `content`, `links`, …). Raises `Corrupt`."""
         content = load_or_create(self.path / "keys" / f"{name}.key", lambda: self._chance.token(SECRET_BYTES), self._chance)
         if len(content) != SECRET_BYTES:
             raise Corrupt(what=f"The secret file {name}.key", reason=f"it must hold {SECRET_BYTES} bytes")

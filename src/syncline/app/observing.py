@@ -102,7 +102,15 @@ class Observing:
     def app(self, app: App) -> App:
         if not (self._on or self._requests):
             return app
-        return ObservedApp(app, self._clock, self.meter, bulk=BULK, content=carries_content, tracer=self.tracer)
+        return ObservedApp(
+            app,
+            self._clock,
+            self.meter,
+            bulk=BULK,
+            content=carries_content,
+            said=self._wake_ups.said,
+            tracer=self.tracer,
+        )
 
     @asynccontextmanager
     async def answering(self, listen: str | None, database: Database, ready: Ready, *, relay: bool = False) -> AsyncIterator[None]:

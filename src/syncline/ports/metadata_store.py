@@ -282,6 +282,12 @@ class MetadataStore(Protocol):
         """The chain after each of these journal rows, where it exists and the user is a member."""
         ...
 
+    async def version_of(self, namespace: NamespaceId) -> str | None:
+        """What `journal`, `live` and `children` gave under one version they give as long as it stands: the chain after the newest
+        row, and how far rows were pruned. None for an unknown namespace. Read from the very copy of the database that those are
+        read from, should there be several."""
+        ...
+
     async def journal(self, namespace: NamespaceId, after: int, limit: int) -> JournalPage:
         """Rows with a sequence above `after`: `limit` of them, and as many more as complete the last changeset."""
         ...
@@ -308,6 +314,10 @@ class MetadataStore(Protocol):
 
     async def revision_blocks(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
         """In request order."""
+        ...
+
+    async def revisions(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
+        """The same without the blocks: `blocks` is empty where there are some to be had."""
         ...
 
     async def usage(self, user: UserId) -> Usage:

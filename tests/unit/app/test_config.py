@@ -55,6 +55,10 @@ def test_objects_lie_on_disk_unless_told_otherwise(tmp_path: Path) -> None:
         (S3 + "bucket_name = 5", "bucket_name"),
         ('[objects]\nbucket = "files"', "objects.bucket"),
         ("objects = 5", "objects"),
+        ('redis = "localhost:6379"', "redis"),
+        ("[limits]\nuser_per_minute = 0", "limits.user_per_minute"),
+        ("[limits]\naddress_per_minute = 2000000", "limits.address_per_minute"),
+        ("[limits]\nper_hour = 5", "per_hour"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:

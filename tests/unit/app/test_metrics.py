@@ -12,6 +12,7 @@ from tests.scraping import Figures, Scraped, scraped_server, status_of
 from tests.server import running_server
 from tests.unit.server_gateway.content import sent
 from tests.unit.server_gateway.nodes import commit, create_file, create_folder
+from tests.unit.server_gateway.test_sockets import socket
 from tests.unit.server_gateway.uploading import settled, uploaded
 
 from syncline.adapters.observed.rooms import observed_tasks
@@ -89,6 +90,17 @@ async def test_a_wake_up_is_timed_and_a_poll_that_was_late_is_not(scraped: Scrap
     polls = "POST /v1/notifications/poll"
     told = await scraped.until(lambda figures: figures.of(metrics.REQUESTS, operation=polls) == 2)
     assert told.of(metrics.WAKE_UP_SECONDS) == 1
+
+
+async def test_a_hint_over_a_socket_is_timed(scraped: Scraped) -> None:
+    ann = await scraped.server.newcomer("ann@example.org")
+    async with socket(ann) as mine:
+        await mine.subscribe()
+        assert (await scraped.until(lambda figures: figures.of(metrics.SOCKETS_OPEN) == 1)).of(metrics.WAKE_UP_SECONDS) == 0
+        await commit(ann, create_folder(ann.root, "folder"))
+        assert (await mine.next())["changed"] is True
+        await scraped.until(lambda figures: figures.of(metrics.WAKE_UP_SECONDS) == 1)
+    await scraped.until(lambda figures: figures.of(metrics.SOCKETS_OPEN) == 0)
 
 
 async def test_statements_on_postgresql_are_told_too(tmp_path: Path, postgres_url: str) -> None:

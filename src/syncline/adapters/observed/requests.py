@@ -33,7 +33,8 @@ log: Final[Any] = structlog.get_logger("syncline.requests")
 
 
 class ObservedApp:
-    """`content` says of a path whether a file's bytes pass there; `bulk` are prefixes that have no route, such as `/objects/`."""
+    """`content` says of a path whether a file's bytes pass there; `bulk` are prefixes that have no route, such as `/objects/`.
+    `said` hears what sockets say, and since when each is open."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class ObservedApp:
         *,
         bulk: tuple[str, ...],
         content: Callable[[str], bool],
+        said: Callable[[bytes, float], None] | None = None,
         tracer: Tracer = NO_TRACER,
     ) -> None:
         self._app = app
@@ -50,6 +52,7 @@ class ObservedApp:
         self._meter = meter
         self._bulk = bulk
         self._content = content
+        self._said = said
         self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,9 +64,16 @@ class ObservedApp:
             await self._app(scope, receive, send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        since = self._clock.monotonic_s()
+
+        async def heard(message: Message) -> None:
+            await send(message)
+            if message["type"] == "websocket.send" and self._said is not None:
+                self._said(message.get("bytes") or (message.get("text") or "").encode(), since)
+
         self._meter.add(SOCKETS_OPEN, 1)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, heard)
         finally:
             self._meter.add(SOCKETS_OPEN, -1)
 

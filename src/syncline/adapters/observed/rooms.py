@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from syncline.adapters.observed.calls import Ended, outcome_of, watch
 from syncline.ports.clock import Clock
 from syncline.ports.meter import Meter
@@ -25,8 +27,10 @@ from syncline.ports.metrics import (
     WAKE_UP_SECONDS,
 )
 from syncline.ports.tracer import NO_TRACER, Tracer
+from syncline.protocol.notifications import Hint
 
 COMMITS: Final = ("commit", "commit_raw", "commit_wide")
+_hints: Final = msgspec.json.Decoder(Hint)
 _HEARD_MAX: Final = 10_000
 """Namespaces whose last news is remembered, for the time it took to wake whoever waited."""
 
@@ -80,6 +84,15 @@ class WakeUps:
     def observe_polling(self, polling: object) -> None:
         """The answers to those who wait: `poll`."""
         watch(polling, "poll", self._poll)
+
+    def said(self, message: bytes, since_s: float) -> None:
+        """What a socket that is open since `since_s` was told."""
+        try:
+            hint = _hints.decode(message)
+        except msgspec.DecodeError:
+            return
+        if hint.changed:
+            self.told(hint.namespaces, since_s)
 
     def told(self, namespaces: Iterable[str], since_s: float) -> None:
         """Somebody who waited since `since_s` was told just now that these moved."""

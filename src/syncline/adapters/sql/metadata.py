@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -14,7 +14,7 @@ from syncline.adapters.sql.database import Database, Stored, Transaction
 from syncline.adapters.sql.heads import head_of, head_query, member_heads, usage_of
 from syncline.adapters.sql.prune import prune_answers, prune_journals
 from syncline.adapters.sql.rows import as_json, entry_of, fetch, placed
-from syncline.adapters.sql.schema import PLACED_STATE, journal, nodes, revisions
+from syncline.adapters.sql.schema import PLACED_STATE, journal, namespaces, nodes, revisions
 from syncline.model.errors import NotFound
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
@@ -29,6 +29,7 @@ _JOURNAL: Final = (
     .where(journal.c.namespace_id == NAMESPACE, journal.c.sequence > bindparam("after"))
     .order_by(journal.c.sequence)
 )
+_VERSION: Final = select(namespaces.c.chain, namespaces.c.pruned_sequence).where(namespaces.c.namespace_id == NAMESPACE)
 _PAGE: Final = _JOURNAL.limit(bindparam("limit"))
 _NEXT_CHANGESET: Final = (
     select(journal.c.sequence)
@@ -105,6 +106,10 @@ class SqlMetadata(Stored):
         rows = await self._rows(statement, user=user, positions=as_json(positions))
         return {(NamespaceId(row[0]), row[1]): Digest(row[2].hex()) for row in rows if row[2] is not None}
 
+    async def version_of(self, namespace: NamespaceId) -> str | None:
+        rows = await self._rows(_VERSION, namespace=namespace)
+        return f"{rows[0][0].hex()}:{rows[0][1]}" if rows else None
+
     async def journal(self, namespace: NamespaceId, after: int, limit: int) -> JournalPage:
         return await self._database.read_behind(lambda connection: _page(connection, namespace, after, limit), of=namespace)
 
@@ -134,10 +139,16 @@ class SqlMetadata(Stored):
         return await self._database.read_behind(lambda connection: _entries(connection, _VERSIONS, given), of=namespace)
 
     async def revision_blocks(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
+        return await self._described(namespace, refs, _manifests)
+
+    async def revisions(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
+        return await self._described(namespace, refs, _bare)
+
+    async def _described(self, namespace: NamespaceId, refs: Sequence[RevisionRef], ask: _Ask) -> list[RevisionBlocks]:
         if not refs:
             return []
         wanted = sorted({(ref.node_id, ref.revision) for ref in refs})
-        manifests = await self._database.read_behind(lambda connection: _manifests(connection, namespace, wanted), of=namespace)
+        manifests = await self._database.read_behind(lambda connection: ask(connection, namespace, wanted), of=namespace)
         return [
             manifests.get((ref.node_id, ref.revision)) or RevisionBlocks(node_id=ref.node_id, revision=ref.revision) for ref in refs
         ]
@@ -197,12 +208,14 @@ def _page(connection: Connection, namespace: NamespaceId, after: int, limit: int
     return JournalPage([entry_of(row) for row in rows], Digest(chain), root, has_more)
 
 
-def _manifests(
-    connection: Connection, namespace: NamespaceId, wanted: Sequence[tuple[NodeId, int]]
-) -> dict[tuple[str, int], RevisionBlocks]:
+_Manifests: TypeAlias = dict[tuple[str, int], RevisionBlocks]
+_Ask: TypeAlias = Callable[[Connection, NamespaceId, Sequence[tuple[NodeId, int]]], _Manifests]
+
+
+def _bare(connection: Connection, namespace: NamespaceId, wanted: Sequence[tuple[NodeId, int]]) -> _Manifests:
+    """Manifests without their blocks."""
     parameters = {"namespace": namespace, "refs": as_json(wanted)}
-    dialect = connection.dialect.name
-    manifests: dict[tuple[str, int], RevisionBlocks] = {
+    return {
         (row[0], row[1]): RevisionBlocks(
             node_id=NodeId(row[0]),
             revision=row[1],
@@ -212,9 +225,15 @@ def _manifests(
             blocks=None if row[2] is None else [],
             raw=row[2] is None,
         )
-        for row in fetch(connection, trees.revisions_by_ref(dialect), **parameters)
+        for row in fetch(connection, trees.revisions_by_ref(connection.dialect.name), **parameters)
         if row[3] is not None
     }
+
+
+def _manifests(connection: Connection, namespace: NamespaceId, wanted: Sequence[tuple[NodeId, int]]) -> _Manifests:
+    manifests = _bare(connection, namespace, wanted)
+    parameters = {"namespace": namespace, "refs": as_json(wanted)}
+    dialect = connection.dialect.name
     for node, revision, block, size in fetch(connection, trees.blocks_by_ref(dialect), **parameters):
         manifest = manifests.get((node, revision))
         if block is not None and manifest is not None and manifest.blocks is not None:

@@ -44,6 +44,7 @@ def gateway_services(
         check_ready=ready_check(ground),
         server_id=ground.server_id,
         version=version("syncline"),
+        limits=ground.shared.limits,
         public_url=ground.config.public_url,
     )
 

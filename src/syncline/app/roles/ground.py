@@ -17,6 +17,7 @@ from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.app.bus import opened as opened_bus
+from syncline.app.caching import Shared, kept_hot, sharing
 from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
 from syncline.app.objects import Objects
@@ -43,6 +44,7 @@ class Ground:
     stores: Stores
     observing: Observing
     """Whoever builds a room that is watched hands it in here."""
+    shared: Shared
     hub: Hub
     """Who waits in this process."""
     word: Word
@@ -74,10 +76,13 @@ async def opened(
         held.push_async_callback(stores.close)
         bus = await held.enter_async_context(opened_bus(config.bus))
         hub = Hub()
+        shared = await held.enter_async_context(sharing(config, data, clock, chance, observing.meter))
         observing.database(stores.database)
         observing.objects(objects)
         observing.hub(hub)
         failpoints.arm(metadata=stores.metadata, packs=stores.packs, uploads=stores.uploads, objects=objects, hub=hub)
+        word = Word(hub)
+        await held.enter_async_context(kept_hot(shared, stores.metadata, word, clock))
         yield Ground(
             config=config,
             data=data,
@@ -89,8 +94,9 @@ async def opened(
             objects=objects,
             stores=stores,
             observing=observing,
+            shared=shared,
             hub=hub,
-            word=Word(hub),
+            word=word,
             bus=bus,
             server_id=await stores.accounts.server_id(),
             ending=ending,

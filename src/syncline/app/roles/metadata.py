@@ -50,8 +50,17 @@ def metadata_rooms(ground: Ground) -> MetadataRooms:
         journal_retention_s=ground.config.retention.journal_s,
     )
     ground.observing.metadata(metadata)
+    accounts = Accounts(
+        stores.accounts,
+        tokens,
+        clock,
+        ground.chance,
+        on_unlink=ground.hub.drop_device,
+        shared=ground.shared.sessions,
+        limits=ground.shared.limits,
+    )
     return MetadataRooms(
-        accounts=Accounts(stores.accounts, tokens, clock, ground.chance, on_unlink=ground.hub.drop_device),
+        accounts=accounts,
         access=access,
         metadata=metadata,
         past=Past(metadata, stores.past, clock, ground.config.retention),

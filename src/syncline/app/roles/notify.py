@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from syncline.adapters.presence.memory import MemoryPresence
 from syncline.app.roles.ground import Ground
 from syncline.app.roles.metadata import MetadataRooms
 from syncline.app.roles.worker import Complaints, at_work
@@ -35,7 +34,7 @@ def notify_rooms(ground: Ground, core: MetadataRooms) -> NotifyRooms:
     hub, clock, chance = ground.hub, ground.clock, ground.chance
     synced = LastSynced(core.metadata, core.accounts.notes, clock)
     standings = Together(ground.stores.audience)
-    presences = Presences(MemoryPresence(clock), clock)
+    presences = Presences(ground.shared.presence, clock)
     desk = Desk(metadata=core.metadata, hub=hub, standings=standings, clock=clock, chance=chance, synced=synced)
     polling = Polling(core.metadata, hub, clock, standings, synced)
     ground.observing.polling(polling)

@@ -22,8 +22,10 @@ from syncline.ports.clock import Chance, Clock, Ids
 from syncline.protocol.changes import to_time
 from syncline.protocol.sessions import Device, Devices, TokenAnswer, TokenRequest
 from syncline.server.accounts.attempts import Attempts
+from syncline.server.accounts.limits import CallLimits
 from syncline.server.accounts.notes import DeviceNotes
 from syncline.server.accounts.passwords import Passwords
+from syncline.server.accounts.shared import SharedSessions
 from syncline.server.accounts.tokens import AccessTokens, fresh_refresh_token, refresh_device, refresh_hash, same_hash
 from syncline.server.caller import Caller
 
@@ -56,7 +58,10 @@ class Accounts:
         chance: Chance,
         *,
         on_unlink: Callable[[DeviceId], None],
+        shared: SharedSessions | None = None,
+        limits: CallLimits | None = None,
     ) -> None:
+        """`shared` are sessions that other processes looked up; `limits` are how often users and devices may ask."""
         self.tokens = tokens
         self.notes = DeviceNotes(store)
         self._store = store
@@ -66,17 +71,23 @@ class Accounts:
         self._on_unlink = on_unlink
         self._passwords = Passwords()
         self._attempts = Attempts(clock)
+        self._shared = shared
+        self._limits = limits
         self._live: OrderedDict[DeviceId, tuple[float, Session]] = OrderedDict()
 
     async def sign_in(self, request: TokenRequest, address: str) -> TokenAnswer:
         """Links a new device. Raises `WrongPassword`, `TooBusy`, `LimitExceeded`."""
         email = normal_email(request.email)
         self._attempts.take(email, address)
+        if self._limits is not None:
+            await self._limits.sign_in(email, address)
         user = await self._store.user_by_email(email)
         right = await self._passwords.verify(user.password_hash if user else None, request.password)
         if user is None or not right or user.disabled:
             raise WrongPassword()
         self._attempts.forgive(email, address)
+        if self._limits is not None:
+            await self._limits.signed_in(email, address)
         if self._passwords.is_outdated(user.password_hash):
             await self._store.set_password(user.id, await self._passwords.hash(request.password))
         if len(await self._store.devices(user.id)) >= DEVICES_MAX:
@@ -109,11 +120,13 @@ class Accounts:
         return self._answer(user, device_id, fresh)
 
     async def authenticate(self, token: str) -> Session:
-        """The live session behind an access token. Raises `Unauthenticated`."""
+        """The live session behind an access token. Raises `Unauthenticated`, `TooBusy` for one that asks too often."""
         claims = self.tokens.check(token)
         session = await self.live(claims.device_id)
         if session.user.id != claims.user_id:
             raise Unauthenticated(reason="the access token is not valid or has expired")
+        if self._limits is not None:
+            await self._limits.call(session.caller)
         return session
 
     async def live(self, device_id: DeviceId) -> Session:
@@ -122,6 +135,10 @@ class Accounts:
         known = self._live.get(device_id)
         if known is not None and now - known[0] < LIVE_S:
             return known[1]
+        if self._shared is not None and (told := await self._shared.get(device_id)) is not None:
+            age_s, user_then, device_then = told
+            return self._lives(Session(Caller(user_then.id, device_id), user_then, device_then), now - age_s)
+        asked_us = self._clock.now_us()
         device = await self._store.device(device_id)
         user = await self._store.user(device.user_id) if device else None
         if device is None or user is None or user.disabled:
@@ -130,8 +147,12 @@ class Accounts:
         now_us = self._clock.now_us()
         if now_us - (device.last_seen_us or 0) >= SEEN_EVERY_US and not freshness.is_behind():
             self.notes.seen(device_id, now_us)
-        session = Session(Caller(user.id, device_id), user, device)
-        self._live[device_id] = (now, session)
+        if self._shared is not None:
+            await self._shared.put(user, device, asked_us)
+        return self._lives(Session(Caller(user.id, device_id), user, device), now)
+
+    def _lives(self, session: Session, since_s: float) -> Session:
+        self._live[session.caller.device_id] = (since_s, session)
         while len(self._live) > _LIVE_MAX:
             self._live.popitem(last=False)
         return session
@@ -158,6 +179,8 @@ class Accounts:
         if not await self._store.remove_device(caller.user_id, device_id):
             raise NotFound(what="This device")
         self._live.pop(device_id, None)
+        if self._shared is not None:
+            await self._shared.forget(device_id)
         self._on_unlink(device_id)
 
     async def server_id(self) -> str:

@@ -55,4 +55,5 @@ def create_app(services: Services, bare: Mapping[str, App], chance: Chance, sock
         logging_config=None,
         debug=False,
     )
-    return Edge(cast(App, app), bare, chance, sockets)
+    admit = None if services.limits is None else services.limits.address
+    return Edge(cast(App, app), bare, chance, sockets, admit)

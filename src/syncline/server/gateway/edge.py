@@ -29,9 +29,12 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Admit: TypeAlias = Callable[[str], Awaitable[None]]
 
 COMPRESS_ABOVE_BYTES: Final = KIB
 STREAM_MAX_BYTES: Final = FILE_MAX_BYTES
+_ALWAYS: Final = frozenset(("/healthz", "/readyz"))
+"""Whoever looks after this process asks from one address, for as long as it lives."""
 _PUBLIC: Final = "/s/"
 COMPRESS_LEVEL: Final = 3
 _THREAD_ABOVE_BYTES: Final = 64 * KIB
@@ -47,11 +50,15 @@ _READING: Final = ("GET", "HEAD")
 
 
 class Edge:
-    def __init__(self, app: App, doors: Mapping[str, App], chance: Chance, sockets: App | None = None) -> None:
+    def __init__(
+        self, app: App, doors: Mapping[str, App], chance: Chance, sockets: App | None = None, admit: Admit | None = None
+    ) -> None:
+        """`admit` raises for a network address that asks too often."""
         self._app = app
         self._doors = doors
         self._sockets = sockets or app
         self._chance = chance
+        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,6 +71,12 @@ class Edge:
         may_be_behind = scope["method"] in _READING or scope["path"] in READING_POSTS
         stamp = _Stamp(request_id, freshness.begin(may_be_behind=may_be_behind))
         prefix = scope["path"][: scope["path"].find("/", 1) + 1]
+        if self._admit is not None and scope["path"] not in _ALWAYS:
+            try:
+                await self._admit((scope.get("client") or ("",))[0])
+            except SynclineError as error:
+                await _refuse(_Stamped(send, stamp), error, request_id)
+                return
         door = self._doors.get(prefix)
         if door is not None:
             await self._guarded(door, prefix, scope, receive, _Stamped(send, stamp))

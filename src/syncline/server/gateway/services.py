@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from syncline.ports.clock import Ids
+from syncline.server.accounts.limits import CallLimits
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.blocks.fetch import Fetching
 from syncline.server.blocks.grant import Granting
@@ -57,4 +58,5 @@ class Services:
     """Raises `Unavailable` while this process cannot serve."""
     server_id: str
     version: str
+    limits: CallLimits | None = None
     public_url: str | None = None

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from syncline.model.errors import NotFound
 from syncline.model.ids import Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry
@@ -88,6 +90,10 @@ class MemoryMetadata:
 
     # -- Journals and trees --------------------------------------------------------------------------------------------------
 
+    async def version_of(self, namespace: NamespaceId) -> str | None:
+        space = await self._read(namespace)
+        return None if space is None else f"{space.chain}:{space.pruned}"
+
     async def journal(self, namespace: NamespaceId, after: int, limit: int) -> JournalPage:
         space = await self._read(namespace)
         if space is None:
@@ -137,6 +143,13 @@ class MemoryMetadata:
         return [known[number].entry for number in sorted(known, reverse=True)[:limit]]
 
     async def revision_blocks(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
+        return await self._described(namespace, refs)
+
+    async def revisions(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
+        found = await self._described(namespace, refs)
+        return [one if one.blocks is None else replace(one, blocks=[]) for one in found]
+
+    async def _described(self, namespace: NamespaceId, refs: Sequence[RevisionRef]) -> list[RevisionBlocks]:
         if not refs:
             return []
         space = await self._read(namespace)

@@ -1,0 +1,1 @@
+"""Caches: one in this process, one in Redis that all processes share."""

@@ -1,0 +1,1 @@
+"""Limiters: one in this process, one that all processes share through Redis."""

@@ -1,0 +1,88 @@
+"""A real server beside a real Redis that dies, stalls and forgets: people notice nothing, and limits hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.scraping import Scraped, scraped_server, status_of
+from tests.unit.server_gateway.nodes import commit, create_folder
+
+from syncline.ports import metrics
+from syncline.testing.services.redis import Redis
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+async def scraped(tmp_path: Path, redis_service: Redis) -> AsyncIterator[Scraped]:
+    async with scraped_server(tmp_path, f'redis = "{redis_service.url}"\n') as running:
+        yield running
+
+
+async def test_pages_come_from_redis_and_are_true(scraped: Scraped) -> None:
+    ann = await scraped.server.newcomer("ann@example.org")
+    await commit(ann, *(create_folder(ann.root, f"folder {number}") for number in range(20)))
+    pages = [(await ann.get("/v1/changes"))[1]["entries"] for _ in range(5)]
+    assert [len(page) for page in pages] == [20] * 5
+    told = await scraped.figures()
+    assert told.of(metrics.CACHE_CALLS, call="get", outcome="hit") >= 3
+    assert told.of(metrics.CACHE_CALLS, outcome="failed") == 0
+    await commit(ann, create_folder(ann.root, "one more"))
+    assert len((await ann.get("/v1/changes"))[1]["entries"]) == 21
+    assert len((await ann.get("/v1/snapshot"))[1]["entries"]) == 21
+
+
+@pytest.mark.parametrize("trouble", ["dead", "stalled", "flushed"])
+async def test_trouble_with_redis_is_nobodys_trouble(scraped: Scraped, redis_service: Redis, trouble: str) -> None:
+    ann = await scraped.server.newcomer("ann@example.org")
+    await commit(ann, create_folder(ann.root, "before"))
+    assert (await ann.get("/v1/changes"))[0] == 200
+    {"dead": redis_service.kill, "stalled": redis_service.stop, "flushed": redis_service.flush}[trouble]()
+    try:
+        for number in range(15):
+            for answer in (
+                await commit(ann, create_folder(ann.root, f"during {number}")),
+                await ann.get("/v1/changes"),
+                await ann.get(f"/v1/folders/{ann.root}/children"),
+            ):
+                assert answer[0] == 200
+        assert len((await ann.get("/v1/changes"))[1]["entries"]) == 16
+        second = await scraped.server.sign_in("ann@example.org")
+        assert (await second.call("DELETE", f"/v1/devices/{ann.device_id}"))[0] == 204
+        status, problem = await ann.get("/v1/me")
+        assert (status, problem["code"]) == (401, "auth.invalid")
+        assert await status_of(scraped.server.http, scraped.server.url + "/readyz") == 200
+    finally:
+        redis_service.go_on()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_who_asks_too_often_is_told_to_wait(tmp_path: Path, redis_service: Redis, shared: bool) -> None:
+    """Four requests a minute for a device, six for its user; whoever looks after the process may always ask."""
+    redis = f'redis = "{redis_service.url}"\n' if shared else ""
+    async with scraped_server(tmp_path, f"{redis}[limits]\ndevice_per_minute = 4\nuser_per_minute = 6\n") as scraped:
+        ann = await scraped.server.newcomer("ann@example.org")  # which asked once
+        bob = await scraped.server.newcomer("bob@example.org")
+        assert [(await ann.get("/v1/me"))[0] for _ in range(3)] == [200] * 3
+        status, problem = await ann.get("/v1/me")
+        assert (status, problem["code"], problem["retryable"]) == (429, "rate.limited", True)
+        assert 1 <= problem["retry_after"] <= 60
+        again = await scraped.server.sign_in("ann@example.org")  # which asked once, too
+        assert [(await again.get("/v1/me"))[0] for _ in range(2)] == [200, 429]
+        assert (await bob.get("/v1/me"))[0] == 200
+        told = await scraped.until(lambda figures: figures.of(metrics.LIMITED, by="user") == 1)
+        assert told.of(metrics.LIMITED, by="device") == 1
+
+
+async def test_an_address_is_limited_before_anything_else(tmp_path: Path) -> None:
+    async with scraped_server(tmp_path, "[limits]\naddress_per_minute = 3\n") as scraped:
+        url = scraped.server.url
+        asked = [await status_of(scraped.server.http, url + path) for path in ("/v1/me", "/objects/x", "/s/token", "/v1/me")]
+        assert asked == [401, 403, 404, 429]
+        async with scraped.server.http.get(url + "/v1/me") as answer:
+            assert 1 <= int(answer.headers["retry-after"]) <= 60
+            assert (await answer.json(content_type=None))["code"] == "rate.limited"
+        for path in ("/healthz", "/readyz"):
+            assert await status_of(scraped.server.http, url + path) == 200
