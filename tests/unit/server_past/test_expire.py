@@ -17,10 +17,14 @@ from syncline.server.past.expire import Expired
 from syncline.server.past.service import Past, Retention
 
 
-@pytest.fixture
-async def ada(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Member]:
-    await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
-    async with World.opened(tmp_path / "metadata.db") as world:
+@pytest.fixture(params=["sql", pytest.param("postgres", marks=pytest.mark.real)])
+async def ada(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Member]:
+    where: Path | str = tmp_path / "metadata.db"
+    if request.param == "postgres":
+        where = request.getfixturevalue("postgres_url")
+    else:
+        await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
+    async with World.opened(where) as world:
         yield await world.person("ada")
 
 

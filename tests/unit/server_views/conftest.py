@@ -7,8 +7,12 @@ import pytest
 from tests.unit.server_metadata.world import Member, World, fresh_database
 
 
-@pytest.fixture
-async def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+@pytest.fixture(params=["sql", pytest.param("postgres", marks=pytest.mark.real)])
+async def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    if request.param == "postgres":
+        async with World.opened(request.getfixturevalue("postgres_url")) as opened:
+            yield opened
+        return
     await fresh_database(tmp_path / "metadata.db", tmp_path_factory)
     async with World.opened(tmp_path / "metadata.db") as opened:
         yield opened

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select
+from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, cast, func, literal_column, select
 
 from syncline.adapters.sql.database import Stored
 from syncline.adapters.sql.rows import as_json, fetch, listed, pairs, texts
@@ -26,8 +26,11 @@ _BLOCKS: Final = revision_blocks.c
 _OF_REVISION: Final = and_(
     _BLOCKS.namespace_id == NAMESPACE, _BLOCKS.node_id == bindparam("node"), _BLOCKS.revision == bindparam("revision")
 )
-_GROUP: Final = _BLOCKS.block_index // GROUP_BLOCKS
-_GROUPS: Final = select(_GROUP, func.count(), func.sum(_BLOCKS.size)).where(_OF_REVISION).group_by(_GROUP).order_by(_GROUP)
+_GROUP: Final = _BLOCKS.block_index // literal_column(str(GROUP_BLOCKS), BigInteger)
+"""By a number in the text: PostgreSQL takes two parameters for two numbers, and what is selected for none of what is grouped by."""
+_GROUPS: Final = (
+    select(_GROUP, func.count(), cast(func.sum(_BLOCKS.size), BigInteger)).where(_OF_REVISION).group_by(_GROUP).order_by(_GROUP)
+)
 _PAGE: Final = (
     select(_BLOCKS.hash, _BLOCKS.size)
     .where(_OF_REVISION, _BLOCKS.block_index >= bindparam("first"))

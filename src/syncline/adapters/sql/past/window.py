@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import CTE, Connection, Select, and_, func, select
+from sqlalchemy import CTE, Connection, Select, and_, func, literal_column, select
 
 from syncline.adapters.sql import trees
 from syncline.adapters.sql.rows import entry_of, placed
@@ -21,7 +21,7 @@ from syncline.ports.past_store import Acts, Since, Stories, Story, Touched
 
 _NS = trees.NAMESPACE
 _WIDTH = len(PLACED_STATE)
-_NODE = journal.c.node_id.concat("")
+_NODE = journal.c.node_id.concat(literal_column("''"))
 """The bare column would tempt the planner to walk the whole namespace by node, where the window is a range of the primary key."""
 
 

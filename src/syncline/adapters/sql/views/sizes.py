@@ -48,11 +48,12 @@ _needed: Final = (
     .group_by(revision_blocks.c.hash)
     .subquery("needed")
 )
+_for: Final = func.coalesce(_needed.c.need, literal_column("3", BigInteger))
 _SHARES: Final = (
-    select(func.coalesce(_needed.c.need, 3), func.sum(namespace_blocks.c.size))
+    select(_for, func.sum(namespace_blocks.c.size))
     .select_from(namespace_blocks.outerjoin(_needed, _needed.c.hash == namespace_blocks.c.hash))
     .where(namespace_blocks.c.namespace_id == NAMESPACE)
-    .group_by(func.coalesce(_needed.c.need, 3))
+    .group_by(_for)
 )
 
 
