@@ -176,7 +176,9 @@ class Lane:
             state = getattr(getattr(cause, "orig", None), "sqlstate", None)
             if state in _LATER:
                 raise (_GivenUp(retry_after=1) if state in _GIVEN_UP else TooBusy(retry_after=1)) from cause
-            if self._connection is None or (isinstance(cause, exc.DBAPIError) and cause.connection_invalidated):
+            # Undoing what broke with its connection fails as well, and hides what broke it.
+            broke = isinstance(cause, exc.DBAPIError) and cause.connection_invalidated
+            if self._connection is None or self._connection.invalidated or broke:
                 self._drop()
                 raise _Broken(what="The metadata database", reason=error.fields.get("reason", "")) from cause
             raise
