@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from typing import Any
 import aiohttp
 
 from syncline.app.accounts import with_people
-from syncline.app.config import load
+from syncline.app.config import ServerConfig, load
+from syncline.app.processes.config import ASKED, ROLES
 from syncline.app.server import serve
 from syncline.ports.account_store import User
+from syncline.testing.services.postgres import free_port
 
 PASSWORD = "correct horse battery staple"
 
@@ -78,17 +81,48 @@ class RunningServer:
 @asynccontextmanager
 async def running_server(folder: Path, *, listen: str = "127.0.0.1:0", file: Path | None = None) -> AsyncIterator[RunningServer]:
     """A server whose data lies in `folder/data`, until the block ends; it must end by itself, and without an error. `file` is its
-    configuration, if any."""
+    configuration, if any. With `SYNCLINE_TEST_SPLIT` set its gateway asks the rest of it over gRPC."""
+    if os.environ.get("SYNCLINE_TEST_SPLIT"):
+        async with split_server(folder, listen=listen, file=file) as server:
+            yield server
+        return
+    async with _running(load(folder / "data", listen, file)) as url, aiohttp.ClientSession(auto_decompress=True) as http:
+        yield RunningServer(url, folder / "data", http)
+
+
+@asynccontextmanager
+async def split_server(folder: Path, *, listen: str = "127.0.0.1:0", file: Path | None = None) -> AsyncIterator[RunningServer]:
+    """The same in two parts: a gateway without any data, and what it asks."""
+    secret = folder / "cluster.key"
+    secret.write_bytes(bytes(range(32)))
+    inner = f"127.0.0.1:{free_port()}"
+    known = {"SYNCLINE_SERVER_CLUSTER_SECRET_FILE": str(secret)}
+    grounded = load(
+        folder / "data",
+        "127.0.0.1:0",
+        file,
+        roles=[role for role in ROLES if role != "gateway"],
+        environment=known | {"SYNCLINE_SERVER_CLUSTER_LISTEN": inner},
+    )
+    peers = {f"SYNCLINE_SERVER_PEERS_{role.upper()}": inner for role in ASKED}
+    async with _running(grounded) as content_url:
+        edge = known | peers | {"SYNCLINE_SERVER_CONTENT_URL": content_url}
+        gateway = load(None, listen, file, roles=["gateway"], environment=edge)
+        async with _running(gateway) as url, aiohttp.ClientSession(auto_decompress=True) as http:
+            yield RunningServer(url, folder / "data", http)
+
+
+@asynccontextmanager
+async def _running(config: ServerConfig) -> AsyncIterator[str]:
+    """A process of a server, in this one; its URL."""
     stop: asyncio.Event = asyncio.Event()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    config = load(folder / "data", listen, file)
     running = asyncio.ensure_future(serve(config, ready=ready.set_result, stop=stop))
     await asyncio.wait((running, ready), return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         await running
-    async with aiohttp.ClientSession(auto_decompress=True) as http:
-        try:
-            yield RunningServer(await ready, folder / "data", http)
-        finally:
-            stop.set()
-            await asyncio.wait_for(running, 20)
+    try:
+        yield await ready
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 20)

@@ -15,13 +15,16 @@ from syncline.server.accounts.people import People
 Result = TypeVar("Result")
 
 
-async def with_people(path: Path, work: Callable[[People], Awaitable[Result]], *, database: str | None = None) -> Result:
-    """`work` on the accounts of the data directory at `path`, which is made where there is none, also while a server runs; or on
-    those of the PostgreSQL `database` that belongs to it."""
+async def with_people(path: Path | None, work: Callable[[People], Awaitable[Result]], *, database: str | None = None) -> Result:
+    """`work` on the accounts of the PostgreSQL `database`; without one, of the data directory at `path`, which is made where there
+    is none. Also while a server runs."""
     clock, chance = MachineClock(), MachineChance()
     ids = Ids(clock, chance)
-    data = DataDirectory.open(path.resolve(), chance, ids)
-    stores = await open_stores(database or data.database)
+    if database is None:
+        assert path is not None
+        stores = await open_stores(DataDirectory.open(path.resolve(), chance, ids).database)
+    else:
+        stores = await open_stores(database)
     try:
         return await work(People(stores.accounts, clock, ids))
     finally:

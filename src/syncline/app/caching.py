@@ -5,14 +5,13 @@ Without it each process has limits of its own, and nothing is cached.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from syncline.adapters.limits.memory import MemoryLimiter
 from syncline.adapters.presence.memory import MemoryPresence
 from syncline.app.config import ServerConfig
-from syncline.app.data import DataDirectory
 from syncline.model.errors import InvalidRequest
 from syncline.ports.clock import Chance, Clock
 from syncline.ports.limiter import Limiter
@@ -55,11 +54,14 @@ async def kept_hot(shared: Shared, metadata: MetadataStore, word: Word, clock: C
 
 
 @asynccontextmanager
-async def sharing(config: ServerConfig, data: DataDirectory, clock: Clock, chance: Chance, meter: Meter) -> AsyncIterator[Shared]:
-    """Until the block ends. A Redis that is away is no error. Raises `InvalidRequest` naming the key to correct."""
+async def sharing(
+    config: ServerConfig, secret: Callable[[str], bytes], clock: Clock, chance: Chance, meter: Meter
+) -> AsyncIterator[Shared]:
+    """Until the block ends. `secret` gives the server's own by name. A Redis that is away is no error. Raises `InvalidRequest`
+    naming the key to correct."""
     alone = MemoryLimiter(clock)
     if config.redis is None:
-        yield Shared(_limits(config, alone, data, meter), None, None, MemoryPresence(clock))
+        yield Shared(_limits(config, alone, secret, meter), None, None, MemoryPresence(clock))
         return
     try:
         from syncline.adapters.cache.line import RedisLine
@@ -70,21 +72,19 @@ async def sharing(config: ServerConfig, data: DataDirectory, clock: Clock, chanc
         raise InvalidRequest(message='redis needs its driver: pip install "syncline[scale]"') from error
     line = RedisLine(config.redis, clock, chance, meter)
     try:
-        cache = SealedCache(RedisCache(line), data.secret("cache"), chance)
-        limits = _limits(config, RedisLimiter(config.redis, line, clock, alone), data, meter, shared=True)
+        cache = SealedCache(RedisCache(line), secret("cache"), chance)
+        limits = _limits(config, RedisLimiter(config.redis, line, clock, alone), secret, meter, shared=True)
         yield Shared(limits, cache, SharedSessions(cache, clock), RedisPresence(line, clock))
     finally:
         await line.close()
 
 
 def _limits(
-    config: ServerConfig, limiter: Limiter, data: DataDirectory, meter: Meter, *, shared: bool = False
+    config: ServerConfig, limiter: Limiter, secret: Callable[[str], bytes], meter: Meter, *, shared: bool = False
 ) -> CallLimits | None:
     asked = config.limits
     each = (asked.user_per_minute, asked.device_per_minute, asked.address_per_minute)
     if not shared and each == (None, None, None):
         return None
     user, device, address = each
-    return CallLimits(
-        limiter, data.secret("limits"), meter, user_per_minute=user, device_per_minute=device, address_per_minute=address
-    )
+    return CallLimits(limiter, secret("limits"), meter, user_per_minute=user, device_per_minute=device, address_per_minute=address)

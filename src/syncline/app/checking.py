@@ -17,7 +17,8 @@ from syncline.adapters.objects.s3.store import S3Objects
 from syncline.adapters.objects.signing import UrlSigner
 from syncline.adapters.sql.check import SqlCheckStore
 from syncline.app.config import ObjectsConfig
-from syncline.app.data import SECRET_BYTES, DataDirectory
+from syncline.app.data import DataDirectory
+from syncline.app.keys import SECRET_BYTES
 from syncline.app.objects import s3_buckets
 from syncline.model.errors import Corrupt
 from syncline.ports.clock import Ids
@@ -48,7 +49,7 @@ async def check_server(
     closing.push_async_callback(store.close)
     try:
         listing = _listing(objects or ObjectsConfig(), data, clock, chance, closing)
-        keys: KeyFileWrapper | NoKeys = data.key_wrapper() if data.pack_keys.exists() else NoKeys()
+        keys: KeyFileWrapper | NoKeys = data.keys.key_wrapper() if data.keys.pack_keys.exists() else NoKeys()
         async for hop in Checker(store, listing, keys, tell=tell, show=show).run(deep=deep):
             yield hop
     finally:

@@ -1,18 +1,23 @@
-"""A server's configuration: defaults, then the file, then what the command line says; read once, then frozen.
+"""A server's configuration: defaults, then the file, the environment, and what the command line says; read once, then frozen.
 
 The file is TOML with the fields of `ServerConfig` as its keys. An unknown key is an error, not a surprise.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from syncline.app.environment import PREFIX, overlaid
+from syncline.app.processes.config import GROUNDED, ROLES, ClusterConfig, PeersConfig, Role, check_roles
 from syncline.model.errors import InvalidRequest
 from syncline.model.limits import BUCKETS_MAX
 from syncline.server.past.retention import Retention
@@ -104,8 +109,12 @@ class BusConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `syncline serve` runs with."""
 
-    data: Path
+    data: Path | None = None
     """The data directory: keys, and what is kept nowhere else."""
+    roles: tuple[Role, ...] = ROLES
+    """What this process does: all of it, or a part beside other processes on the same database and object store."""
+    keys: Path | None = None
+    """The folder of keys that all processes of this server share; without it, the data directory's own."""
     database: str | None = None
     """`postgresql://USER@HOST/NAME`: a database that exists. Without it, SQLite's in the data directory."""
     database_replica: str | None = None
@@ -115,6 +124,10 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """`HOST:PORT`; port 0 picks a free one, an IPv6 host stands in brackets."""
     public_url: str | None = None
     """What clients reach this server by, where that differs from the address they name in `Host`."""
+    content_url: str | None = None
+    """What clients reach the role content by, where that is in another process."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1",)
+    """Addresses and networks of proxies whose word on who asks (`X-Forwarded-For`, `-Proto`) is believed."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     """PEM files; both or none."""
@@ -125,6 +138,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """`HOST:PORT` of a listener of its own for `/metrics`, `/healthz`, `/readyz`; none without it. It asks nobody who they are."""
     objects: ObjectsConfig = ObjectsConfig()
     bus: BusConfig = BusConfig()
+    notice_s: float = 0.0
+    """How long a process that is to end still serves while it says that it is not ready, for a balancer to see it, in seconds."""
     drain_s: float = 10.0
     """How long requests under way may take to end at shutdown, in seconds."""
     retention: Retention = Retention()
@@ -133,6 +148,14 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     redis: str | None = None
     """`redis://HOST:PORT/0`, or `rediss://…` with TLS: what the processes of one server share, and may lose at any time."""
     limits: LimitsConfig = LimitsConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    peers: PeersConfig = PeersConfig()
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether anything of this process lies in the data directory."""
+        elsewhere = self.database is not None and self.objects.kind != "disk" and self.keys is not None
+        return bool(GROUNDED & set(self.roles)) and not elsewhere
 
     @property
     def host(self) -> str:
@@ -143,10 +166,19 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return split_address(self.listen)[1]
 
 
-def load(data: Path, listen: str | None, file: Path | None) -> ServerConfig:
-    """The configuration for a data directory. Raises `InvalidRequest` naming what is wrong and where."""
-    fields = _read(file) if file is not None else {}
-    fields |= {"data": str(data)} | ({"listen": listen} if listen is not None else {})
+def load(
+    data: Path | None,
+    listen: str | None,
+    file: Path | None,
+    *,
+    roles: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> ServerConfig:
+    """The configuration of a process: the file, then the environment, then the arguments. Raises `InvalidRequest` naming what is
+    wrong and where."""
+    fields = overlaid(_read(file) if file is not None else {}, ServerConfig, environment or {})
+    said = {"data": data and str(data), "listen": listen, "roles": list(roles) or None}
+    fields |= {name: value for name, value in said.items() if value is not None}
     try:
         config = msgspec.convert(fields, ServerConfig, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
@@ -156,8 +188,8 @@ def load(data: Path, listen: str | None, file: Path | None) -> ServerConfig:
 
 
 def database_in(file: Path | None) -> str | None:
-    """The PostgreSQL database that a configuration file names. Raises `InvalidRequest`."""
-    database = None if file is None else _read(file).get("database")
+    """The PostgreSQL database that the environment names, or a configuration file. Raises `InvalidRequest`."""
+    database = os.environ.get(f"{PREFIX}DATABASE") or (None if file is None else _read(file).get("database"))
     if database is not None:
         _check_database(database)
     return database
@@ -221,6 +253,13 @@ def _check(config: ServerConfig) -> None:
         raise InvalidRequest(message="tls_certificate and tls_key go together")
     if config.public_url is not None and not config.public_url.startswith(("http://", "https://")):
         raise InvalidRequest(message="public_url must begin with http:// or https://")
+    if config.content_url is not None and not _ORIGIN.fullmatch(config.content_url):
+        raise InvalidRequest(message="content_url must be http:// or https:// with a host and perhaps a port, without a path")
+    for proxy in config.trusted_proxies:
+        _check_network(proxy)
+    if config.notice_s < 0 or config.drain_s < 0:
+        raise InvalidRequest(message="notice_s and drain_s are numbers of seconds, and not negative")
+    check_roles(config)
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise InvalidRequest(message="log_level is one of debug, info, warning, error")
 
@@ -257,6 +296,13 @@ def _check_limits(limits: LimitsConfig) -> None:
         value = getattr(limits, name)
         if value is not None and not 1 <= value <= LIMIT_MAX:
             raise InvalidRequest(message=f"limits.{name} is a number of requests, from 1 to {LIMIT_MAX:,}")
+
+
+def _check_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise InvalidRequest(message=f"trusted_proxies: {text!r} is neither an address nor a network") from error
 
 
 def _check_objects(objects: ObjectsConfig) -> None:

@@ -7,19 +7,15 @@ beside a running server and takes no lock: the database arbitrates.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from syncline.adapters.kms.keyfile import KeyFileWrapper
-from syncline.adapters.kms.secrets import load_or_create, private_folder
-from syncline.model.errors import Conflict, Corrupt, LocalIo
+from syncline.adapters.kms.secrets import private_folder
+from syncline.app.keys import Keys
+from syncline.model.errors import Conflict, LocalIo
 from syncline.ports.clock import Chance, Ids
-
-SECRET_BYTES = 32
 
 
 class ServerRunning(Conflict):
@@ -57,8 +53,9 @@ class DataDirectory:
         return self.path / "objects"
 
     @property
-    def pack_keys(self) -> Path:
-        return self.path / "keys" / "pack-keys.json"
+    def keys(self) -> Keys:
+        """Its own keys, made as they are first needed."""
+        return Keys(self.path / "keys", self._chance, self._ids, makes=True)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -72,28 +69,3 @@ class DataDirectory:
             yield
         finally:
             os.close(file)
-
-    def key_wrapper(self) -> KeyFileWrapper:
-        """The key-encryption keys that pack keys are wrapped under."""
-        return KeyFileWrapper.open(self.pack_keys, self._chance)
-
-    def secret(self, name: str) -> bytes:
-        """A secret of 32 bytes for one purpose (`cursors`, `urls`, `content`, `links`, …). Raises `Corrupt`."""
-        content = load_or_create(self.path / "keys" / f"{name}.key", lambda: self._chance.token(SECRET_BYTES), self._chance)
-        if len(content) != SECRET_BYTES:
-            raise Corrupt(what=f"The secret file {name}.key", reason=f"it must hold {SECRET_BYTES} bytes")
-        return content
-
-    def signing_keys(self) -> dict[str, Any]:
-        """The private JWK set that access tokens are signed under."""
-        from syncline.server.accounts.tokens import fresh_signing_key
-
-        path = self.path / "keys" / "tokens.json"
-        text = load_or_create(path, lambda: json.dumps(fresh_signing_key(self._ids)).encode(), self._chance)
-        try:
-            document = json.loads(text)
-        except ValueError as error:
-            raise Corrupt(what="The signing key file", reason="it is not JSON") from error
-        if not isinstance(document, dict):
-            raise Corrupt(what="The signing key file", reason="it is not a JWK set")
-        return document

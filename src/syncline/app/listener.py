@@ -230,7 +230,7 @@ def _settings(config: ServerConfig, app: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=True,
-        forwarded_allow_ips="127.0.0.1",
+        forwarded_allow_ips=",".join(config.trusted_proxies),
         limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=IDLE_MAX_S,
         timeout_graceful_shutdown=max(1, round(config.drain_s)),

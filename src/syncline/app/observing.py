@@ -113,21 +113,24 @@ class Observing:
         )
 
     @asynccontextmanager
-    async def answering(self, listen: str | None, database: Database, ready: Ready, *, relay: bool = False) -> AsyncIterator[None]:
-        """Until the block ends Prometheus is answered at `listen`, and the backlogs are counted every so often; `relay`: somebody
-        tells a bus what is new. Raises `LocalIo`."""
+    async def answering(
+        self, listen: str | None, database: Database | None, ready: Ready, *, relay: bool = False
+    ) -> AsyncIterator[None]:
+        """Until the block ends Prometheus is answered at `listen`, and the backlogs of `database`, if this process has one, are
+        counted every so often; `relay`: somebody tells a bus what is new. Raises `LocalIo`."""
         if self.prometheus is None or listen is None:
             yield
             return
         from syncline.app.scraping import scraped
 
-        task = asyncio.ensure_future(self._count(SqlBacklog(database), relay))
+        counting = [] if database is None else [asyncio.ensure_future(self._count(SqlBacklog(database), relay))]
         try:
             async with scraped(listen, self.prometheus, ready):
                 yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in counting:
+                task.cancel()
+            await asyncio.gather(*counting, return_exceptions=True)
 
     async def _count(self, store: SqlBacklog, relay: bool) -> None:
         while True:

@@ -127,7 +127,27 @@ def check(deep: bool, as_json: bool, data: Path | None, config: Path | None) -> 
 
     Compares journal, tree, revisions, blocks and stored objects. Ends with 1 where something is not as it must be.
     """
-    check_data(_existing(data, config), config, deep=deep, as_json=as_json)
+    place = _existing(data, config)
+    if place is None:
+        place = _data_of(data, config)
+    check_data(place, config, deep=deep, as_json=as_json)
+
+
+@admin.command(epilog="Example: syncline admin keys /etc/syncline/keys")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def keys(folder: Path) -> None:
+    """Make a FOLDER of keys for a server of several processes; what is there already stays as it is.
+
+    Every process of the server gets the same folder, by the key `keys` of its configuration; it may be mounted read-only. Whoever
+    has it can read everything the server stores, and without it nobody can: keep a copy.
+    """
+    from syncline.adapters.machine import MachineChance, MachineClock
+    from syncline.app.keys import Keys
+    from syncline.ports.clock import Ids
+
+    chance = MachineChance()
+    Keys(folder, chance, Ids(MachineClock(), chance), makes=True).make()
+    click.echo(f"the keys are in {folder}")
 
 
 def _read_password(from_stdin: bool) -> str:
@@ -160,15 +180,20 @@ def _with_people(data: Path | None, config: Path | None, work: Callable[[People]
     from syncline.app.accounts import with_people
     from syncline.app.config import database_in
 
-    return asyncio.run(with_people(_data_of(data, config), work, database=database_in(config)))
+    database = database_in(config)
+    place = None if database is not None else _data_of(data, config)
+    return asyncio.run(with_people(place, work, database=database))
 
 
-def _existing(data: Path | None, config: Path | None) -> Path:
-    """The data directory of a server that was there before: only `serve` and the first account may make one."""
+def _existing(data: Path | None, config: Path | None) -> Path | None:
+    """The data directory of a server that was there before: only `serve` and the first account may make one. None where a database
+    is named in its stead."""
     from syncline.app.config import database_in
 
+    if database_in(config) is not None:
+        return None
     place = _data_of(data, config)
-    if database_in(config) is None and not (place / "metadata.db").exists():
+    if not (place / "metadata.db").exists():
         raise click.BadParameter(f"{place} holds no server's data.", param_hint="--data")
     return place
 

@@ -31,7 +31,7 @@ class BlockRooms:
 
 def block_rooms(ground: Ground, core: MetadataRooms, arrived: Callable[[], None]) -> BlockRooms:
     """`arrived` is told of each content that waits to be taken in."""
-    packs, objects, keys, clock, chance = ground.stores.packs, ground.objects, ground.keys, ground.clock, ground.chance
+    packs, objects, keys, clock, chance = ground.stores.packs, ground.objects, ground.wrapper, ground.clock, ground.chance
     granting = Granting(core.metadata, packs, objects, keys, clock, chance)
     return BlockRooms(
         granting=granting,

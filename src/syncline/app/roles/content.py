@@ -27,8 +27,8 @@ class ContentRooms:
 
 
 def content_rooms(ground: Ground, core: MetadataRooms) -> ContentRooms:
-    assembler = Assembler(ground.stores.contents, ground.stores.packs, ground.objects, ground.keys)
-    tickets = Tickets(ground.data.secret("content"), ground.clock)
+    assembler = Assembler(ground.stores.contents, ground.stores.packs, ground.objects, ground.wrapper)
+    tickets = Tickets(ground.keys.secret("content"), ground.clock)
     downloads = Downloads(ground.stores.contents, ground.objects, assembler, tickets, core.access)
     downloads.gates[DEVICE] = device_gate(core.accounts, core.metadata, core.access)
     return ContentRooms(downloads=downloads)

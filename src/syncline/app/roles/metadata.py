@@ -38,11 +38,11 @@ class MetadataRooms:
 
 def metadata_rooms(ground: Ground) -> MetadataRooms:
     stores, clock, ids, publish = ground.stores, ground.clock, ground.ids, ground.word.spread
-    tokens = AccessTokens(signing_keys(ground.data.signing_keys()), ground.server_id, clock, ids)
+    tokens = AccessTokens(signing_keys(ground.keys.signing_keys()), ground.server_id, clock, ids)
     access = NodeAccess(stores.shares)
     metadata = Metadata(
         stores.metadata,
-        CursorCodec(ground.data.secret("cursors")),
+        CursorCodec(ground.keys.secret("cursors")),
         clock,
         ids,
         publish,

@@ -25,10 +25,10 @@ class ShowingRooms:
 def showing_rooms(ground: Ground, core: MetadataRooms, blocks: BlockRooms, content: ContentRooms) -> ShowingRooms:
     stores, metadata, downloads = ground.stores, core.metadata, content.downloads
     places = Places(metadata, stores.metadata, stores.views)
-    secret = ground.data.secret("links")
+    secret = ground.keys.secret("links")
     links = link_parts(stores, core.access, metadata, downloads, blocks.intake, secret, ground.clock, ground.chance)
     return ShowingRooms(
-        views=Views(places, stores.metadata, stores.views, TokenCodec(ground.data.secret("pages")), downloads),
+        views=Views(places, stores.metadata, stores.views, TokenCodec(ground.keys.secret("pages")), downloads),
         links=links,
         drop_uploads=DropUploads(links.public, links.drops, metadata, blocks.uploads, stores.uploads),
     )

@@ -34,7 +34,7 @@ log: Final[Any] = structlog.get_logger("syncline.worker")
 def ingest_room(ground: Ground, core: MetadataRooms) -> Ingest:
     """What takes in the contents of plain uploads. `wake` tells it of one."""
     stores, clock, chance = ground.stores, ground.clock, ground.chance
-    ingest = Ingest(core.metadata, stores.raws, stores.packs, ground.objects, ground.keys, clock, chance, _ingest_failed)
+    ingest = Ingest(core.metadata, stores.raws, stores.packs, ground.objects, ground.wrapper, clock, chance, _ingest_failed)
     ground.observing.ingest(ingest)
     return ingest
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from syncline.model.errors import InvalidRequest, LimitExceeded, NotFound, Unauthenticated, WrongPassword
-from syncline.model.ids import DeviceId
+from syncline.model.ids import DeviceId, NamespaceId
 from syncline.model.limits import ACCESS_TOKEN_TTL_S
 from syncline.ports import freshness
 from syncline.ports.account_store import AccountStore, DeviceRow, User
@@ -40,11 +40,13 @@ _LIVE_MAX: Final = 10_000
 
 
 class Session(Struct, frozen=True):
-    """A checked request's user and device, as stored at most `LIVE_S` ago."""
+    """Whom a checked request is from, as stored at most `LIVE_S` ago. It bears no secret, since it goes to gateways."""
 
     caller: Caller
-    user: User
-    device: DeviceRow
+    email: str
+    name: str
+    root_namespace: NamespaceId
+    device_name: str
 
 
 class Accounts:
@@ -123,7 +125,7 @@ class Accounts:
         """The live session behind an access token. Raises `Unauthenticated`, `TooBusy` for one that asks too often."""
         claims = self.tokens.check(token)
         session = await self.live(claims.device_id)
-        if session.user.id != claims.user_id:
+        if session.caller.user_id != claims.user_id:
             raise Unauthenticated(reason="the access token is not valid or has expired")
         if self._limits is not None:
             await self._limits.call(session.caller)
@@ -137,7 +139,7 @@ class Accounts:
             return known[1]
         if self._shared is not None and (told := await self._shared.get(device_id)) is not None:
             age_s, user_then, device_then = told
-            return self._lives(Session(Caller(user_then.id, device_id), user_then, device_then), now - age_s)
+            return self._lives(_session(user_then, device_then), now - age_s)
         asked_us = self._clock.now_us()
         device = await self._store.device(device_id)
         user = await self._store.user(device.user_id) if device else None
@@ -149,7 +151,7 @@ class Accounts:
             self.notes.seen(device_id, now_us)
         if self._shared is not None:
             await self._shared.put(user, device, asked_us)
-        return self._lives(Session(Caller(user.id, device_id), user, device), now)
+        return self._lives(_session(user, device), now)
 
     def _lives(self, session: Session, since_s: float) -> Session:
         self._live[session.caller.device_id] = (since_s, session)
@@ -183,6 +185,10 @@ class Accounts:
             await self._shared.forget(device_id)
         self._on_unlink(device_id)
 
+    async def jwks(self) -> dict[str, Any]:
+        """The public keys that access tokens are signed with."""
+        return self.tokens.jwks()
+
     async def server_id(self) -> str:
         return await self._store.server_id()
 
@@ -194,6 +200,10 @@ class Accounts:
             device_id=device_id,
             user_id=user.id,
         )
+
+
+def _session(user: User, device: DeviceRow) -> Session:
+    return Session(Caller(user.id, device.id), user.email, user.name, user.root_namespace, device.name)
 
 
 def normal_email(text: str) -> str:

@@ -116,6 +116,11 @@ class Downloads:
         """An offer for what `find` found, good while the caller's device is linked and may read it."""
         return self.offer(content, Holder(DEVICE, caller.device_id, caller.user_id), inline=inline)
 
+    async def offers(self, caller: Caller, refs: Sequence[ContentRef], *, inline: bool = False) -> list[Offer | None]:
+        """An offer for each, in request order; None where `find` finds none. Raises `LimitExceeded`."""
+        found = await self.find(caller, refs)
+        return [None if content is None else self.offer_to(caller, content, inline=inline) for content in found]
+
     async def urls(self, caller: Caller, files: Sequence[tuple[NamespaceId, JournalEntry]]) -> list[str | None]:
         """Where these revisions can be read, in request order; None for what cannot be had now."""
         refs = [ContentRef(node_id=entry.node_id, revision=entry.revision, namespace=namespace) for namespace, entry in files]

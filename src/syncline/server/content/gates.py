@@ -15,7 +15,7 @@ def device_gate(accounts: Accounts, metadata: Metadata, grants: Grants | None = 
 
     async def gate(ticket: Ticket) -> None:
         session = await accounts.live(DeviceId(ticket.holder.id))
-        if session.user.id != ticket.holder.user:
+        if session.caller.user_id != ticket.holder.user:
             raise NotFound(what="The file")
         try:
             await metadata.access(session.caller, ticket.namespace)

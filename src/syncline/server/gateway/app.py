@@ -30,30 +30,41 @@ from syncline.server.gateway import (
 )
 from syncline.server.gateway.edge import App, Edge
 from syncline.server.gateway.openapi import description
-from syncline.server.gateway.services import Services
+from syncline.server.gateway.services import LinkServices, Operation, Services
 from syncline.server.gateway.wire import Asked
 
 
-def create_app(services: Services, bare: Mapping[str, App], chance: Chance, sockets: App | None = None) -> App:
-    """The ASGI application. `bare` ones answer by themselves, each below its prefix, such as `/objects/`; `sockets` takes whoever
-    asks for a WebSocket."""
-    rooms = (
-        *(identity, changes, files, doors, copies, sharing, past, views),
-        *(downloads, links, public, dropping, blocks, uploads, operation),
-    )
+def create_app(
+    served: Operation,
+    bare: Mapping[str, App],
+    chance: Chance,
+    *,
+    services: Services | None = None,
+    linked: LinkServices | None = None,
+    sockets: App | None = None,
+) -> App:
+    """The ASGI application: with `services` a gateway's doors, with `linked` those of links for people without an account; health
+    in any case. `bare` ones answer by themselves, each below its prefix, such as `/objects/`; `sockets` takes whoever asks for a
+    WebSocket."""
+    handlers = [*operation.routes(served)]
+    if services is not None:
+        rooms = (identity, changes, files, doors, copies, sharing, past, views, downloads, links, blocks, uploads)
+        handlers += [handler for room in rooms for handler in room.routes(services)]
+    if linked is not None:
+        handlers += [*public.routes(linked), *dropping.routes(linked)]
     app = Litestar(
-        route_handlers=[handler for room in rooms for handler in room.routes(services)],
+        route_handlers=handlers,
         request_class=Asked,
         exception_handlers={
             SynclineError: failures.respond,
             HTTPException: failures.respond_http,
             Exception: failures.respond_defect,
         },
-        openapi_config=description(services.version),
+        openapi_config=description(served.version),
         # The edge bounds bodies, before and after decompression.
         request_max_body_size=None,
         logging_config=None,
         debug=False,
     )
-    admit = None if services.limits is None else services.limits.address
+    admit = None if served.limits is None else served.limits.address
     return Edge(cast(App, app), bare, chance, sockets, admit)

@@ -12,12 +12,12 @@ from litestar import Request
 from structlog.contextvars import bind_contextvars
 
 from syncline.model.errors import Unauthenticated
-from syncline.server.accounts.sessions import Accounts
+from syncline.server.rooms.people import AccountsRoom
 
 Guard: TypeAlias = Callable[[Request[Any, Any, Any]], Awaitable[None]]
 
 
-def signed_in(accounts: Accounts) -> Guard:
+def signed_in(accounts: AccountsRoom) -> Guard:
     """A guard that lets signed-in devices pass, and says to the route who they are. Raises `Unauthenticated`."""
 
     async def guard(request: Request[Any, Any, Any]) -> None:

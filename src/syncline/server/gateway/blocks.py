@@ -36,7 +36,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     async def grant(request: Asked, data: JSONBody[GrantRequest]) -> GrantAnswer:
         """A presigned PUT for each finished pack."""
         answer = await services.granting.grant(request.user, data)
-        _complete([pack.put for pack in answer.packs], request.base(services.public_url))
+        _complete([pack.put for pack in answer.packs], services.bytes_base(request))
         return answer
 
     @post("/v1/packs/done", status_code=200, before_request=guard, tags=["blocks"])
@@ -48,7 +48,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     async def manifests(request: Asked, data: JSONBody[ManifestsRequest]) -> ManifestsAnswer:
         """The blocks of these revisions, where to read them, and their keys."""
         answer = await services.fetching.manifests(request.user, data)
-        _complete([pack.get for pack in answer.packs], request.base(services.public_url))
+        _complete([pack.get for pack in answer.packs], services.bytes_base(request))
         return answer
 
     return [missing, grant, done, manifests]

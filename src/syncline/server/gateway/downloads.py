@@ -11,32 +11,32 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from syncline.model.errors import ContentRaw, Corrupt, InvalidRequest, NotFound, SynclineError
 from syncline.model.ids import NamespaceId, NodeId
-from syncline.ports.content_store import Content, ContentRef
+from syncline.ports.content_store import ContentRef
 from syncline.protocol.blocks import ManifestsRequest, RevisionRef
 from syncline.protocol.changes import to_time
 from syncline.protocol.downloads import Disposition, DownloadAnswer, DownloadFile, DownloadRequest, FileManifest, FileRef
-from syncline.server.content.downloads import Downloads, Offer
+from syncline.server.content.downloads import Offer
 from syncline.server.content.headers import type_of
 from syncline.server.gateway.auth import signed_in
 from syncline.server.gateway.services import Services
 from syncline.server.gateway.wire import Asked, whole
+from syncline.server.rooms.bytes import OffersRoom
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
-    guard, downloads = signed_in(services.accounts), services.downloads
+    guard, offers = signed_in(services.accounts), services.offers
 
     @post("/v1/files/download", status_code=200, before_request=guard, tags=["files"])
     async def download(request: Asked, data: JSONBody[DownloadRequest]) -> DownloadAnswer:
         """A URL for each of these files, good for 15 minutes; the URL honours Range."""
         asked = [one if isinstance(one, FileRef) else FileRef(file_id=NodeId(one)) for one in data.file_ids]
-        found = await downloads.find(request.user, [_ref(one) for one in asked])
-        base, inline = request.base(services.public_url), data.disposition is Disposition.INLINE
+        inline = data.disposition is Disposition.INLINE
+        found = await offers.offers(request.user, [_ref(one) for one in asked], inline=inline)
+        base = services.bytes_base(request)
         return DownloadAnswer(
             files=[
-                DownloadFile(file_id=one.file_id, error=NotFound.code)
-                if content is None
-                else _file(downloads.offer_to(request.user, content, inline=inline), base)
-                for one, content in zip(asked, found, strict=True)
+                DownloadFile(file_id=one.file_id, error=NotFound.code) if offer is None else _file(offer, base)
+                for one, offer in zip(asked, found, strict=True)
             ]
         )
 
@@ -49,9 +49,9 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         disposition: FromQuery[Disposition] = Disposition.ATTACHMENT,
     ) -> Response[None]:
         """Redirects to the file's bytes, at a URL good for 15 minutes."""
-        content = await _found(downloads, request, ContentRef(node_id=NodeId(file), revision=revision, namespace=namespace))
-        offer = downloads.offer_to(request.user, content, inline=disposition is Disposition.INLINE)
-        location = whole(offer.url, request.base(services.public_url))
+        ref = ContentRef(node_id=NodeId(file), revision=revision, namespace=namespace)
+        offer = await _offered(offers, request, ref, inline=disposition is Disposition.INLINE)
+        location = whole(offer.url, services.bytes_base(request))
         return Response(None, status_code=302, headers={"location": location, "cache-control": "no-store"})
 
     @get("/v1/files/{file:str}/manifest", before_request=guard, tags=["files"])
@@ -63,7 +63,8 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         from_block: Annotated[int, QueryParameter(ge=0)] = 0,
     ) -> FileManifest:
         """A revision's blocks, presigned GETs of the packs they lie in, and the key of each block."""
-        content = await _found(downloads, request, ContentRef(node_id=NodeId(file), revision=revision, namespace=namespace))
+        asked = ContentRef(node_id=NodeId(file), revision=revision, namespace=namespace)
+        content = (await _offered(offers, request, asked)).content
         if content.raw_key is not None:
             raise ContentRaw
         ref = RevisionRef(node_id=content.node_id, revision=content.revision, from_block=from_block)
@@ -71,17 +72,17 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         if (code := answer.manifests[0].error) is not None:
             raise _failure(code)
         for pack in answer.packs:
-            pack.get.url = whole(pack.get.url, request.base(services.public_url))
+            pack.get.url = whole(pack.get.url, services.bytes_base(request))
         return FileManifest(namespace=content.namespace, manifest=answer.manifests[0], packs=answer.packs)
 
     return [download, redirect, manifest]
 
 
-async def _found(downloads: Downloads, request: Asked, ref: ContentRef) -> Content:
-    (content,) = await downloads.find(request.user, [ref])
-    if content is None:
+async def _offered(offers: OffersRoom, request: Asked, ref: ContentRef, *, inline: bool = False) -> Offer:
+    (offer,) = await offers.offers(request.user, [ref], inline=inline)
+    if offer is None:
         raise NotFound(what="The file")
-    return content
+    return offer
 
 
 def _failure(code: str) -> SynclineError:

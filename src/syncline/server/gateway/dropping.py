@@ -13,18 +13,18 @@ from syncline.model.errors import SynclineError
 from syncline.protocol.links import DropCompleted, DropRequest, DropStatus
 from syncline.protocol.uploads import CompleteRequest, PartUrl, PartUrls, UploadAnswer
 from syncline.server.gateway.public import BARS, drop_only, key_of, refused
-from syncline.server.gateway.services import Services
+from syncline.server.gateway.services import LinkServices
 from syncline.server.gateway.uploads import FromPart
 from syncline.server.gateway.wire import Asked, whole
 from syncline.server.links.reaching import Visit
 
 
-def routes(services: Services) -> Sequence[HTTPRouteHandler]:
-    uploads = services.drop_uploads
+def routes(services: LinkServices) -> Sequence[HTTPRouteHandler]:
+    uploads = services.uploads
     public: dict[str, Any] = {"tags": ["links"], "security": [{}], "exception_handlers": {SynclineError: refused}}
 
     async def entered(request: Asked, token: str) -> Visit:
-        return drop_only(await services.public_links.enter(token, key_of(request)))
+        return drop_only(await services.links.enter(token, key_of(request)))
 
     def base(request: Asked) -> str:
         return request.base(services.public_url)

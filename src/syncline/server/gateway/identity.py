@@ -33,20 +33,20 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     @get("/.well-known/jwks.json", tags=["identity"], security=[{}])
     async def jwks() -> dict[str, Any]:
         """The public keys that access tokens are signed with."""
-        return accounts.tokens.jwks()
+        return await accounts.jwks()
 
     @get("/v1/me", before_request=guard, tags=["identity"])
     async def me(request: Asked) -> Me:
         """The account and device of the access token."""
         session, usage = request.auth, await services.metadata.usage(request.user)
         return Me(
-            user_id=session.user.id,
-            email=session.user.email,
-            name=session.user.name,
-            device_id=session.device.id,
-            device_name=session.device.name,
-            root_namespace=session.user.root_namespace,
-            server_id=services.server_id,
+            user_id=session.caller.user_id,
+            email=session.email,
+            name=session.name,
+            device_id=session.caller.device_id,
+            device_name=session.device_name,
+            root_namespace=session.root_namespace,
+            server_id=await accounts.server_id(),
             quota_bytes=usage.quota_bytes,
             used_bytes=usage.used_bytes,
         )

@@ -28,7 +28,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     async def make(request: Asked, data: JSONBody[NewLink]) -> CreatedLink:
         """A link to a file or folder for people without an account; its URL is told this once."""
         created = await links.make(request.user, data)
-        created.url = whole(created.url, request.base(services.public_url))
+        created.url = whole(created.url, services.bytes_base(request))
         return created
 
     @get("/v1/links", before_request=guard, tags=["people"])

@@ -101,12 +101,22 @@ def tell_exactly(document: dict[str, Any]) -> None:
         for field, schema in schemas[name].get("properties", {}).items():
             _form(field, schema)
     for source, targets in _LINKS.items():
+        if not _stands(document, source):
+            continue
         operation = _operation(document, source)
         good = next(status for status in operation["responses"] if status.startswith("2"))
         links = operation["responses"][good].setdefault("links", {})
         for target, parameters in targets:
+            if not _stands(document, target):
+                continue
             name = _operation(document, target)["operationId"]
             links[name] = {"operationId": name, "parameters": parameters}
+
+
+def _stands(document: dict[str, Any], door: str) -> bool:
+    """Whether this process has the door: not every role has all of them."""
+    method, _, path = door.partition(" ")
+    return method in document["paths"].get(path, ())
 
 
 def _operation(document: dict[str, Any], door: str) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from syncline.server.gateway.openapi import as_schema
-from syncline.server.gateway.services import Services
+from syncline.server.gateway.services import Operation
 from syncline.server.gateway.wire import Asked
 
 
-def routes(services: Services) -> Sequence[HTTPRouteHandler]:
+def routes(operation: Operation) -> Sequence[HTTPRouteHandler]:
     @get("/healthz", tags=["operation"], security=[{}])
     async def alive() -> dict[str, str]:
         """The process answers."""
@@ -21,8 +21,8 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     @get("/readyz", tags=["operation"], security=[{}])
     async def ready() -> dict[str, str]:
         """The process can serve: its database and store answer, and it is not shutting down."""
-        await services.check_ready()
-        return {"status": "ready", "version": services.version}
+        await operation.check_ready()
+        return {"status": "ready", "version": operation.version}
 
     @get("/openapi.json", include_in_schema=False)
     async def schema(request: Asked) -> Response[bytes]:

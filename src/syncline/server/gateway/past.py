@@ -34,7 +34,7 @@ OptionalKey = Annotated[str | None, HeaderParameter(name="Idempotency-Key", min_
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
-    past, fresh = services.past, services.ids.fresh
+    fresh = services.ids.fresh
     guard = signed_in(services.accounts)
 
     @get("/v1/files/{file:str}/versions", before_request=guard, tags=["past"])
@@ -46,14 +46,14 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         limit: Limit = BATCH_MAX,
     ) -> VersionsPage:
         """A file's kept versions, newest first: author, device, size, time, what changed, and how long each is kept."""
-        return await past.versions.page(request.user, namespace, NodeId(file), page, limit)
+        return await services.versions.page(request.user, namespace, NodeId(file), page, limit)
 
     @post("/v1/files/{file:str}/restore", status_code=200, before_request=guard, tags=["past"])
     async def restore(
         request: Asked, file: FromPath[str], data: JSONBody[RestoreRequest], idempotency_key: OptionalKey = None
     ) -> Restored:
         """An earlier version again, as a new one; a deleted file comes back with it. No bytes are sent."""
-        return await past.versions.restore(request.user, NodeId(file), data, idempotency_key or fresh())
+        return await services.versions.restore(request.user, NodeId(file), data, idempotency_key or fresh())
 
     @get("/v1/trash", before_request=guard, tags=["past"])
     async def trash(
@@ -63,17 +63,17 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         limit: Limit = BATCH_MAX,
     ) -> TrashPage:
         """What was deleted, newest first: where it was, by whom, when, and when it will be purged."""
-        return await past.trash.page(request.user, namespace, page, limit)
+        return await services.trash.page(request.user, namespace, page, limit)
 
     @post("/v1/files/undelete", status_code=200, before_request=guard, tags=["past"])
     async def undelete(request: Asked, data: JSONBody[UndeleteRequest], idempotency_key: OptionalKey = None) -> UndeleteAnswer:
         """Brings deleted files and folders back under their ids, with what was deleted with them; each for itself."""
-        return await past.trash.undelete(request.user, data, idempotency_key or fresh())
+        return await services.trash.undelete(request.user, data, idempotency_key or fresh())
 
     @post("/v1/trash/purge", status_code=200, before_request=guard, tags=["past"])
     async def purge(request: Asked, data: JSONBody[PurgeRequest]) -> PurgeAnswer:
         """Removes deleted files and folders for good; only the owner may. What they alone held no longer counts as used."""
-        return await past.trash.purge(request.user, data)
+        return await services.trash.purge(request.user, data)
 
     @get("/v1/retention", before_request=guard, tags=["past"])
     async def retention(
@@ -83,16 +83,16 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         namespace: FromQuery[NamespaceId | None] = None,
     ) -> RetentionAnswer:
         """How long deleted files and old versions are kept: the policy, and what it means for one file or folder."""
-        return await past.retention.explain(request.user, path, node_id, namespace)
+        return await services.retention.explain(request.user, path, node_id, namespace)
 
     @post("/v1/rewind", status_code=200, before_request=guard, tags=["past"])
     async def rewind(request: Asked, data: JSONBody[RewindRequest], idempotency_key: OptionalKey = None) -> TravelAnswer:
         """A folder as it was at a time, as new changes: nothing is lost by it, and it can be undone."""
-        return await past.travel.rewind(request.user, data, idempotency_key or fresh())
+        return await services.travel.rewind(request.user, data, idempotency_key or fresh())
 
     @post("/v1/undo", status_code=200, before_request=guard, tags=["past"])
     async def undo(request: Asked, data: JSONBody[UndoRequest], idempotency_key: OptionalKey = None) -> TravelAnswer:
         """Takes back what one device did within a time, or one changeset; what others changed later stands, and is named."""
-        return await past.travel.undo(request.user, data, idempotency_key or fresh())
+        return await services.travel.undo(request.user, data, idempotency_key or fresh())
 
     return [versions, restore, trash, undelete, purge, retention, rewind, undo]

@@ -28,7 +28,7 @@ from syncline.protocol.changes import to_time
 from syncline.protocol.links import Dropped, LinkedEntry, LinkKind, LinkMeta, PasswordForm
 from syncline.server.content.headers import disposition_of
 from syncline.server.gateway import failures
-from syncline.server.gateway.services import Services
+from syncline.server.gateway.services import LinkServices
 from syncline.server.gateway.streamed import Streamed
 from syncline.server.gateway.wire import Asked, whole
 from syncline.server.links import pages
@@ -53,8 +53,8 @@ _PAGE_CHALLENGE: Final = "Syncline-Link-Password"
 """A browser does not know this scheme, and shows the page with the form in place of a box of its own."""
 
 
-def routes(services: Services) -> Sequence[HTTPRouteHandler]:
-    links, drops, zips = services.public_links, services.drops, services.zips
+def routes(services: LinkServices) -> Sequence[HTTPRouteHandler]:
+    links, drops, zips = services.links, services.drops, services.zips
     public: dict[str, Any] = {"tags": ["links"], "security": [{}], "exception_handlers": {SynclineError: refused}}
 
     @get("/s/{token:str}", media_type=MediaType.HTML, **public)
@@ -138,6 +138,8 @@ def describe_links(paths: dict[str, Any]) -> None:
             for operation in item.values():
                 refused = operation["responses"]["default"]
                 operation["responses"]["default"] = {**refused, "content": {**refused["content"], **page}}
+    if "/s/{token}" not in paths:
+        return
     paths["/s/{token}"]["get"]["responses"]["200"]["content"] |= {**page, **_json_of("LinkMeta")}
     files = {"type": "array", "items": {"type": "string", "format": "binary"}}
     form = {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}

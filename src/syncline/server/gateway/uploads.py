@@ -48,7 +48,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         bytes of each part with PUT, then POST to `completeUrl`. Under the same Idempotency-Key the same uploads are found again."""
         answer = await uploads.begin(request.user, data, idempotency_key)
         for one in answer.files:
-            _complete(one.part_urls, base(request))
+            _complete(one.part_urls, services.bytes_base(request))
             one.next_parts = _whole(one.next_parts, base(request))
             one.complete_url = _whole(one.complete_url, base(request))
         return answer
@@ -72,7 +72,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     ) -> PartUrls:
         """Part URLs from a number on, a window of them; with `missing` only those of parts that have not arrived."""
         answer = await uploads.part_urls(request.user, UploadId(upload), from_part, only_missing=missing)
-        _complete(answer.part_urls, base(request))
+        _complete(answer.part_urls, services.bytes_base(request))
         answer.next_parts = _whole(answer.next_parts, base(request))
         return answer
 

@@ -29,7 +29,6 @@ After = Annotated[int, QueryParameter(ge=0, le=(1 << 62))]
 
 
 def routes(services: Services) -> Sequence[HTTPRouteHandler]:
-    views = services.views
     guard = signed_in(services.accounts)
 
     @get("/v1/files/updates", before_request=guard, tags=["changes"])
@@ -44,10 +43,10 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
     ) -> Updates:
         """What changed below a path since a time (or an earlier answer's `next_since`): one entry for each file or folder."""
         statuses = parsed_statuses(status)
-        answer = await views.updates.updates(
+        answer = await services.updates.updates(
             request.user, path, since=since, until=until, statuses=statuses, page=page, page_size=page_size
         )
-        base = request.base(services.public_url)
+        base = services.bytes_base(request)
         for one in answer.entries:
             if one.presignedUrl is not None and one.presignedUrl.startswith("/"):
                 one.presignedUrl = base + one.presignedUrl
@@ -63,7 +62,7 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         limit: Limit = BATCH_MAX,
     ) -> FileChanges:
         """The journal rows of one file or folder, in order."""
-        return await views.file_changes(request.user, NodeId(file), namespace, since=since, after=after, limit=limit)
+        return await services.views.file_changes(request.user, NodeId(file), namespace, since=since, after=after, limit=limit)
 
     @get("/v1/search", before_request=guard, tags=["files"])
     async def search(
@@ -75,12 +74,12 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         limit: NamesLimit = 50,
     ) -> SearchPage:
         """Files and folders by name: every word occurs in it, whatever its case; a word with `*` matches the whole name."""
-        return await views.search.search(request.user, q, path=path, kind=kind, page=page, limit=limit)
+        return await services.search.search(request.user, q, path=path, kind=kind, page=page, limit=limit)
 
     @get("/v1/usage", before_request=guard, tags=["files"])
     async def usage(request: Asked, path: FromQuery[str] = "/", depth: Depth = 1, held: FromQuery[bool] = False) -> UsageAnswer:
         """How much lies below a path, folder by folder, the largest first."""
-        return await views.usage.usage(request.user, path, depth=depth, held=held)
+        return await services.usage.usage(request.user, path, depth=depth, held=held)
 
     @get("/v1/activity", before_request=guard, tags=["changes"])
     async def activity(
@@ -92,6 +91,6 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         limit: DeedsLimit = 50,
     ) -> ActivityPage:
         """Who did what, when and where, the latest first: one entry for each changeset."""
-        return await views.activity.activity(request.user, path=path, actor=actor, device=device, before=before, limit=limit)
+        return await services.activity.activity(request.user, path=path, actor=actor, device=device, before=before, limit=limit)
 
     return [updates, file_changes, search, usage, activity]

@@ -1,0 +1,56 @@
+"""Rooms in another process, asked over a carrier: each method of a promise becomes a message and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from syncline.model.errors import Unavailable
+from syncline.model.limits import POLL_TIMEOUT_MAX_S
+from syncline.ports.carrier import Carrier
+from syncline.server.rooms.answering import ANSWER, PROBLEM
+from syncline.server.rooms.methods import Method, methods_of, promises_of
+from syncline.server.rooms.problems import told
+
+CALL_S: Final = 60.0
+"""How long a question may take, all attempts together."""
+LASTING_S: Final = POLL_TIMEOUT_MAX_S + 15.0
+
+Side = TypeVar("Side")
+
+
+def remote_side(side: type[Side], carrier: Carrier) -> Side:
+    """The rooms of a role (`rooms.sides`) that `carrier` leads to."""
+    return side(**{name: remote_room(promise, name, carrier) for name, promise in promises_of(side).items()})
+
+
+def remote_room(promise: type, name: str, carrier: Carrier) -> Any:
+    """Something that keeps `promise` by asking the room `name`. Raises what that room raises, and `Unavailable`."""
+    return _Remote(name, carrier, methods_of(promise))
+
+
+class _Remote:
+    def __init__(self, name: str, carrier: Carrier, methods: dict[str, Method]) -> None:
+        for method in methods.values():
+            setattr(self, method.name, _asking(f"{name}/{method.name}", method, carrier))
+
+
+def _asking(address: str, method: Method, carrier: Carrier) -> Callable[..., Coroutine[Any, Any, Any]]:
+    within_s = LASTING_S if method.lasting else CALL_S
+
+    async def ask(*arguments: Any, **options: Any) -> Any:
+        question, again = method.question(arguments, options)
+        message = await carrier.call(address, question, again=again, within_s=within_s)
+        kind, body = message[:1], message[1:]
+        if kind == PROBLEM:
+            raise told(body)
+        try:
+            if kind != ANSWER:
+                raise ValueError("neither an answer nor a problem")
+            return method.answers.decode(body)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise Unavailable(what=f"What {address} answered") from error
+
+    return ask
