@@ -6,6 +6,8 @@ changesets, and the last one always stays, so that the chain can be checked.
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import Connection, and_, bindparam, delete, select, update
 
 from syncline.adapters.sql.past.bases import save_bases
@@ -27,9 +29,13 @@ def prune_answers(connection: Connection, before_us: int, limit: int) -> int:
     return len(rows)
 
 
+_PLACES: Final = select(namespaces.c.pruned_sequence, namespaces.c.head_sequence).with_for_update()
+
+
 def prune_journals(connection: Connection, before_us: int, limit: int) -> int:
     """Namespace by namespace: whole changesets, the old ones, and never a namespace's last. One that has only its last is left
-    out, or those that rest would be all that is ever looked at."""
+    out, or those that rest would be all that is ever looked at. Another process may be at it too: each namespace is locked, and
+    looked at again, before anything goes."""
     last = journal.alias("last")
     first = and_(journal.c.namespace_id == namespaces.c.namespace_id, journal.c.sequence == namespaces.c.pruned_sequence + 1)
     newest = and_(last.c.namespace_id == namespaces.c.namespace_id, last.c.sequence == namespaces.c.head_sequence)
@@ -39,9 +45,12 @@ def prune_journals(connection: Connection, before_us: int, limit: int) -> int:
         .join(last, and_(newest, last.c.changeset != journal.c.changeset))
     )
     pruned = 0
-    for namespace, before, head in (connection.execute(stale.where(journal.c.time_us < before_us).limit(limit))).all():
+    for namespace, seen, _ in (connection.execute(stale.where(journal.c.time_us < before_us).limit(limit))).all():
         if pruned >= limit:
             break
+        before, head = connection.execute(_PLACES.where(namespaces.c.namespace_id == namespace)).one()
+        if before != seen:
+            continue
         kept = _first_kept(connection, NamespaceId(namespace), before_us, before + limit - pruned, head)
         here = journal.c.namespace_id == namespace
         save_bases(connection, NamespaceId(namespace), kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select, text
 
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.adapters.sql.accounts import SqlAccounts
@@ -94,7 +94,11 @@ async def _server_id(database: Database, ids: Ids) -> str:
         value = known(connection)
         if value is None:
             value = ids.fresh()
-            connection.execute(insert(server).values(key="server_id", value=value))
+            # Where another process drew one first, that one counts.
+            connection.execute(
+                text("INSERT INTO server (key, value) VALUES ('server_id', :value) ON CONFLICT DO NOTHING"), {"value": value}
+            )
+            value = known(connection) or value
         return value
 
     value = await database.read(known)
