@@ -139,6 +139,25 @@ async def test_folders_are_made_moved_copied_and_deleted_by_path(asked: Asked) -
     assert (gone.error, absent.error) == (None, "not_found")
 
 
+async def test_the_same_request_many_times_at_once_is_done_once(asked: Asked) -> None:
+    """As when an answer was lost and the question went to another process while the first was still at it."""
+    ada = await asked.person("ada@example.org")
+    tree, copies = asked.metadata.doors, asked.metadata.copies
+    folder = doors.NewFolder(path="/a")
+    made = await asyncio.gather(*(tree.make_folder(ada, folder, "make") for _ in range(4)))
+    move = doors.MoveRequest(files=[doors.Move(path="/a", to_path="/b")])
+    moved = await asyncio.gather(*(tree.move(ada, move, "move") for _ in range(4)))
+    copy = CopyRequest(files=[Copy(path="/b", to_path="/b", autorename=True)])
+    copied = await asyncio.gather(*(copies.copy(ada, copy, "copy") for _ in range(4)))
+    delete = doors.DeleteRequest(files=[doors.Delete(path="/b")])
+    deleted = await asyncio.gather(*(tree.delete(ada, delete, "delete") for _ in range(4)))
+    for answers in (made, moved, copied, deleted):
+        assert all(answer == answers[0] for answer in answers)
+    assert not [one.error for answer in (*moved, *copied, *deleted) for one in answer.files if one.error is not None]
+    left = await asked.metadata.metadata.children(ada, None, NodeId(await asked.root(ada)))
+    assert [entry.name for entry in left.entries] == ["b (1)"]
+
+
 async def test_the_past_can_be_seen_and_gone_back_to(asked: Asked) -> None:
     ada = await asked.person("ada@example.org")
     file = await _kept(asked, ada, "a.txt")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from syncline.model.entries import Kind
 from syncline.model.errors import (
     AlreadyExists,
     CommitRefused,
+    Conflict,
     Forbidden,
     IdempotencyMismatch,
     InvalidName,
@@ -94,8 +96,7 @@ class Doors:
     async def make_folder(self, caller: Caller, request: wire.NewFolder, key: str | None) -> wire.Placed:
         """Raises `AlreadyExists`, `NotFound`, `Forbidden`, `InvalidName`, `InvalidRequest`, `IdempotencyMismatch`."""
         once = Once.of(key or self._ids.fresh(), 0, request)
-        known = await self._answered(caller, once)
-        return known if known is not None else await self._finishing.finish(self._make_folder(caller, request, once))
+        return await self._done_once(caller, once, lambda: self._make_folder(caller, request, once))
 
     async def _make_folder(self, caller: Caller, request: wire.NewFolder, once: Once) -> wire.Placed:
         if request.path is None:
@@ -162,8 +163,7 @@ class Doors:
         for index, one in enumerate(asked):
             once = Once.of(key, index, one)
             try:
-                known = await self._answered(caller, once)
-                files.append(known if known is not None else await self._finishing.finish(act(caller, one, once)))
+                files.append(await self._done_once(caller, once, partial(act, caller, one, once)))
             except SynclineError as error:
                 if isinstance(error, Retryable):
                     raise
@@ -191,6 +191,7 @@ class Doors:
         """A copy there and a delete here, in one transaction."""
         async with self._shares.transaction({source: caller.user_id, spot.namespace: caller.user_id}) as transaction:
             here, there = transaction.of(source), transaction.of(spot.namespace)
+            await check_first(there, caller, once)
             _check_writer(here)
             _check_writer(there)
             known = await here.nodes([node.node_id])
@@ -226,6 +227,7 @@ class Doors:
         """One changeset, and `node` as it leaves it."""
         async with self._shares.transaction({namespace: caller.user_id}) as transaction:
             commit = transaction.of(namespace)
+            await check_first(commit, caller, once)
             _check_writer(commit)
             if deleting is not None:
                 changes = [_deletion(deleting, commit.head.sequence, recursive=recursive)]
@@ -250,6 +252,20 @@ class Doors:
         return record(commit.head, settled, changes, stamp, key=once.key, body_hash=once.body_hash)
 
     # -- Finding ------------------------------------------------------------------------------------------------------------------
+
+    async def _done_once(self, caller: Caller, once: Once, act: Callable[[], Coroutine[Any, Any, wire.Placed]]) -> wire.Placed:
+        """The answer of `act`, or the one that was given before, also where the same request is at work in another process and ends
+        first: then its doing is what stood in the way of ours."""
+        known = await self._answered(caller, once)
+        if known is not None:
+            return known
+        try:
+            return await self._finishing.finish(act())
+        except SynclineError:
+            known = await self._answered(caller, once)
+            if known is None:
+                raise
+            return known
 
     async def _answered(self, caller: Caller, once: Once) -> wire.Placed | None:
         stored = await self._shares.answered(caller.user_id, caller.device_id, once.key)
@@ -311,6 +327,12 @@ class Doors:
 
     def _stamp(self, caller: Caller) -> Stamp:
         return Stamp(caller, ChangesetId(self._ids.fresh()), self._clock.now_us())
+
+
+async def check_first(commit: CommitTransaction, caller: Caller, once: Once) -> None:
+    """Under the namespace's lock: raises `Conflict` where the same request was answered since it was last looked at."""
+    if await commit.stored_answer(caller.device_id, once.key) is not None:
+        raise Conflict
 
 
 def _plain(refusal: CommitRefused, name: str) -> SynclineError:

@@ -34,7 +34,7 @@ from syncline.protocol.copies import Copied, Copy, CopyAnswer, CopyRequest
 from syncline.server.caller import Caller
 from syncline.server.finishing import Finishing
 from syncline.server.metadata import copying
-from syncline.server.metadata.doors import Once, failed
+from syncline.server.metadata.doors import Once, check_first, failed
 from syncline.server.metadata.lookup import Lookup
 from syncline.server.metadata.record import Stamp
 from syncline.server.sharing.access import NodeAccess
@@ -94,14 +94,26 @@ class Copies:
         for index, one in enumerate(request.files):
             once = Once.of(key, index, one)
             try:
-                known = await self._answered(caller, once)
-                files.append(known if known is not None else await self._finishing.finish(self._copy(caller, one, once)))
+                files.append(await self._done_once(caller, one, once))
             except SynclineError as error:
                 if error.retryable or isinstance(error, IdempotencyMismatch):
                     raise
                 wrong = failed(error)
                 files.append(Copied(error=wrong.error, detail=wrong.detail))
         return CopyAnswer(files=files)
+
+    async def _done_once(self, caller: Caller, asked: Copy, once: Once) -> Copied:
+        """As `Doors` do it: what the same request did in another process is the answer, not what stands in the way."""
+        known = await self._answered(caller, once)
+        if known is not None:
+            return known
+        try:
+            return await self._finishing.finish(self._copy(caller, asked, once))
+        except SynclineError:
+            known = await self._answered(caller, once)
+            if known is None:
+                raise
+            return known
 
     async def _answered(self, caller: Caller, once: Once) -> Copied | None:
         stored = await self._shares.answered(caller.user_id, caller.device_id, once.key)
@@ -116,6 +128,7 @@ class Copies:
         target = await self._target(caller, asked, source)
         async with self._shares.transaction({source.namespace: caller.user_id, target.namespace: caller.user_id}) as transaction:
             there = transaction.of(target.namespace)
+            await check_first(there, caller, once)
             if (
                 not there.head.access.may_write
                 or there.head.only is not None
