@@ -24,8 +24,8 @@ from syncline.ports.clock import Ids
 from syncline.protocol.sessions import TokenRequest
 from syncline.server.accounts.people import People
 from syncline.server.caller import Caller
-from syncline.server.rooms.answering import answering
-from syncline.server.rooms.remote import remote_side
+from syncline.server.rooms.between.answering import answering
+from syncline.server.rooms.between.remote import remote_side
 from syncline.server.rooms.sides import BlocksSide, MetadataSide, NotifySide
 
 PASSWORD = "correct horse battery staple"

@@ -16,8 +16,8 @@ from syncline.ports.clock import Ids
 from syncline.protocol.changes import PollAnswer, PollRequest
 from syncline.server.caller import Caller
 from syncline.server.gateway.services import Services
+from syncline.server.rooms.between.remote import remote_side
 from syncline.server.rooms.looking import PollingRoom
-from syncline.server.rooms.remote import remote_side
 from syncline.server.rooms.sides import BlocksSide, MetadataSide, NotifySide
 
 Side = TypeVar("Side")

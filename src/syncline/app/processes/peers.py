@@ -21,8 +21,8 @@ from syncline.app.keys import CLUSTER, SECRET_BYTES, Keys
 from syncline.app.roles.rooms import Rooms, blocks_side, metadata_side, notify_side
 from syncline.model.errors import InvalidRequest
 from syncline.ports.clock import Ids
-from syncline.server.rooms.answering import Answering, answering
-from syncline.server.rooms.methods import methods_of, promises_of
+from syncline.server.rooms.between.answering import Answering, answering
+from syncline.server.rooms.between.methods import methods_of, promises_of
 from syncline.server.rooms.sides import BlocksSide, MetadataSide, NotifySide
 
 _SIDES: Final = {

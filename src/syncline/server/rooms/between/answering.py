@@ -10,11 +10,9 @@ import msgspec
 import structlog
 
 from syncline.model.errors import InvalidRequest, SynclineError
-from syncline.server.rooms.methods import Method, methods_of, promises_of
-from syncline.server.rooms.problems import tell
-
-ANSWER: Final = b"\0"
-PROBLEM: Final = b"\1"
+from syncline.server.rooms.between import framing
+from syncline.server.rooms.between.methods import Method, methods_of, promises_of
+from syncline.server.rooms.between.problems import tell
 
 Answering: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
@@ -38,16 +36,21 @@ def answering(side: type, rooms: object) -> dict[str, Answering]:
 
 
 def _answerer(address: str, room: Any, method: Method) -> Answering:
-    async def answer(question: bytes) -> bytes:
+    async def answer(message: bytes) -> bytes:
+        fresh, question = framing.heard(message)
+
+        def problem(error: SynclineError) -> bytes:
+            return framing.answer(framing.PROBLEM, tell(error), fresh)
+
         try:
-            return ANSWER + await method.answer(room, question)
+            return framing.answer(framing.ANSWER, await method.answer(room, question), fresh)
         except SynclineError as error:
-            return PROBLEM + tell(error)
+            return problem(error)
         except msgspec.MsgspecError as error:
-            return PROBLEM + tell(InvalidRequest(message=f"{address}: {error}"))
+            return problem(InvalidRequest(message=f"{address}: {error}"))
         except Exception as error:  # noqa: BLE001 - the supervisor of whatever a room does
             places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)][-12:]
             log.error("defect", room=address, kind=type(error).__name__, places=places)
-            return PROBLEM + tell(RoomDefect())
+            return problem(RoomDefect())
 
     return answer

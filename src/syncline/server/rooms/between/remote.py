@@ -10,9 +10,9 @@ import msgspec
 from syncline.model.errors import Unavailable
 from syncline.model.limits import POLL_TIMEOUT_MAX_S
 from syncline.ports.carrier import Carrier
-from syncline.server.rooms.answering import ANSWER, PROBLEM
-from syncline.server.rooms.methods import Method, methods_of, promises_of
-from syncline.server.rooms.problems import told
+from syncline.server.rooms.between import framing
+from syncline.server.rooms.between.methods import Method, methods_of, promises_of
+from syncline.server.rooms.between.problems import told
 
 CALL_S: Final = 60.0
 """How long a question may take, all attempts together."""
@@ -42,15 +42,14 @@ def _asking(address: str, method: Method, carrier: Carrier) -> Callable[..., Cor
 
     async def ask(*arguments: Any, **options: Any) -> Any:
         question, again = method.question(arguments, options)
-        message = await carrier.call(address, question, again=again, within_s=within_s)
-        kind, body = message[:1], message[1:]
-        if kind == PROBLEM:
-            raise told(body)
+        message = await carrier.call(address, framing.question(question), again=again, within_s=within_s)
         try:
-            if kind != ANSWER:
-                raise ValueError("neither an answer nor a problem")
-            return method.answers.decode(body)
+            kind, body = framing.answered(message)
+            if kind == framing.ANSWER:
+                return method.answers.decode(body)
+            problem = told(body)
         except (msgspec.MsgspecError, ValueError) as error:
             raise Unavailable(what=f"What {address} answered") from error
+        raise problem
 
     return ask
