@@ -43,6 +43,14 @@ class RawStore(Protocol):
         """Those of these revisions that are raw and still `waiting`: what to download them from."""
         ...
 
+    async def claim(self, raw: RawContent, now_us: int, until_us: int) -> bool:
+        """Takes it in hand, unless another process did since it was found due: nobody finds it due until then."""
+        ...
+
+    async def hold(self, raw: RawContent, until_us: int) -> None:
+        """Keeps what is in hand for so long from now on, or lets it go; nothing once it is not `waiting` any more."""
+        ...
+
     async def packed(self, raw: RawContent, packed_bytes: int) -> None:
         """So many of its bytes lie in packs now; never fewer than before."""
         ...

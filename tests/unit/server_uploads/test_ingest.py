@@ -17,7 +17,7 @@ from syncline.model.ids import NodeId
 from syncline.model.limits import MIB, PACK_MAX_BYTES, RAW_KEPT_S
 from syncline.protocol.blocks import RevisionRef
 from syncline.protocol.commits import Change, CommitAnswer, Op
-from syncline.server.workers.ingest import READ_BYTES, RETRY_FIRST_S, RETRY_MAX_S
+from syncline.server.workers.ingest import CLAIM_S, READ_BYTES, RETRY_FIRST_S, RETRY_MAX_S
 
 SECOND_US = 1_000_000
 BYTES = random.Random(3)
@@ -141,6 +141,27 @@ async def test_several_raw_versions_are_taken_in_one_after_another(yard: Yard, a
     assert order == [1, 2, 3]
     versions = await yard.world.metadata.versions(ada.caller, ada.namespace, done.file_id)
     assert [(one.revision, one.content_hash) for one in versions.entries] == [(3, digest(b"three")), (1, digest(b"one"))]
+    await ada.check()
+
+
+async def test_of_several_workers_one_has_a_content_in_hand_and_what_a_dead_one_had_is_due_again(yard: Yard, ada: Member) -> None:
+    done = await yard.upload(ada, "/f", b"content")
+    raws, machine, other = yard.stores.raws, yard.world.machine, yard.new_ingest()
+    now_us = machine.now_us()
+    raw = await raws.next_waiting(now_us)
+    assert raw is not None
+    assert await raws.claim(raw, now_us, now_us + CLAIM_S * SECOND_US)
+    assert not await raws.claim(raw, now_us, now_us + CLAIM_S * SECOND_US)
+    assert not await other.step()
+    assert (await yard.entry(ada, done.file_id)).content == "raw"
+    machine.time_us += CLAIM_S * SECOND_US
+    assert await other.step()
+    settled = await yard.entry(ada, done.file_id)
+    assert settled.content_hash == digest(b"content")
+    await yard.ingest.take_in(raw)
+    await raws.hold(raw, 0)
+    assert await yard.entry(ada, done.file_id) == settled
+    assert not await other.step()
     await ada.check()
 
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -19,6 +19,7 @@ from syncline.app.roles.ground import Ground
 from syncline.app.roles.metadata import MetadataRooms
 from syncline.model.errors import SynclineError
 from syncline.ports.clock import Clock
+from syncline.ports.leases import Leases
 from syncline.ports.raw_store import RawContent
 from syncline.server.notify.relay import Relay
 from syncline.server.workers.ingest import Ingest
@@ -27,6 +28,10 @@ TEND_EVERY_S: Final = 60.0
 SWEEP_BATCH: Final = 500
 WORKER_PAUSE_S: Final = 5.0
 COMPLAIN_EVERY_S: Final = 60.0
+TENDING: Final = "tending"
+"""The lease of whoever sweeps."""
+TENDING_TTL_S: Final = 60.0
+"""Beyond the pause between two rounds: how late a worker may be before another takes over."""
 
 log: Final[Any] = structlog.get_logger("syncline.worker")
 
@@ -41,11 +46,16 @@ def ingest_room(ground: Ground, core: MetadataRooms) -> Ingest:
 
 def relay_room(ground: Ground) -> Relay:
     """What passes on to the bus whatever was committed, woken by the commits of this process."""
-    holder = f"{socket.gethostname()}:{os.getpid()}:{ground.ids.fresh()}"
     metadata, leases = ground.stores.metadata, ground.stores.leases
-    relay = Relay(metadata, leases, ground.bus, ground.clock, ground.chance, holder, Complaints("relay", ground.clock))
+    told = Complaints("relay", ground.clock)
+    relay = Relay(metadata, leases, ground.bus, ground.clock, ground.chance, holder_of(ground), told)
     ground.word.listeners.append(relay.wake)
     return relay
+
+
+def holder_of(ground: Ground) -> str:
+    """What this process is called among those that want the same lease."""
+    return f"{socket.gethostname()}:{os.getpid()}:{ground.ids.fresh()}"
 
 
 @asynccontextmanager
@@ -58,7 +68,8 @@ async def working(ground: Ground, core: MetadataRooms, blocks: BlockRooms, inges
         "prune": core.metadata.prune,
         "expire": core.past.expiry.tend,
     }
-    tasks = [asyncio.ensure_future(_tend(ground.observing.tasks(sweeps))), asyncio.ensure_future(at_work("ingest", ingest.run))]
+    tending = _Tending(ground.stores.leases, holder_of(ground), ground.observing.tasks(sweeps))
+    tasks = [asyncio.ensure_future(tending.run()), asyncio.ensure_future(at_work("ingest", ingest.run))]
     if ground.config.bus.kind != "memory":
         tasks.append(asyncio.ensure_future(at_work("relay", relay_room(ground).run)))
     try:
@@ -86,17 +97,35 @@ class Complaints:
             log.warning("worker failed", task=self._task, code=error.code)
 
 
-async def _tend(sweeps: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
-    """Settles grants and uploads that ended without a word and forgets what is past its time, a bounded amount every so often."""
-    while True:
-        await asyncio.sleep(TEND_EVERY_S)
-        for name, work in sweeps.items():
-            try:
+class _Tending:
+    """Settles grants and uploads that ended without a word and forgets what is past its time, a bounded amount every so often; of
+    several workers only one, as long as it lives."""
+
+    def __init__(self, leases: Leases, holder: str, sweeps: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
+        self._leases = leases
+        self._holder = holder
+        self._sweeps = sweeps
+
+    async def run(self) -> None:
+        """For ever; ends by cancellation, and lets another go on then."""
+        try:
+            while True:
+                await asyncio.sleep(TEND_EVERY_S)
+                for name, work in self._sweeps.items():
+                    await self._one(name, work)
+        finally:
+            with suppress(SynclineError):
+                # Where the database is away, the lease ends by itself.
+                await self._leases.release(TENDING, self._holder)
+
+    async def _one(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            if await self._leases.hold(TENDING, self._holder, TEND_EVERY_S + TENDING_TTL_S):
                 await work()
-            except SynclineError as error:
-                log.warning("tending failed", task=name, code=error.code)
-            except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
-                log.error("tending failed", task=name, kind=type(error).__name__)
+        except SynclineError as error:
+            log.warning("tending failed", task=name, code=error.code)
+        except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round
+            log.error("tending failed", task=name, kind=type(error).__name__)
 
 
 async def at_work(name: str, run: Callable[[], Awaitable[None]]) -> None:

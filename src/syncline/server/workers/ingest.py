@@ -3,14 +3,18 @@
 One content at a time, one piece of it in memory: a window of blocks and the pack that is being filled. Everything is kept as a
 device's packs are, under a key drawn here; what the namespace holds already is not packed again. A crash loses the pack under way:
 the next run reads anew, finds what was kept, and goes on. What fails is tried again ever more rarely, and never given up.
+
+Of several workers one has a content in hand, for `CLAIM_S` at a time: what a dead one had is due again by then, and what is done
+twice does no harm.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
@@ -22,7 +26,7 @@ from syncline.content.digest import Digester, digest
 from syncline.content.pack import PackWriter
 from syncline.content.seal import new_pack_key
 from syncline.model.blocks import Block, Manifest, PackOffer
-from syncline.model.errors import Corrupt
+from syncline.model.errors import Corrupt, Retryable
 from syncline.model.ids import Digest, PackId, UserId
 from syncline.model.limits import GRANT_TTL_S, MIB
 from syncline.ports.clock import Chance, Clock, Ids
@@ -37,6 +41,7 @@ READ_BYTES: Final = 8 * MIB
 WINDOW_BYTES: Final = 8 * MIB
 RETRY_FIRST_S: Final = 2
 RETRY_MAX_S: Final = 3600
+CLAIM_S: Final = 15
 IDLE_S: Final = 5.0
 """What is due again is looked for so often; what was just uploaded wakes the worker."""
 _SECOND_US: Final = 1_000_000
@@ -112,16 +117,41 @@ class Ingest:
 
     async def step(self) -> bool:
         """Takes in one content, if one is due; whether there was one. What is wrong with it is told, and put off."""
-        raw = await self._raws.next_waiting(self._clock.now_us())
+        now_us = self._clock.now_us()
+        raw = await self._raws.next_waiting(now_us)
         if raw is None:
             return False
+        if not await self._raws.claim(raw, now_us, now_us + CLAIM_S * _SECOND_US):
+            return True
         try:
-            await self.take_in(raw)
+            async with self._in_hand(raw):
+                await self.take_in(raw)
         except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive any one content
             self._failed(raw, error)
             delay_s = min(RETRY_MAX_S, RETRY_FIRST_S << min(raw.attempts, 20))
             await self._raws.put_off(raw, self._clock.now_us() + delay_s * _SECOND_US)
+        except BaseException:
+            await asyncio.shield(self._raws.hold(raw, self._clock.now_us()))
+            raise
         return True
+
+    @asynccontextmanager
+    async def _in_hand(self, raw: RawContent) -> AsyncIterator[None]:
+        """Keeps the claim alive, however long it takes."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(CLAIM_S / 3)
+                with suppress(Retryable):
+                    # The next time may do; without any, another takes it up as well.
+                    await self._raws.hold(raw, self._clock.now_us() + CLAIM_S * _SECOND_US)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
 
     async def sweep(self, limit: int) -> int:
         """Removes the objects of contents that were taken in long enough ago; how many."""

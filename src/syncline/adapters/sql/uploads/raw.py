@@ -80,6 +80,15 @@ class SqlRaws(Stored):
         rows = await self._database.read(lambda connection: connection.execute(statement, asked).all())
         return {(raw.node, raw.revision): raw for raw in map(_raw, rows)}
 
+    async def claim(self, raw: RawContent, now_us: int, until_us: int) -> bool:
+        due = (*_these(raw), _RAW.state == "waiting", _RAW.due_us <= now_us)
+        statement = update(raw_contents).where(*due).values(due_us=until_us)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def hold(self, raw: RawContent, until_us: int) -> None:
+        statement = update(raw_contents).where(*_these(raw), _RAW.state == "waiting").values(due_us=until_us)
+        await self._database.write(lambda connection: connection.execute(statement))
+
     async def packed(self, raw: RawContent, packed_bytes: int) -> None:
         grown = case((_RAW.packed_bytes < packed_bytes, packed_bytes), else_=_RAW.packed_bytes)
         await self._update(raw, packed_bytes=grown)
