@@ -49,6 +49,12 @@ async def gateway_services(
         )
 
 
+def services_here(rooms: Rooms) -> Services:
+    """The same, all of it of this process."""
+    shown: dict[str, Any] = {**vars(metadata_side(rooms)), **vars(blocks_side(rooms)), **vars(notify_side(rooms))}
+    return Services(**shown, ids=rooms.ground.ids, public_url=rooms.ground.config.public_url)
+
+
 def _let_go(side: NotifySide, closing: asyncio.Event) -> NotifySide:
     return NotifySide(polling=_Polls(side.polling, closing), synced=side.synced)
 
@@ -61,7 +67,7 @@ class _Polls:
         self._closing = closing
 
     async def poll(self, caller: Caller, request: PollRequest) -> PollAnswer:
-        asking = asyncio.ensure_future(self._polling.poll(caller, request))
+        asking = asyncio.create_task(self._polling.poll(caller, request), name="polling/poll")
         closing = asyncio.ensure_future(self._closing.wait())
         try:
             await asyncio.wait((asking, closing), return_when=asyncio.FIRST_COMPLETED)

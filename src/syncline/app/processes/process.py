@@ -15,7 +15,7 @@ from syncline.app.config import ServerConfig
 from syncline.app.data import DataDirectory
 from syncline.app.observing import Observing, observed
 from syncline.app.processes.config import GROUNDED
-from syncline.app.processes.gateway import gateway_services
+from syncline.app.processes.gateway import gateway_services, services_here
 from syncline.app.processes.peers import answering_peers, secret_of_edge
 from syncline.app.processes.ready import Ready
 from syncline.app.roles import ground as grounds
@@ -103,5 +103,7 @@ def _app(config: ServerConfig, rooms: Rooms | None, services: Services | None, o
         linked = link_services(rooms)
     elif services is not None and config.content_url is not None:
         doors[LINKS_PREFIX] = Elsewhere(config.content_url)
-    sockets = rooms.notify.door if rooms is not None and "notify" in config.roles else None
-    return create_app(operation, doors, chance, services=services, linked=linked, sockets=sockets)
+    waited, sockets = None, None
+    if rooms is not None and "notify" in config.roles:
+        waited, sockets = services_here(rooms), rooms.notify.door
+    return create_app(operation, doors, chance, services=services, waited=waited, linked=linked, sockets=sockets)

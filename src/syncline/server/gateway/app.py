@@ -40,16 +40,19 @@ def create_app(
     chance: Chance,
     *,
     services: Services | None = None,
+    waited: Services | None = None,
     linked: LinkServices | None = None,
     sockets: App | None = None,
 ) -> App:
-    """The ASGI application: with `services` a gateway's doors, with `linked` those of links for people without an account; health
-    in any case. `bare` ones answer by themselves, each below its prefix, such as `/objects/`; `sockets` takes whoever asks for a
-    WebSocket."""
+    """The ASGI application: with `services` a gateway's doors, with `waited` those of whoever waits for news alone, with `linked`
+    those of links for people without an account; health in any case. `bare` ones answer by themselves, each below its prefix, such
+    as `/objects/`; `sockets` takes whoever asks for a WebSocket."""
     handlers = [*operation.routes(served)]
     if services is not None:
         rooms = (identity, changes, files, doors, copies, sharing, past, views, downloads, links, blocks, uploads)
         handlers += [handler for room in rooms for handler in room.routes(services)]
+    elif waited is not None:
+        handlers += changes.waits(waited)
     if linked is not None:
         handlers += [*public.routes(linked), *dropping.routes(linked)]
     app = Litestar(

@@ -77,6 +77,13 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         check_newest("The newest state of the namespace")
         return answer
 
+    return [namespaces, changes, latest, snapshot, *waits(services)]
+
+
+def waits(services: Services) -> Sequence[HTTPRouteHandler]:
+    """The long poll alone, which the notify role answers as well: a balancer may send whoever waits straight there."""
+    guard = signed_in(services.accounts)
+
     @get("/v1/notifications/poll", before_request=guard, tags=["changes"])
     async def poll_one(
         request: Asked,
@@ -95,4 +102,4 @@ def routes(services: Services) -> Sequence[HTTPRouteHandler]:
         """The same for many cursors."""
         return await services.polling.poll(request.user, data)
 
-    return [namespaces, changes, latest, snapshot, poll_one, poll]
+    return [poll_one, poll]
