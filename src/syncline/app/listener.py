@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from syncline.adapters.machine import MachineChance
 from syncline.app.config import ServerConfig, split_address
 from syncline.app.direct import offered
+from syncline.app.sockets import BoundedSocket
 from syncline.model.errors import InvalidRequest, LocalIo, Refused, SynclineError
 from syncline.model.limits import KIB
 from syncline.protocol.notifications import SUBSCRIBE_MAX_BYTES
@@ -34,8 +34,6 @@ CONNECTIONS_MAX: Final = 18_000
 PING_S: Final = 55.0
 """Between two pings of a socket: below the minute after which proxies tend to drop what says nothing."""
 PONG_S: Final = 30.0
-STUCK_MAX_S: Final = 30.0
-"""A socket whose peer takes nothing of what is written to it for so long is broken off."""
 _CHANCE: Final = MachineChance()
 
 
@@ -155,49 +153,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.close()
-
-
-_TEXT_FRAME: Final = b"\x81"
-
-
-def _frame_size(size: int) -> bytes:
-    """As a frame without a mask says it (RFC 6455, 5.2)."""
-    if size < 126:
-        return size.to_bytes(1)
-    return b"\x7e" + size.to_bytes(2) if size < 1 << 16 else b"\x7f" + size.to_bytes(8)
-
-
-class BoundedSocket(WSProtocol):
-    """uvicorn's WebSockets, without a peer that takes nothing."""
-
-    _stuck: asyncio.TimerHandle | None = None
-
-    async def send(self, message: Any) -> None:
-        """Texts go out as frames without a detour: ten thousand may be due at once."""
-        plain = self.handshake_complete and not self.close_sent and self.writable.is_set() and not self.transport.is_closing()
-        text = message.get("text") if plain and message["type"] == "websocket.send" else None
-        if text is None:
-            await super().send(message)
-            return
-        data = text.encode()
-        self.transport.write(_TEXT_FRAME + _frame_size(len(data)) + data)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stuck = self.loop.call_later(STUCK_MAX_S, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        self._flows()
-        super().resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._flows()
-        super().connection_lost(exc)
-
-    def _flows(self) -> None:
-        if self._stuck is not None:
-            self._stuck.cancel()
-            self._stuck = None
 
 
 class Listener(uvicorn.Server):

@@ -19,6 +19,7 @@ from syncline.server.notify.presence import Presences
 from syncline.server.notify.standings import Together
 from syncline.server.notify.sweep import Sweep
 from syncline.server.notify.synced import LastSynced
+from syncline.server.notify.teller import Teller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,12 @@ class NotifyRooms:
 def notify_rooms(ground: Ground, core: MetadataRooms) -> NotifyRooms:
     hub, clock, chance = ground.hub, ground.clock, ground.chance
     synced = LastSynced(core.metadata, core.accounts.notes, clock)
-    standings = Together(ground.stores.audience)
+    audience = ground.stores.audience
+    standings = Together(audience)
     presences = Presences(ground.shared.presence, clock)
-    desk = Desk(metadata=core.metadata, hub=hub, standings=standings, clock=clock, chance=chance, synced=synced)
+    desk = Desk(
+        metadata=core.metadata, hub=hub, standings=standings, clock=clock, chance=chance, synced=synced, teller=Teller(audience)
+    )
     polling = Polling(core.metadata, hub, clock, standings, synced)
     ground.observing.polling(polling)
     return NotifyRooms(

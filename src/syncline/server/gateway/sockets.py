@@ -7,7 +7,7 @@ HTTP answer with a problem document. Later the device is looked at whenever it i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from syncline.model.errors import InvalidRequest, NotFound, SynclineError, Unauthenticated
@@ -21,6 +21,8 @@ from syncline.server.notify.conversation import Conversation, Desk
 from syncline.server.notify.presence import Presences
 
 SUBSCRIBE_S: Final = 10.0
+READY: Final = "syncline.ready"
+"""An extension of the scope: a function that says whether what is sent now need not wait for the peer."""
 
 
 class SocketDoor:
@@ -34,7 +36,9 @@ class SocketDoor:
         await receive()
         try:
             caller = await self._admitted(scope)
-            await self._talk(caller, receive, send)
+            # A socket keeps its scope for as long as it stands.
+            scope["headers"] = ()
+            await self._talk(caller, scope["extensions"].get(READY, _never), receive, send)
         except SynclineError as error:
             await _refuse(send, error, self._chance.token(8).hex())
 
@@ -48,10 +52,10 @@ class SocketDoor:
             raise Unauthenticated(reason="this needs an access token")
         return (await self._accounts.authenticate(token.strip())).caller
 
-    async def _talk(self, caller: Caller, receive: Receive, send: Send) -> None:
+    async def _talk(self, caller: Caller, ready: Callable[[], bool], receive: Receive, send: Send) -> None:
         """Raises `TooBusy` before the socket is accepted, and nothing after."""
         connection = _Connection(send)
-        conversation = Conversation(self._desk, caller, connection.say, connection.close)
+        conversation = Conversation(self._desk, caller, connection.say, connection.close, ready)
         with self._desk.hub.listen(caller, {}, conversation.stir) as waiter:
             conversation.waiter = waiter
             await send({"type": "websocket.accept"})
@@ -82,6 +86,11 @@ async def _listen(conversation: Conversation, connection: _Connection, receive: 
             await connection.close(UNLINKED, "unlinked")
             return
         message = await receive()
+
+
+def _never() -> bool:
+    """Of a server that does not tell."""
+    return False
 
 
 class _Connection:

@@ -1,8 +1,9 @@
 """One device's socket: what it subscribes to, and the hints it is told.
 
-While nothing moves it is one task that waits to be spoken to; telling is a task of its own that lives while there is something to
-tell. Laws: nothing is told before it is known that the device may still hear it; each hint is told once, and not more often than
-every `REST_S`, so what moves faster is told together; a new mount of the person's begins to be heard with the hint that brings it.
+While nothing moves it is one task that waits to be spoken to. The teller tells it together with others what is plain; for
+everything else it has a task of its own, which lives while there is something to tell. Laws: nothing is told before it is known
+that the device may still hear it; each hint is told once, and not more often than every `REST_S`, so what moves faster is told
+together; a new mount of the person's begins to be heard with the hint that brings it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 import msgspec
 
 from syncline.model.errors import InvalidRequest, LimitExceeded, NotFound, Retryable, SynclineError, Unauthenticated
-from syncline.model.ids import NamespaceId
+from syncline.model.ids import DeviceId, NamespaceId
 from syncline.model.limits import POLL_CURSORS_MAX
 from syncline.ports.clock import Chance, Clock
 from syncline.protocol.notifications import (
@@ -34,6 +35,7 @@ from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import End, Hub, Waiter
 from syncline.server.notify.standings import Standings
 from syncline.server.notify.synced import LastSynced
+from syncline.server.notify.teller import Teller
 
 REST_S: Final = 0.2
 RETRY_S: Final = 1.0
@@ -56,15 +58,31 @@ class Desk:
     clock: Clock
     chance: Chance
     synced: LastSynced
+    teller: Teller
 
 
 class Conversation:
-    __slots__ = ("_asked_s", "_caller", "_close", "_closed", "_desk", "_others", "_root", "_say", "_task", "_told_s", "waiter")
+    __slots__ = (
+        "_asked_s",
+        "_caller",
+        "_close",
+        "_closed",
+        "_desk",
+        "_others",
+        "_ready",
+        "_root",
+        "_say",
+        "_task",
+        "_told_s",
+        "waiter",
+    )
 
-    def __init__(self, desk: Desk, caller: Caller, say: Say, close: Close) -> None:
+    def __init__(self, desk: Desk, caller: Caller, say: Say, close: Close, ready: Callable[[], bool]) -> None:
+        """`ready`: whether something can be said without waiting for the peer."""
         self._desk = desk
         self._caller = caller
         self._say = say
+        self._ready = ready
         self._close = close
         self._closed = False
         self._task: asyncio.Task[None] | None = None
@@ -120,6 +138,38 @@ class Conversation:
     def stir(self) -> None:
         """There may be something to tell. Called on the event loop."""
         if self._task is None and not self._closed:
+            self._desk.teller.stir(self)
+
+    @property
+    def device(self) -> DeviceId:
+        return self._caller.device_id
+
+    def due(self) -> dict[NamespaceId, int] | None:
+        """As `teller.Listener` has it."""
+        waiter = self.waiter
+        if waiter is None or self._closed or self._task is not None or waiter.ended is not None or waiter.lost:
+            return None
+        if not waiter.has_moved or self._told_s + REST_S > self._desk.clock.monotonic_s() or not self._ready():
+            return None
+        moved = waiter.pending()
+        return None if self._root in moved else moved
+
+    async def tell(self, moved: dict[NamespaceId, int]) -> None:
+        """As `teller.Listener` has it."""
+        waiter = self.waiter
+        assert waiter is not None
+        delay_s, waiter.delay_s = waiter.delay_s, 0.0
+        waiter.told(moved)
+        self._told_s = self._desk.clock.monotonic_s()
+        try:
+            await self._tell(Hint(changed=True, namespaces=moved, delay=delay_s or None))
+        except OSError:
+            # The peer is gone; its connection says so to whoever listens to it.
+            return
+
+    def tell_itself(self) -> None:
+        """As `teller.Listener` has it."""
+        if self._task is None and not self._closed and self._pending():
             self._task = asyncio.create_task(self._tell_all())
 
     async def end(self) -> None:
