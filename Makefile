@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format serve kills fuzz failpoints blackbox sim bench bench-commits lock clean
+.PHONY: help setup demo test check format serve kills fuzz failpoints blackbox sim bench bench-commits bench-wakeups lock clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench: $(STAMP) ## Micro benchmarks
 
 bench-commits: $(STAMP) ## File commits a second on PostgreSQL, 60 s over a million files (ARGS='--seconds 10 --folder /tmp/kept')
 	@$(BIN)/python -m bench.macro.commits $(ARGS)
+
+bench-wakeups: $(STAMP) ## Ten thousand who wait: their cost, and how soon they hear (ARGS='--sockets 1000 --people 100')
+	@$(BIN)/python -m bench.wakeups $(ARGS)
 
 lock: $(STAMP) ## Renew the hashed lock files from pyproject.toml
 	@$(BIN)/python -m pip install --quiet pip-tools

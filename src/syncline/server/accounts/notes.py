@@ -7,6 +7,7 @@ written together a moment later. A crash loses a moment's notes, which the next 
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import Final
 
 from syncline.model.errors import Retryable
@@ -46,7 +47,7 @@ class DeviceNotes:
             return
         notes[device] = time_us
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write_soon())
+            self._writing = asyncio.create_task(self._write_soon(), context=Context())
 
     async def _write_soon(self) -> None:
         try:

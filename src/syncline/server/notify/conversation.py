@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Final
 
@@ -170,7 +171,7 @@ class Conversation:
     def tell_itself(self) -> None:
         """As `teller.Listener` has it."""
         if self._task is None and not self._closed and self._pending():
-            self._task = asyncio.create_task(self._tell_all())
+            self._task = asyncio.create_task(self._tell_all(), context=Context())
 
     async def end(self) -> None:
         """The connection is gone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from math import inf
 from typing import Final, Protocol
 
@@ -66,7 +67,8 @@ class Together:
         batch = self._batch
         if batch is None or len(batch.ears) + room > EARS_MAX:
             batch = self._batch = _Batch()
-            batch.task = asyncio.create_task(self._send(batch))
+            # In nobody's context: a request that may be answered from behind asks this for others, too.
+            batch.task = asyncio.create_task(self._send(batch), context=Context())
         return batch
 
     async def _send(self, batch: _Batch) -> None:

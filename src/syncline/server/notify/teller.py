@@ -7,6 +7,7 @@ needs more than that (an end, a lost folder, a rest after the last hint, a peer 
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import Protocol
 
 from syncline.model.errors import Retryable
@@ -41,7 +42,7 @@ class Teller:
         """There may be something to tell. Called on the event loop."""
         self._stirred[listener] = None
         if self._task is None:
-            self._task = asyncio.create_task(self._tell_all())
+            self._task = asyncio.create_task(self._tell_all(), context=Context())
 
     async def _tell_all(self) -> None:
         try:
