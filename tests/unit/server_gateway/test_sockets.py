@@ -178,6 +178,20 @@ async def test_a_lost_folder_is_not_heard_of_again(ann: SignedIn, bob: SignedIn)
         assert not any(namespace in hint.get("namespaces", {}) for hint in hints)
 
 
+async def test_what_moved_in_a_lost_folder_is_told_as_one_loss(ann: SignedIn, bob: SignedIn) -> None:
+    """The word of the commit comes before anybody noticed the loss."""
+    namespace = await _shared_with_bob(ann, bob)
+    async with socket(bob) as theirs:
+        await theirs.subscribe(await cursor(bob, namespace))
+        status, _ = await ann.call("DELETE", f"/v1/files/{namespace}/share?email={BOB}")
+        assert status == 200
+        await _change(ann, namespace, "secret")
+        assert await theirs.next() == {"type": "hint", "changed": False, "sync": True}
+        assert (await theirs.subscribe())["type"] == "subscribed"
+        _, answer = await commit(bob, create_folder(bob.root, "mine"))
+        assert await theirs.next() == {"type": "hint", "changed": True, "namespaces": {bob.root: answer["sequence"]}}
+
+
 async def test_one_that_was_disabled_elsewhere_is_told_nothing_more(
     server: RunningServer, ann: SignedIn, bob: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,11 @@ class Waiter:
             if self._moved.get(namespace, sequence + 1) <= sequence:
                 del self._moved[namespace]
 
+    def attend(self, positions: Mapping[NamespaceId, int]) -> None:
+        """It waits for these instead; what moved of others is nothing to tell any more."""
+        self.positions = dict(positions)
+        self._moved = {namespace: head for namespace, head in self._moved.items() if head > positions.get(namespace, head)}
+
     def hear(self, namespace: NamespaceId, sequence: int, delay_s: float = 0.0) -> None:
         if sequence > self.positions.get(namespace, sequence):
             self._moved[namespace] = max(sequence, self._moved.get(namespace, 0))
@@ -177,7 +182,7 @@ class Hub:
     def retune(self, waiter: Waiter, positions: Mapping[NamespaceId, int]) -> None:
         """From now on it waits for these instead."""
         self._leave(waiter)
-        waiter.positions = dict(positions)
+        waiter.attend(positions)
         self._enter(waiter)
 
     def _enter(self, waiter: Waiter) -> None:
