@@ -15,7 +15,11 @@ from tests.unit.server_access.world import expired_token
 from tests.unit.server_gateway.nodes import commit, create_folder, fresh_id
 
 from syncline.app.accounts import with_people
+from syncline.model.errors import Unavailable
 from syncline.protocol.notifications import GOING, INVALID, REPLACED, SOCKET_PATH, TOO_LATE, UNLINKED
+from syncline.protocol.sessions import Namespaces
+from syncline.server.caller import Caller
+from syncline.server.metadata.service import Metadata
 from syncline.server.notify.hub import WAITERS_PER_DEVICE_MAX
 
 WAIT_S = 10.0
@@ -160,6 +164,25 @@ async def test_a_new_mount_begins_to_be_heard(ann: SignedIn, bob: SignedIn) -> N
             hint = await theirs.next()
         head = await _change(ann, namespace, "new")
         assert (await theirs.next())["namespaces"] == {namespace: head}
+
+
+async def test_what_cannot_be_told_now_is_told_later(ann: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is away at the moment at which new mounts are looked for."""
+    monkeypatch.setattr("syncline.server.notify.conversation.RETRY_S", 0.01)
+    async with socket(ann) as mine:
+        await mine.subscribe()
+        namespaces, refused = Metadata.namespaces, list[str]()
+
+        async def away_at_first(metadata: Metadata, caller: Caller) -> Namespaces:
+            if not refused:
+                refused.append(caller.device_id)
+                raise Unavailable(what="The metadata database")
+            return await namespaces(metadata, caller)
+
+        monkeypatch.setattr(Metadata, "namespaces", away_at_first)
+        _, answer = await commit(ann, create_folder(ann.root, "folder"))
+        assert await mine.next() == {"type": "hint", "changed": True, "namespaces": {ann.root: answer["sequence"]}}
+        assert refused == [ann.device_id]
 
 
 async def test_a_lost_folder_is_not_heard_of_again(ann: SignedIn, bob: SignedIn) -> None:

@@ -221,9 +221,10 @@ class Conversation:
             await self._keep_what_is_left(waiter)
             await self._tell(Hint(changed=False, sync=True, delay=delay_s or None))
             return
+        # Asked first: where it cannot be said, what moved is still to be told.
+        fresh = await self._newly_mounted(waiter) if self._root in moved else {}
         waiter.told(moved)
-        if self._root in moved:
-            moved |= await self._newly_mounted(waiter)
+        moved |= fresh
         await self._tell(Hint(changed=True, namespaces=moved, delay=delay_s or None))
 
     async def _newly_mounted(self, waiter: Waiter) -> dict[NamespaceId, int]:
