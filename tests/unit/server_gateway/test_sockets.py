@@ -231,6 +231,34 @@ async def test_one_that_was_disabled_elsewhere_is_told_nothing_more(
         assert theirs.ws.close_code == UNLINKED
 
 
+async def test_one_that_was_disabled_elsewhere_learns_nothing_by_subscribing(
+    server: RunningServer, ann: SignedIn, bob: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncline.server.notify.sweep.EVERY_S", 3600.0)
+    async with socket(bob) as theirs:
+        old = await cursor(bob)
+        await commit(bob, create_folder(bob.root, "folder"))
+        assert (await theirs.subscribe("x"))["type"] == "problem"
+        await with_people(server.data, lambda people: people.disable(BOB))
+        await theirs.ws.send_json({"type": "subscribe", "cursors": [old]})
+        async with asyncio.timeout(WAIT_S):
+            message = await theirs.ws.receive()
+        assert message.type is aiohttp.WSMsgType.CLOSE
+        assert theirs.ws.close_code == UNLINKED
+
+
+async def test_who_waits_for_nothing_is_sent_away_too(
+    server: RunningServer, ann: SignedIn, bob: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncline.server.notify.sweep.EVERY_S", 0.05)
+    async with socket(ann) as kept, socket(bob) as theirs:
+        for each in (kept, theirs):
+            assert (await each.subscribe("x"))["type"] == "problem"
+        await with_people(server.data, lambda people: people.disable(BOB))
+        assert await theirs.closed() == UNLINKED
+        assert (await kept.subscribe())["type"] == "subscribed"
+
+
 async def test_a_device_has_only_so_many_sockets(ann: SignedIn) -> None:
     async with socket(ann) as first:
         await first.subscribe()

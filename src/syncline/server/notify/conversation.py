@@ -123,6 +123,8 @@ class Conversation:
             raise LimitExceeded(what="The number of cursors", limit=POLL_CURSORS_MAX)
         desk, caller = self._desk, self._caller
         positions = await desk.metadata.positions(caller, cursors)
+        # The device was looked at when the socket opened, which may be long ago.
+        await desk.standings.check(caller, list(positions))
         assert self.waiter is not None
         desk.hub.retune(self.waiter, positions)
         heads = (await desk.metadata.namespaces(caller)).namespaces

@@ -20,6 +20,9 @@ EVERY_S: Final = 4.0
 REST_S: Final = 0.02
 """Between two questions: those who read and write come first."""
 
+NOTHING: Final = NamespaceId("")
+"""In the place of a namespace, where a device alone is asked about."""
+
 
 class Sweep:
     """`seen` is told of everybody who is found waiting; `told` of what failed, which the next sweep makes up for."""
@@ -83,7 +86,8 @@ def _parted(waiters: Sequence[Waiter]) -> Iterator[list[tuple[Waiter, list[Names
     part: list[tuple[Waiter, list[NamespaceId]]] = []
     size = 0
     for waiter in waiters:
-        for namespaces in _pages(list(waiter.positions)):
+        # Who waits for nothing is looked at all the same.
+        for namespaces in _pages(list(waiter.positions) or [NOTHING]):
             if size + len(namespaces) > EARS_MAX:
                 yield part
                 part, size = [], 0
