@@ -8,17 +8,22 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from tests.unit.server_metadata.world import Machine, Member, World
 
+from syncline.adapters.cache.memory import MemoryCache
+from syncline.adapters.machine import MachineChance
 from syncline.adapters.sql.replica import AWAY_S
 from syncline.adapters.sql.stores import open_stores
 from syncline.model.errors import NotFound, Unavailable
 from syncline.ports import freshness
 from syncline.ports.clock import Ids
 from syncline.protocol.blocks import RevisionRef
+from syncline.server.caching.hot import HotMetadata
+from syncline.server.caching.sealed import SealedCache
 from syncline.testing.services import postgres
 
 pytestmark = pytest.mark.real
@@ -183,3 +188,42 @@ async def test_a_replica_that_lags_shows_no_older_tree_and_breaks_no_cursor(pair
         assert await names(elsewhere) == {"a", "b"}
         with pytest.raises(NotFound):
             await other.metadata.head(bob.caller, ada.namespace)
+
+
+async def test_a_cache_of_pages_never_keeps_what_a_replica_that_lags_shows(pair: Pair) -> None:
+    """The version is the primary's, the page the replica's: between the two nothing older is ever kept under something newer."""
+    async with pair.world() as world:
+        cache = MemoryCache(world.machine)
+        ada = await world.person("ada")
+        await ada.commit(ada.mkdir("old"))
+        await pair.caught_up()
+        hot = HotMetadata(world.stores.metadata, SealedCache(cache, bytes(32), MachineChance()), world.machine)
+        hot.stand_before(world.stores.metadata)
+        assert await names(ada) == {"old"}
+        pair.hold()
+        await ada.commit(ada.mkdir("new"))
+        for _ in range(3):
+            assert await names(ada) == {"old", "new"}
+        pair.lose()
+
+        async def look() -> object:
+            return await names(ada)
+
+        with pytest.raises(Unavailable):
+            await behind(look)
+        pair.replica.query("SELECT pg_wal_replay_resume()")
+        await eventually_shows(pair, 2)
+        found, as_of_us = await behind(look)
+        assert found == {"old", "new"}
+        assert as_of_us is not None
+
+
+async def eventually_shows(pair: Pair, sequence: int) -> None:
+    async with asyncio.timeout(30):
+        url = pair.replica.url("syncline")
+        while True:
+            with psycopg.connect(url, autocommit=True) as connection:
+                row = connection.execute("SELECT max(head_sequence) FROM namespaces").fetchone()
+            if row is not None and row[0] == sequence:
+                return
+            await asyncio.sleep(0.02)

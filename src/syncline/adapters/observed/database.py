@@ -33,7 +33,7 @@ _BEGAN: Final = "syncline.began"
 def observe_database(database: Database, clock: Clock, meter: Meter, tracer: Tracer = NO_TRACER) -> None:
     """From now on the database's own calls are seen."""
     seen = _Seen(database, clock, meter, tracer)
-    for name in ("read", "write", "transaction"):
+    for name in ("read", "read_behind", "write", "transaction"):
         setattr(database, name, getattr(seen, name))
 
 
@@ -42,6 +42,7 @@ class _Seen:
 
     def __init__(self, database: Database, clock: Clock, meter: Meter, tracer: Tracer) -> None:
         self._read: Callable[..., Any] = database.read
+        self._read_behind: Callable[..., Any] = database.read_behind
         self._write: Callable[..., Any] = database.write
         self._transaction: Callable[[], AbstractAsyncContextManager[Transaction]] = database.transaction
         self._clock = clock
@@ -52,6 +53,16 @@ class _Seen:
 
     async def read(self, work: Callable[[Connection], T], *, of: NamespaceId | None = None) -> T:
         return await self._call(READ, partial(self._read, of=of), work)
+
+    async def read_behind(self, work: Callable[[Connection], T], *, of: NamespaceId) -> T:
+        """Only its statements, wherever they are asked: what goes to the primary is seen as `read` anyway."""
+
+        def heard(connection: Connection) -> T:
+            self._listen(connection)
+            return work(connection)
+
+        result: T = await self._read_behind(heard, of=of)
+        return result
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._call(WRITE, self._write, work)

@@ -29,7 +29,9 @@ _JOURNAL: Final = (
     .where(journal.c.namespace_id == NAMESPACE, journal.c.sequence > bindparam("after"))
     .order_by(journal.c.sequence)
 )
-_VERSION: Final = select(namespaces.c.chain, namespaces.c.pruned_sequence).where(namespaces.c.namespace_id == NAMESPACE)
+_VERSION: Final = select(namespaces.c.chain, namespaces.c.pruned_sequence, namespaces.c.head_sequence).where(
+    namespaces.c.namespace_id == NAMESPACE
+)
 _PAGE: Final = _JOURNAL.limit(bindparam("limit"))
 _NEXT_CHANGESET: Final = (
     select(journal.c.sequence)
@@ -107,8 +109,13 @@ class SqlMetadata(Stored):
         return {(NamespaceId(row[0]), row[1]): Digest(row[2].hex()) for row in rows if row[2] is not None}
 
     async def version_of(self, namespace: NamespaceId) -> str | None:
-        rows = await self._rows(_VERSION, namespace=namespace)
-        return f"{rows[0][0].hex()}:{rows[0][1]}" if rows else None
+        rows = await self._rows(_VERSION, of=namespace, namespace=namespace)
+        if not rows:
+            return None
+        chain, pruned, sequence = rows[0]
+        # What is read under this version is no older than it, whichever copy of the database it is read from.
+        self._database.saw(namespace, sequence)
+        return f"{chain.hex()}:{pruned}"
 
     async def journal(self, namespace: NamespaceId, after: int, limit: int) -> JournalPage:
         return await self._database.read_behind(lambda connection: _page(connection, namespace, after, limit), of=namespace)
