@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format serve kills fuzz failpoints blackbox sim bench bench-commits bench-wakeups lock clean
+.PHONY: help setup demo test check format serve kills fuzz failpoints blackbox sim bench bench-commits bench-wakeups deploy-check lock clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,14 +26,14 @@ test: $(STAMP) ## Run every test
 	@$(BIN)/python -m pytest -n 2 tests $(ARGS)
 
 check: $(STAMP) ## Format, lint, types, imports
-	@$(BIN)/ruff format --check src tests bench
-	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff format --check src tests bench deploy
+	@$(BIN)/ruff check src tests bench deploy
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
 
 format: $(STAMP) ## Format the code and mend what lint can mend
-	@$(BIN)/ruff format src tests bench
-	@$(BIN)/ruff check --fix src tests bench
+	@$(BIN)/ruff format src tests bench deploy
+	@$(BIN)/ruff check --fix src tests bench deploy
 
 serve: $(STAMP) ## Start a server to use, with its data in ./demo-data
 	@$(BIN)/syncline serve --data demo-data $(ARGS)
@@ -61,6 +61,13 @@ bench-commits: $(STAMP) ## File commits a second on PostgreSQL, 60 s over a mill
 
 bench-wakeups: $(STAMP) ## Ten thousand who wait: their cost, and how soon they hear (ARGS='--sockets 1000 --people 100')
 	@$(BIN)/python -m bench.wakeups $(ARGS)
+.venv-deploy/.installed: requirements/deploy.txt
+	@test -x .venv-deploy/bin/python || $(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
+	@touch $@
+
+deploy-check: .venv-deploy/.installed ## Hold the files of deploy/ to their own checkers (promtool and nginx where the machine has them)
+	@PATH="$(CURDIR)/.venv-deploy/bin:$$PATH" .venv-deploy/bin/python deploy/check.py
 
 lock: $(STAMP) ## Renew the hashed lock files from pyproject.toml
 	@$(BIN)/python -m pip install --quiet pip-tools
