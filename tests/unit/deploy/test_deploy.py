@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from syncline.app.environment import variables
-from syncline.app.processes.config import ROLES
 
 from syncline.app.config import DEFAULT_LISTEN, ServerConfig, load
+from syncline.app.environment import variables
 from syncline.app.observing import carries_content
+from syncline.app.processes.config import ROLES
 from syncline.cli.serve import serve
 from syncline.ports import metrics
 from syncline.protocol.notifications import SOCKET_PATH
