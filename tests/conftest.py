@@ -14,10 +14,22 @@ from syncline.adapters.sql.migrate import migrate_server
 from syncline.adapters.sql.schema import metadata
 from syncline.testing.services import kafka, nats, postgres, redis
 from tests.seaweed import Seaweed, binary, running_seaweed
+from tests.statements import Walk
 
 # A commit passes or fails for what is in it: the same cases each time. HYPOTHESIS_PROFILE=default searches among new ones.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+_walk = Walk()
+_walk.listen()
+
+
+@pytest.fixture(autouse=True)
+def _every_statement_says_whose_rows_it_touches() -> Iterator[None]:
+    yield
+    astray = list(_walk.astray())
+    assert not astray, f"no namespace is named, and no reason is given for it (tests/statements.py): {astray}"
 
 
 @pytest.fixture(scope="session")

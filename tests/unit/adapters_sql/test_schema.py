@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
+from tests.statements import GLOBAL
 from tests.unit.server_metadata.world import START_US, World, fresh_database
 
 from syncline.adapters.sql import trees
@@ -34,8 +35,6 @@ from syncline.protocol.changes import to_time
 from syncline.protocol.past import PurgeRequest, RewindRequest, Undelete, UndeleteRequest, UndoRequest
 from syncline.server.past.service import Past, Retention
 
-GLOBAL = {"server", "users", "devices", "audit", "leases", "packs", "block_copies"}
-"""Tables that belong to no single namespace. Copies are stored once for all; possession is asked for beside them."""
 ACROSS = {
     "members_by_user",
     "idempotency_by_time",
@@ -227,7 +226,7 @@ async def test_every_statement_on_a_namespaces_rows_says_which(tmp_path: Path, t
         ada = await world.person("ada")
         with statements() as seen:
             await _use_everything(world, ada)
-    namespaced = [table.name for table in metadata.sorted_tables if table.name not in GLOBAL | {"namespaces"}]
+    namespaced = [table.name for table in metadata.sorted_tables if table.name not in {*GLOBAL, "namespaces"}]
     checked = 0
     for statement in {re.sub(r"\s+", " ", statement) for statement in seen}:
         for table in namespaced:
