@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format serve kills fuzz failpoints blackbox sim bench bench-commits bench-wakeups deploy-check lock clean
+.PHONY: help setup demo test test-cluster check format serve kills fuzz failpoints blackbox sim bench bench-commits bench-wakeups deploy-check lock clean
 
 help: ## List what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 
 serve: $(STAMP) ## Start a server to use, with its data in ./demo-data
 	@$(BIN)/syncline serve --data demo-data $(ARGS)
+
+test-cluster: $(STAMP) ## The scale-out profile from end to end, everything in it killed in turn (ARGS="--only gateway-1 postgres")
+	@$(BIN)/python -m tests.cluster $(ARGS)
 
 kills: $(STAMP) ## 100 kill -9 of server and devices at random moments (ARGS='--kills 20 --seed 7')
 	@$(BIN)/python -m tests.e2e.kills $(ARGS)

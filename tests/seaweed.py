@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -33,10 +33,30 @@ READY_S = 60
 GRPC_ABOVE = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seaweed:
+    """A running server; its data is kept from one `start` to the next."""
+
     endpoint: str
     folder: Path
+    command: list[str] = field(repr=False)
+    environment: dict[str, str] = field(repr=False)
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Done when it serves."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        _wait(self.process, self.endpoint, self.folder / "log")
+
+    def kill(self) -> None:
+        """As if the machine had gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
 
 
 def bucket_of(
@@ -90,15 +110,12 @@ def running_seaweed(folder: Path, program: str, events: Mapping[str, str] | None
         "-master.telemetry=false",
     ]
     environment = {"HOME": str(folder), "PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)} | dict(events or {})
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    seaweed = Seaweed(f"http://127.0.0.1:{named['s3.port']}", folder, command, environment)
     try:
-        endpoint = f"http://127.0.0.1:{named['s3.port']}"
-        _wait(process, endpoint, folder / "log")
-        yield Seaweed(endpoint, folder)
+        seaweed.start()
+        yield seaweed
     finally:
-        process.kill()
-        process.wait()
+        seaweed.kill()
         for port in (*ports, *(port + GRPC_ABOVE for port in ports)):
             for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink(missing_ok=True)

@@ -112,7 +112,11 @@ class Cluster:
                 part.kill()
 
     def content_bytes_through_gateways(self) -> float:
-        return sum(part.figures().of(GATEWAY_BYTES, kind="content") for part in self.of("gateway") if part.roles == "gateway")
+        return sum(self.content_bytes_through(part) for part in self.of("gateway"))
+
+    def content_bytes_through(self, part: Part) -> float:
+        """How many bytes of files passed this process since it started."""
+        return part.figures().of(GATEWAY_BYTES, kind="content")
 
     def _known(self, part: Part) -> dict[str, str]:
         """Whom a process must know, and what by."""
