@@ -7,7 +7,8 @@ is stronger than the file, and the command line stronger than both.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, get_origin
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -32,11 +33,11 @@ class Variable(Struct, frozen=True):
 def variables(config: type[Struct], above: tuple[str, ...] = ()) -> Iterator[Variable]:
     """Every variable that a configuration has."""
     for field in msgspec.structs.fields(config):
-        path = (*above, field.name)
-        if isinstance(field.type, type) and issubclass(field.type, Struct):
-            yield from variables(field.type, path)
+        path, kind = (*above, field.name), _given(field.type)
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            yield from variables(kind, path)
         else:
-            yield Variable(PREFIX + "_".join(path).upper(), path, field.type)
+            yield Variable(PREFIX + "_".join(path).upper(), path, kind)
 
 
 def overlaid(document: dict[str, Any], config: type[Struct], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -60,6 +61,12 @@ def _value(variable: Variable, text: str) -> Any:
         except msgspec.ValidationError as error:
             raise InvalidRequest(message=f"{variable.name} ({variable.key}): {error}") from error
     return text
+
+
+def _given(kind: Any) -> Any:
+    """The type of a key where it is given, without the None of one that need not be."""
+    parts = [part for part in get_args(kind) if part is not NoneType]
+    return parts[0] if get_origin(kind) in (Union, UnionType) and len(parts) == 1 else kind
 
 
 def _with(document: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -118,6 +118,20 @@ def test_every_variable_is_one_keys() -> None:
     assert {"SYNCLINE_SERVER_DATA", "SYNCLINE_SERVER_PEERS_METADATA", "SYNCLINE_SERVER_OBJECTS_BUCKET"} <= set(names)
 
 
+def test_keys_that_need_not_be_given_have_variables_too(tmp_path: Path) -> None:
+    environment = {
+        "SYNCLINE_SERVER_LIMITS_USER_PER_MINUTE": "6000",
+        "SYNCLINE_SERVER_BUS_KIND": "nats",
+        "SYNCLINE_SERVER_BUS_SERVERS": "nats://a:4222, nats://b:4222",
+        "SYNCLINE_SERVER_BUS_REPLICAS": "3",
+        "SYNCLINE_SERVER_KEYS": str(tmp_path),
+    }
+    config = load(tmp_path, None, None, environment=environment)
+    assert config.limits.user_per_minute == 6000
+    assert (config.bus.servers, config.bus.replicas) == (["nats://a:4222", "nats://b:4222"], 3)
+    assert config.keys == tmp_path
+
+
 def test_a_folder_of_keys_is_made_once_and_then_only_read(tmp_path: Path) -> None:
     chance = MachineChance()
     ids = Ids(MachineClock(), chance)
