@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,8 @@ def test_a_folder_of_keys_is_made_once_and_then_only_read(tmp_path: Path) -> Non
     with pytest.raises(InvalidRequest, match=r"keys: .* holds no cursors\.key"):
         mounted.secret("cursors")
     assert not (folder / "cursors.key").exists()
+
+
+def test_a_whole_server_loads_no_grpc() -> None:
+    code = "import sys, syncline.app.server; assert 'grpc' not in sys.modules, 'grpc is loaded'"
+    subprocess.run([sys.executable, "-c", code], check=True)

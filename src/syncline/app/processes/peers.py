@@ -1,4 +1,7 @@
-"""Between the processes of one server: how a gateway reaches the roles it has not, and how a role answers gateways."""
+"""Between the processes of one server: how a gateway reaches the roles it has not, and how a role answers gateways.
+
+gRPC is loaded only by a process that has peers: the whole server in one process needs none.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,12 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from syncline.adapters.machine import MachineChance, MachineClock
-from syncline.adapters.peers.carrier import PeerCarrier
 from syncline.adapters.peers.proof import SECRET_MIN_BYTES, Proof
-from syncline.adapters.peers.secure import Tls
-from syncline.adapters.peers.server import answered
 from syncline.app.config import ServerConfig, split_address
 from syncline.app.keys import CLUSTER, SECRET_BYTES, Keys
 from syncline.app.roles.rooms import Rooms, blocks_side, metadata_side, notify_side
@@ -24,6 +24,10 @@ from syncline.ports.clock import Ids
 from syncline.server.rooms.between.answering import Answering, answering
 from syncline.server.rooms.between.methods import methods_of, promises_of
 from syncline.server.rooms.sides import BlocksSide, MetadataSide, NotifySide
+
+if TYPE_CHECKING:
+    from syncline.adapters.peers.carrier import PeerCarrier
+    from syncline.adapters.peers.secure import Tls
 
 _SIDES: Final = {
     "metadata": (MetadataSide, metadata_side),
@@ -36,6 +40,10 @@ log: Final[Any] = structlog.get_logger("syncline.peers")
 
 def carrier_to(role: str, config: ServerConfig, clock: MachineClock, chance: MachineChance) -> PeerCarrier:
     """What carries questions to the peers of a role. Raises `InvalidRequest`."""
+    try:
+        from syncline.adapters.peers.carrier import PeerCarrier
+    except ImportError as error:
+        raise InvalidRequest(message=f'peers.{role} needs gRPC: pip install "syncline[scale]"') from error
     addresses = [split_address(one) for one in config.peers.of(role)]
     return PeerCarrier(role, addresses, proof_of(config, clock, chance), clock, chance, tls=tls_of(config))
 
@@ -49,6 +57,10 @@ async def answering_peers(rooms: Rooms, closing: asyncio.Event) -> AsyncIterator
     if config.cluster.listen is None:
         yield
         return
+    try:
+        from syncline.adapters.peers.server import answered
+    except ImportError as error:
+        raise InvalidRequest(message='cluster.listen needs gRPC: pip install "syncline[scale]"') from error
     keepers, lasting = dict[str, Answering](), set[str]()
     for role, (side, shown) in _SIDES.items():
         if role in config.roles:
@@ -93,6 +105,8 @@ def tls_of(config: ServerConfig) -> Tls | None:
     cluster = config.cluster
     if cluster.tls_certificate is None or cluster.tls_key is None or cluster.tls_authority is None:
         return None
+    from syncline.adapters.peers.secure import Tls
+
     return Tls(
         certificate=_read(cluster.tls_certificate, "cluster.tls_certificate"),
         key=_read(cluster.tls_key, "cluster.tls_key"),
