@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import text
 from tests.unit.server_metadata.world import Member, World, content, fresh_database
 
-from syncline.adapters.sql.stores import open_stores
+from syncline.adapters.sql.stores import Stores, open_stores
+from syncline.model.entries import Access
 from syncline.model.errors import Forbidden, NotFound
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.ports.metadata_store import ChainedRow, CommitTransaction, HeldBlock, JournalPage, StoredAnswer, Written
@@ -231,3 +233,31 @@ async def test_revisions_are_told_without_their_blocks(ada: Member) -> None:
     assert bare == [one if one.blocks is None else replace(one, blocks=[]) for one in whole]
     assert await store.revisions(ada.namespace, []) == []
     assert [one.blocks for one in await store.revisions(NamespaceId(ada.world.ids.fresh()), refs[:1])] == [None]
+
+
+@pytest.mark.parametrize("world", ["postgres"], indirect=True)
+@pytest.mark.parametrize("left", [None, Access.READ])
+async def test_who_waits_for_its_turn_may_do_what_it_may_then(world: World, ada: Member, left: Access | None) -> None:
+    """Whoever had the turn before ended the membership, or made less of it."""
+    bob = (await world.person("bob")).caller.user_id
+    await world.join(bob, ada.namespace, Access.WRITE)
+
+    async def access(transaction: CommitTransaction) -> Access:
+        return transaction.head.access
+
+    assert isinstance(world.stores, Stores)
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with world.stores.shares.transaction({ada.namespace: ada.caller.user_id}) as transaction:
+        if left is None:
+            await transaction.drop_member(ada.namespace, bob)
+        else:
+            await transaction.set_member(ada.namespace, bob, left, 2)
+        waiting = asyncio.ensure_future(world.stores.metadata.decided(ada.namespace, bob, access))
+        async with asyncio.timeout(10):
+            while not await world.stores.database.read(lambda connection: connection.scalar(waits)):
+                await asyncio.sleep(0.01)
+    if left is None:
+        with pytest.raises(NotFound):
+            await waiting
+    else:
+        assert await waiting is left

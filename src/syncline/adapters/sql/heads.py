@@ -45,9 +45,10 @@ def member_heads() -> Select[Any]:
 
 @cache
 def head_query(*, locking: bool = False) -> Select[Any]:
-    """`namespace`, `user` → the one row, or none; `locking` it until the transaction ends."""
+    """`namespace`, `user` → the one row, or none; `locking` it until the transaction ends, and the membership with it: what a
+    statement that waited for a lock reads of other rows is as of when it began, and whoever it waited for may have ended that."""
     query = member_heads().where(members.c.namespace_id == bindparam("namespace"))
-    return query.with_for_update(of=namespaces) if locking else query
+    return query.with_for_update(of=(namespaces, members)) if locking else query
 
 
 @cache
