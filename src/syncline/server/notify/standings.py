@@ -12,7 +12,7 @@ from contextvars import Context
 from math import inf
 from typing import Final, Protocol
 
-from syncline.model.errors import NotFound, Unauthenticated
+from syncline.model.errors import NotFound, Unauthenticated, Unavailable
 from syncline.model.ids import DeviceId, NamespaceId
 from syncline.ports.audience import EARS_MAX, Audience, Ear
 from syncline.server.caller import Caller
@@ -76,6 +76,7 @@ class Together:
             self._batch = None
         try:
             batch.heads = await self._audience.may_hear(batch.ears)
+            batch.failed = None
         except Exception as error:  # noqa: BLE001 - it is everybody's who asked, and raised there
             batch.failed = error
         finally:
@@ -86,7 +87,8 @@ class _Batch:
     def __init__(self) -> None:
         self.ears: list[Ear] = []
         self.heads: dict[Ear, int | None] = {}
-        self.failed: Exception | None = None
+        self.failed: Exception | None = Unavailable(what="The metadata database")
+        """Until there is an answer: what was cut short says nothing about anybody."""
         self.answered = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
