@@ -15,7 +15,7 @@ import uvicorn
 
 from syncline.adapters.observed.requests import Receive, Scope, Send
 from syncline.adapters.telemetry.prometheus import CONTENT_TYPE, PrometheusMeter
-from syncline.app.listener import bound_at
+from syncline.app.listener import BoundedProtocol, bound_at
 from syncline.model.errors import SynclineError
 
 CONNECTIONS_MAX: Final = 64
@@ -79,7 +79,7 @@ class _Quiet(uvicorn.Server):
 def _settings(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

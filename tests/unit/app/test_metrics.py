@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.scraping import Figures, Scraped, scraped_server, status_of
@@ -175,3 +176,17 @@ def test_every_metric_is_explained_and_no_other() -> None:
     assert len(told) == len(metrics.ALL) > 25
     assert set(re.findall(r"^\| `(syncline_[a-z_]+)", page, re.MULTILINE)) == told
     assert all(metric.name.endswith("_total") is (metric.shape is Shape.COUNTER) for metric in metrics.ALL)
+
+
+async def test_an_endless_head_is_cut_off_here_too(scraped: Scraped) -> None:
+    address = urlsplit(scraped.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\nx: ")
+        for _ in range(400):
+            writer.write(b"a" * 65536)
+            await writer.drain()
+        async with asyncio.timeout(10):
+            await reader.readexactly(1 << 20)
+    writer.close()
+    assert await scraped.figures()
