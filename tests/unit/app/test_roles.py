@@ -114,6 +114,25 @@ def test_a_variable_that_is_wrong_is_named(tmp_path: Path, name: str, value: str
         load(tmp_path, None, None, environment={name: value})
 
 
+def test_a_key_that_may_be_left_out_has_a_variable_of_its_kind(tmp_path: Path) -> None:
+    environment = {
+        "SYNCLINE_SERVER_LIMITS_USER_PER_MINUTE": "6000",
+        "SYNCLINE_SERVER_TELEMETRY_SAMPLE": "0.5",
+        "SYNCLINE_SERVER_OBJECTS_KIND": "s3",
+        "SYNCLINE_SERVER_OBJECTS_BUCKET": "syncline",
+        "SYNCLINE_SERVER_OBJECTS_ENDPOINT": "https://s3.example.org",
+        "SYNCLINE_SERVER_OBJECTS_CDN_URL": "https://cdn.example.org",
+        "SYNCLINE_SERVER_OBJECTS_CDN_KEY_PAIR_ID": "K1",
+        "SYNCLINE_SERVER_OBJECTS_CDN_PRIVATE_KEY_FILE": "/etc/cdn.pem",
+    }
+    config = load(tmp_path, None, None, environment=environment)
+    assert (config.limits.user_per_minute, config.telemetry.sample) == (6000, 0.5)
+    assert config.objects.cdn is not None
+    assert config.objects.cdn.key_pair_id == "K1"
+    with pytest.raises(InvalidRequest, match=r"SYNCLINE_SERVER_LIMITS_USER_PER_MINUTE \(limits\.user_per_minute\)"):
+        load(tmp_path, None, None, environment={"SYNCLINE_SERVER_LIMITS_USER_PER_MINUTE": "many"})
+
+
 def test_every_variable_is_one_keys() -> None:
     names = [one.name for one in variables(ServerConfig)]
     assert len(names) == len(set(names))
