@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Final, Protocol, TypeAlias
 
 Closed: TypeAlias = Callable[[BaseException | None], None]
 """Ends a span, in the same task that began it; told of what ended it, if that was an error."""
 
 
+TRACEPARENT: Final[ContextVar[str]] = ContextVar("traceparent", default="")
+"""The span this task is in, as W3C `traceparent`, for other processes that are asked meanwhile; empty outside one. A process that
+is asked sets it to what came with the question, and its first span lies below that."""
+
+
 class Tracer(Protocol):
     def begin(self, name: str, /, *, parent: str = "", facts: Mapping[str, str] | None = None) -> Closed:
-        """Begins a span below the one this task is in, or below a W3C `traceparent` that came with a request."""
+        """Begins a span below the one this task is in, or below a `traceparent` that came with a request."""
         ...
 
     def name(self, name: str, /, facts: Mapping[str, str]) -> None:
         """The span this task is in is called that, now that it is known, and this is known of it."""
-        ...
-
-    def traceparent(self) -> str:
-        """What to send along to another process, so that its spans lie below this task's; empty outside a span."""
         ...
 
 
@@ -31,9 +33,6 @@ class NoTracer:
 
     def name(self, name: str, /, facts: Mapping[str, str]) -> None:
         return
-
-    def traceparent(self) -> str:
-        return ""
 
 
 def _nothing(error: BaseException | None) -> None:

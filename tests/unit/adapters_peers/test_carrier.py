@@ -19,6 +19,7 @@ from syncline.adapters.peers.names import Names
 from syncline.adapters.peers.proof import Proof
 from syncline.adapters.peers.secure import Tls
 from syncline.model.errors import LimitExceeded, LocalIo, TooBusy, Unavailable
+from syncline.ports.tracer import TRACEPARENT
 from syncline.testing.services.postgres import free_port
 
 CLOCK, CHANCE = MachineClock(), MachineChance()
@@ -216,6 +217,19 @@ async def test_a_request_keeps_its_name(held: AsyncExitStack) -> None:
     over = await held.enter_async_context(carrier(one.port))
     with bound_contextvars(request_id="0123abcd"):
         assert await ask(over) == b"0123abcd"
+
+
+async def test_a_request_that_is_followed_is_followed_on(held: AsyncExitStack) -> None:
+    async def followed(_question: bytes) -> bytes:
+        return TRACEPARENT.get().encode()
+
+    one = await held.enter_async_context(Peer(followed).up())
+    over = await held.enter_async_context(carrier(one.port))
+    assert await ask(over) == b""
+    before = TRACEPARENT.set("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    assert await ask(over) == b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    TRACEPARENT.reset(before)
+    assert await ask(over) == b""
 
 
 async def test_a_place_that_is_taken_is_told(held: AsyncExitStack) -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from tests.server import running_server
+from tests.server import RunningServer, running_server, split_server
 from tests.unit.server_gateway.nodes import create_folder, fresh_id
 
 from syncline.app.config import load
 from syncline.model.errors import InvalidRequest
 from syncline.testing.services.otlp import collecting
 
+Server = Callable[..., AbstractAsyncContextManager[RunningServer]]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
 
 
-async def test_a_request_is_followed_through_its_rooms(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server_of", [running_server, split_server])
+async def test_a_request_is_followed_through_its_rooms(tmp_path: Path, server_of: Server) -> None:
+    """In one process, and through two: a gateway, and what it asks over gRPC."""
     file = tmp_path / "server.toml"
     async with collecting() as collector:
         # Nothing is followed but what says that it is followed already.
         file.write_text(f'[telemetry]\nendpoint = "{collector.url}"\nsample = 0.0\n')
-        async with running_server(tmp_path, file=file) as server:
+        async with server_of(tmp_path, file=file) as server:
             ann = await server.newcomer()
             body = {"namespace": ann.root, "changes": [create_folder(ann.root, "secret-plan")]}
             headers = {"idempotency-key": fresh_id(), "traceparent": f"00-{TRACE}-{PARENT}-01"}

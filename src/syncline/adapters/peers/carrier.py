@@ -22,6 +22,7 @@ from syncline.adapters.peers.ring import Peer, Ring
 from syncline.adapters.peers.secure import Tls
 from syncline.model.errors import LimitExceeded, SynclineError, TooBusy, Unavailable
 from syncline.ports.clock import Chance, Clock
+from syncline.ports.tracer import TRACEPARENT
 
 CONNECT_S: Final = 1.0
 """How long a connection may take before another peer is asked."""
@@ -106,8 +107,10 @@ class PeerCarrier:
         """Raises `_NotAsked`, `_Lost`, `TooBusy`, `LimitExceeded`."""
         await self._connected(peer, min(left_s, CONNECT_S))
         proof = self._proof.ask(address, question)
-        given = ((wire.PROOF, proof), (wire.REQUEST_ID, str(get_contextvars().get("request_id", ""))))
-        call = peer.link.unary_unary(wire.method_of(address))(question, timeout=left_s, metadata=given)
+        given = [(wire.PROOF, proof), (wire.REQUEST_ID, str(get_contextvars().get("request_id", "")))]
+        if trace := TRACEPARENT.get():
+            given.append((wire.TRACE, trace))
+        call = peer.link.unary_unary(wire.method_of(address))(question, timeout=left_s, metadata=tuple(given))
         try:
             answer: bytes = await call
             answered = dict(await call.trailing_metadata()).get(wire.PROOF, "")

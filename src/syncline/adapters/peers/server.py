@@ -19,6 +19,7 @@ from syncline.adapters.peers import wire
 from syncline.adapters.peers.proof import Proof
 from syncline.adapters.peers.secure import Tls
 from syncline.model.errors import LocalIo, Unauthenticated
+from syncline.ports.tracer import TRACEPARENT
 
 CALLS_AT_ONCE: Final = 1024
 Answering: TypeAlias = Callable[[bytes], Awaitable[bytes]]
@@ -86,6 +87,7 @@ class _Doors(grpc.GenericRpcHandler):  # type: ignore[misc]
                 await self._refuse(context, grpc.StatusCode.UNAUTHENTICATED, str(error.fields["reason"]))
             self._at_work += not lasting
             try:
+                TRACEPARENT.set(str(given.get(wire.TRACE, "")))
                 with bound_contextvars(request_id=str(given.get(wire.REQUEST_ID, ""))):
                     answer = await keeper(question)
             finally:

@@ -12,6 +12,7 @@ SERVICE: Final = "syncline.rooms.v1"
 """Before the address in the name of the gRPC method: `/syncline.rooms.v1/metadata/commit`. Another version is another name."""
 PROOF: Final = "syncline-proof"
 REQUEST_ID: Final = "syncline-request-id"
+TRACE: Final = "traceparent"
 UNTOUCHED: Final = "syncline-untouched"
 """In the trailer of a refusal: nothing was done, so anybody else may be asked."""
 

@@ -18,7 +18,7 @@ from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from syncline.model.errors import SynclineError
-from syncline.ports.tracer import Closed
+from syncline.ports.tracer import TRACEPARENT, Closed
 
 EXPORT_TIMEOUT_S: Final = 2.0
 QUEUED_MAX: Final = 4096
@@ -37,14 +37,18 @@ class OtlpTracer:
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, name: str, /, *, parent: str = "", facts: Mapping[str, str] | None = None) -> Closed:
+        if not trace.get_current_span().get_span_context().is_valid:
+            parent = parent or TRACEPARENT.get()
         above = self._propagator.extract({_TRACEPARENT: parent}) if parent else None
         span = self._tracer.start_span(name, above, attributes=dict(facts or {}))
         token = context.attach(trace.set_span_in_context(span))
+        told = TRACEPARENT.set(self._traceparent())
 
         def closed(error: BaseException | None) -> None:
             if error is not None:
                 kind = error.code if isinstance(error, SynclineError) else type(error).__name__
                 span.set_status(Status(StatusCode.ERROR, kind))
+            TRACEPARENT.reset(told)
             context.detach(token)
             span.end()
 
@@ -55,7 +59,7 @@ class OtlpTracer:
         span.update_name(name)
         span.set_attributes(dict(facts))
 
-    def traceparent(self) -> str:
+    def _traceparent(self) -> str:
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
         return carrier.get(_TRACEPARENT, "")
