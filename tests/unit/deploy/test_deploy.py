@@ -182,11 +182,12 @@ def test_the_image_exposes_its_ports_and_runs_as_nobody() -> None:
 def test_proxies_send_each_door_to_its_role() -> None:
     nginx = _text("compose", "nginx.conf")
     doors = dict(re.findall(r"location (?:= )?(\S+) \{\s+set \$\w+ (\w+);", nginx))
-    assert doors == {SOCKET_PATH: "notify", "/content/": "content", "/s/": "content", "/": "gateway"}
+    assert doors == {"/v1/notifications/": "notify", "/content/": "content", "/s/": "content", "/": "gateway"}
+    assert SOCKET_PATH.startswith("/v1/notifications/")
     assert carries_content("/content/x")
     ingress = _text("helm", "syncline", "templates", "ingress.yaml")
     paths = dict(re.findall(r"path: (\S+)\n.*\n.*\}\}-(\w+), port", ingress))
-    assert paths == {SOCKET_PATH: "notify", "/content": "content", "/s": "content", "/": "gateway"}
+    assert paths == {"/v1/notifications": "notify", "/content": "content", "/s": "content", "/": "gateway"}
 
 
 def _series() -> dict[str, set[str]]:
