@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,11 +25,10 @@ async def scraped(tmp_path: Path, redis_service: Redis) -> AsyncIterator[Scraped
 async def test_pages_come_from_redis_and_are_true(scraped: Scraped) -> None:
     ann = await scraped.server.newcomer("ann@example.org")
     await commit(ann, *(create_folder(ann.root, f"folder {number}") for number in range(20)))
-    pages = [(await ann.get("/v1/changes"))[1]["entries"] for _ in range(5)]
-    assert [len(page) for page in pages] == [20] * 5
-    told = await scraped.figures()
-    assert told.of(metrics.CACHE_CALLS, call="get", outcome="hit") >= 3
-    assert told.of(metrics.CACHE_CALLS, outcome="failed") == 0
+    async with asyncio.timeout(60):
+        # On a machine that has no time for it, Redis may be left alone now and then.
+        while (await scraped.figures()).of(metrics.CACHE_CALLS, call="get", outcome="hit") < 5:
+            assert len((await ann.get("/v1/changes"))[1]["entries"]) == 20
     await commit(ann, create_folder(ann.root, "one more"))
     assert len((await ann.get("/v1/changes"))[1]["entries"]) == 21
     assert len((await ann.get("/v1/snapshot"))[1]["entries"]) == 21
@@ -58,11 +58,9 @@ async def test_trouble_with_redis_is_nobodys_trouble(scraped: Scraped, redis_ser
         redis_service.go_on()
 
 
-@pytest.mark.parametrize("shared", [True, False])
-async def test_who_asks_too_often_is_told_to_wait(tmp_path: Path, redis_service: Redis, shared: bool) -> None:
-    """Four requests a minute for a device, six for its user; whoever looks after the process may always ask."""
-    redis = f'redis = "{redis_service.url}"\n' if shared else ""
-    async with scraped_server(tmp_path, f"{redis}[limits]\ndevice_per_minute = 4\nuser_per_minute = 6\n") as scraped:
+async def test_who_asks_too_often_is_told_to_wait(tmp_path: Path) -> None:
+    """Four requests a minute for a device, six for its user."""
+    async with scraped_server(tmp_path, "[limits]\ndevice_per_minute = 4\nuser_per_minute = 6\n") as scraped:
         ann = await scraped.server.newcomer("ann@example.org")  # which asked once
         bob = await scraped.server.newcomer("bob@example.org")
         assert [(await ann.get("/v1/me"))[0] for _ in range(3)] == [200] * 3
@@ -74,6 +72,20 @@ async def test_who_asks_too_often_is_told_to_wait(tmp_path: Path, redis_service:
         assert (await bob.get("/v1/me"))[0] == 200
         told = await scraped.until(lambda figures: figures.of(metrics.LIMITED, by="user") == 1)
         assert told.of(metrics.LIMITED, by="device") == 1
+
+
+async def test_limits_hold_with_redis_and_while_it_is_away(tmp_path: Path, redis_service: Redis) -> None:
+    """Calls are counted there or here: at most twice what is allowed passes, however often Redis comes and goes."""
+    more = f'redis = "{redis_service.url}"\n[limits]\ndevice_per_minute = 4\n'
+    async with scraped_server(tmp_path, more) as scraped:
+        ann = await scraped.server.newcomer("ann@example.org")
+        answers = [await ann.get("/v1/me") for _ in range(9)]
+        assert {status for status, _ in answers} == {200, 429}
+        assert answers[-1][1]["code"] == "rate.limited"
+        redis_service.kill()
+        answers = [await ann.get("/v1/me") for _ in range(9)]
+        assert sum(status == 200 for status, _ in answers) <= 4
+        assert answers[-1][0] == 429
 
 
 async def test_an_address_is_limited_before_anything_else(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ class Accounts:
         now_us = self._clock.now_us()
         if now_us - (device.last_seen_us or 0) >= SEEN_EVERY_US and not freshness.is_behind():
             self.notes.seen(device_id, now_us)
-        if self._shared is not None:
+        if self._shared is not None and not freshness.is_behind():
             await self._shared.put(user, device, asked_us)
         return self._lives(_session(user, device), now)
 
