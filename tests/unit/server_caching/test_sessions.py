@@ -6,8 +6,9 @@ import pytest
 
 from syncline.adapters.cache.memory import MemoryCache
 from syncline.adapters.machine import MachineChance
-from syncline.model.errors import Unauthenticated
+from syncline.model.errors import Unauthenticated, Unavailable
 from syncline.model.ids import DeviceId, NamespaceId, UserId
+from syncline.ports import freshness
 from syncline.ports.account_store import DeviceRow, User
 from syncline.ports.cache import Cache
 from syncline.ports.clock import Ids
@@ -162,3 +163,21 @@ async def test_nobodys_name_lies_in_the_cache() -> None:
     (value,) = cache.kept.values()
     for secret in (b"ann@example.org", b"Ann", b"laptop", b"pw-hash", b"rt-hash"):
         assert secret not in value
+
+
+async def test_nobody_is_turned_away_or_vouched_for_by_an_old_state(processes: Processes) -> None:
+    """The primary database is away, and the replica that answers may lag."""
+    look = processes.stores.accounts.device
+
+    async def behind(device_id: DeviceId) -> DeviceRow | None:
+        freshness.note(1)
+        return None if device_id != DEVICE else await look(device_id)
+
+    processes.stores.accounts.device = behind  # type: ignore[method-assign]
+    freshness.begin(may_be_behind=True)
+    with pytest.raises(Unavailable):
+        await processes.gateway().live(DeviceId("01HZZZZZZZZZZZZZZZZZZZZZZC"))
+    await processes.gateway().live(DEVICE)
+    freshness.begin(may_be_behind=True)
+    await processes.gateway().live(DEVICE)
+    assert processes.looked == 2

@@ -145,6 +145,8 @@ class Accounts:
         user = await self._store.user(device.user_id) if device else None
         if device is None or user is None or user.disabled:
             self._live.pop(device_id, None)
+            # It may have been linked, or let in again, since.
+            freshness.check_newest("Who is linked")
             raise Unauthenticated(reason="this device is not linked any more")
         now_us = self._clock.now_us()
         if now_us - (device.last_seen_us or 0) >= SEEN_EVERY_US and not freshness.is_behind():
