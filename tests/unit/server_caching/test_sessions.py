@@ -85,6 +85,10 @@ async def test_what_one_looked_up_the_others_need_not(processes: Processes) -> N
     assert processes.looked == 1
     assert {session.caller for session in sessions} == {Caller(USER, DEVICE)}
     assert {(session.email, session.device_name) for session in sessions} == {("ann@example.org", "laptop")}
+    told = await SharedSessions(SealedCache(processes.cache, KEY, processes.chance), processes.clock).get(DEVICE)
+    assert told is not None
+    _, user, device = told
+    assert (user.password_hash, device.refresh_hash, device.previous_refresh_hash) == ("", "", None)
 
 
 async def test_a_look_up_is_never_believed_for_longer_than_its_age(processes: Processes) -> None:
