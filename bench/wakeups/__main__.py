@@ -152,7 +152,7 @@ async def _many_sockets(bench: Bench, figures: dict[str, object]) -> None:
     lines = await bench.sockets(bench.crowd.seats)
     took = time.monotonic() - began
     say(f"{len(lines)} sockets opened in {took:.1f} s, {bench.server.cpu_s() - cpu:.1f} s of the server's CPU")
-    await asyncio.sleep(SETTLE_S)
+    await bench.server.rests()
     grown = bench.server.resident_kib() - before
     cpu, began = bench.server.cpu_s(), time.monotonic()
     await asyncio.sleep(2 * SETTLE_S)
@@ -192,7 +192,7 @@ async def _many_polls(bench: Bench, figures: dict[str, object]) -> None:
     cpu = bench.server.cpu_s()
     await bench.poll(lines, seats, [[latest[seat.cursors[1]]] for seat in seats])
     say(f"{len(lines)} polls sent")
-    await asyncio.sleep(2 * SETTLE_S)
+    await bench.server.rests()
     early = sum(1 for line in lines if line.heard)
     say(f"they wait, {early} were answered already, {bench.server.cpu_s() - cpu:.1f} s of the server's CPU")
     cpu = bench.server.cpu_s()

@@ -27,6 +27,8 @@ from syncline.server.metadata.cursors import Cursor, CursorCodec
 
 READY = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 READY_S = 60.0
+RESTING = 0.15
+"""The share of a core that a server uses which has nothing to do but to look at those who wait."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,14 @@ class Running:
         """User and system seconds so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def rests(self) -> None:
+        """Until it has done all it was asked: it uses next to no processor time any more."""
+        quiet = 0
+        while quiet < 3:
+            before = self.cpu_s()
+            await asyncio.sleep(1)
+            quiet = quiet + 1 if self.cpu_s() - before < RESTING else 0
 
     def end(self) -> None:
         self.process.terminate()

@@ -154,11 +154,12 @@ async def test_who_cannot_be_asked_for_is_told_nothing() -> None:
 async def test_a_sweep_finds_what_nobody_said() -> None:
     hub, audience = Hub(), Known({N: 5, M: 5})
     seen: list[Waiter] = []
+    counted: list[int] = []
     audience.unlinked.add(DeviceId("D1"))
     audience.outside.add((DeviceId("D2"), M))
     contexts = [hub.listen(_caller(number), {N: 5, M: 4 if number == 0 else 5}) for number in range(3)]
     behind, unlinked, outside = (context.__enter__() for context in contexts)
-    await Sweep(audience, hub, _unheard, seen.extend).sweep()
+    await Sweep(audience, hub, _unheard, seen.extend, counted.append).sweep()
     assert await behind.wait(0)
     assert behind.moved() == {M: 5}
     for waiter, refusal in ((unlinked, Unauthenticated), (outside, NotFound)):
@@ -167,6 +168,7 @@ async def test_a_sweep_finds_what_nobody_said() -> None:
             waiter.moved()
     assert set(seen) == {behind, unlinked, outside}
     assert audience.asked == [6]
+    assert counted == [3]
 
 
 async def test_a_sweep_asks_for_a_bounded_number_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +178,7 @@ async def test_a_sweep_asks_for_a_bounded_number_at_a_time(monkeypatch: pytest.M
     contexts = [hub.listen(_caller(number), wide) for number in range(3)]
     for context in contexts:
         context.__enter__()
-    await Sweep(audience, hub, _unheard, lambda _: None).sweep()
+    await Sweep(audience, hub, _unheard, lambda _: None, lambda _: None).sweep()
     assert sum(audience.asked) == 2100
 
 

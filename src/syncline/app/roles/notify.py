@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from syncline.app import memory
 from syncline.app.roles.ground import Ground
 from syncline.app.roles.metadata import MetadataRooms
 from syncline.app.roles.worker import Complaints, at_work
@@ -53,7 +54,7 @@ def notify_rooms(ground: Ground, core: MetadataRooms) -> NotifyRooms:
 @asynccontextmanager
 async def notifying(ground: Ground, rooms: NotifyRooms) -> AsyncIterator[None]:
     """What goes on beside the waiting, until the block ends."""
-    sweep = Sweep(ground.stores.audience, ground.hub, Complaints("sweep", ground.clock), rooms.presences.wait)
+    sweep = Sweep(ground.stores.audience, ground.hub, Complaints("sweep", ground.clock), rooms.presences.wait, memory.expect)
     work = {"sweep": sweep.run, "presence": rooms.presences.run}
     if ground.config.bus.kind != "memory":
         work["hearing"] = Hearing(ground.bus, ground.hub, ground.chance, Complaints("hearing", ground.clock)).run

@@ -25,15 +25,22 @@ NOTHING: Final = NamespaceId("")
 
 
 class Sweep:
-    """`seen` is told of everybody who is found waiting; `told` of what failed, which the next sweep makes up for."""
+    """`seen` is told of everybody who is found waiting, `counted` of how many; `told` of what failed, which the next sweep makes up
+    for."""
 
     def __init__(
-        self, audience: Audience, hub: Hub, told: Callable[[SynclineError], None], seen: Callable[[Sequence[Waiter]], None]
+        self,
+        audience: Audience,
+        hub: Hub,
+        told: Callable[[SynclineError], None],
+        seen: Callable[[Sequence[Waiter]], None],
+        counted: Callable[[int], None],
     ) -> None:
         self._audience = audience
         self._hub = hub
         self._told = told
         self._seen = seen
+        self._counted = counted
 
     async def run(self) -> None:
         """For ever."""
@@ -53,6 +60,7 @@ class Sweep:
     async def sweep(self) -> None:
         """Looks at everybody who waits now. Raises `Unavailable`."""
         rank = 0
+        self._counted(self._hub.waiting)
         for part in _parted(self._hub.waiters()):
             ears = [(waiter.caller.device_id, namespace) for waiter, namespaces in part for namespace in namespaces]
             heads = await self._audience.may_hear(ears)
