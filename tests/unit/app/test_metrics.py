@@ -181,12 +181,16 @@ def test_every_metric_is_explained_and_no_other() -> None:
 async def test_an_endless_head_is_cut_off_here_too(scraped: Scraped) -> None:
     address = urlsplit(scraped.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+
+    async def sent_whole() -> None:
         writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\nx: ")
         for _ in range(400):
             writer.write(b"a" * 65536)
             await writer.drain()
         async with asyncio.timeout(10):
             await reader.readexactly(1 << 20)
+
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await sent_whole()
     writer.close()
     assert await scraped.figures()
