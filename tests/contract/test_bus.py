@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
+import nats
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from syncline.adapters.bus.kafka import KafkaBus, KafkaPlace
 from syncline.adapters.bus.memory import MemoryBus
@@ -148,3 +150,27 @@ async def test_a_broker_that_is_not_there_is_told_of_within_seconds(kind: str) -
         with pytest.raises(Unavailable):
             await asyncio.wait_for(call(), 15)
     await bus.close()
+
+
+async def test_what_is_no_hint_is_a_gap_and_stands_in_nobodys_way(bus: Bus, request: pytest.FixtureRequest) -> None:
+    """Somebody else says something there, or another version of this program."""
+    async with bus.subscribe() as subscription:
+        await bus.publish(_hints(1))
+        if isinstance(bus, NatsBus):
+            client = await nats.connect(request.getfixturevalue("nats_server").url)
+            await client.jetstream().publish(f"{bus._place.stream}.0", b"\xc1")
+            await client.close()
+        elif isinstance(bus, KafkaBus):
+            producer = AIOKafkaProducer(bootstrap_servers=bus._place.servers)
+            await producer.start()
+            await producer.send_and_wait(bus._place.topic, b"nonsense")
+            await producer.stop()
+        else:
+            pytest.skip("Nobody else speaks in a process")
+        await bus.publish(_hints(2))
+        heard, gaps = list[int](), 0
+        async with asyncio.timeout(WAIT_S):
+            while heard != [1, 2] or not gaps:
+                if (delivery := await subscription.next(1.0)) is not None:
+                    heard += (hint.sequence for hint in delivery.hints)
+                    gaps += delivery.gap

@@ -158,10 +158,15 @@ class KafkaSubscription:
                 await self._begin_again()
                 return None
         hints: list[Hint] = []
+        gap = False
         for spot, records in found.items():
-            hints += (Hint(NamespaceId(record.key.decode()), int(record.value)) for record in records)
+            for record in records:
+                hint = _hint(record.key, record.value)
+                # Somebody else's, or of another version: what it may have said is not known, and it must not stand in the way.
+                gap = gap or hint is None
+                hints += () if hint is None else (hint,)
             self._at[spot.partition] = records[-1].offset + 1
-        return Delivery(hints=hints, position=self.position) if hints else None
+        return Delivery(hints=hints, position=self.position, gap=gap) if hints or gap else None
 
     async def _begin_again(self, *, lost: bool = False) -> None:
         """After partitions were added, those from their beginning; after records were lost, where the topic now begins."""
@@ -175,6 +180,14 @@ class KafkaSubscription:
         for spot in self._consumer.assignment():
             if spot.partition in self._at:
                 self._consumer.seek(spot, self._at[spot.partition])
+
+
+def _hint(key: bytes | None, value: bytes | None) -> Hint | None:
+    """None for a record that is none."""
+    try:
+        return Hint(NamespaceId((key or b"").decode()), int(value or b""))
+    except ValueError:
+        return None
 
 
 def _options(place: KafkaPlace) -> dict[str, Any]:

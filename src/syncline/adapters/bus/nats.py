@@ -194,7 +194,11 @@ class NatsSubscription:
             at = message.metadata.sequence.stream
             gap = gap or at != self._at + 1
             self._at = at
-            hints += (Hint(NamespaceId(namespace), sequence) for namespace, sequence in _HINTS.decode(message.data))
+            try:
+                hints += (Hint(NamespaceId(namespace), sequence) for namespace, sequence in _HINTS.decode(message.data))
+            except msgspec.DecodeError:
+                # Somebody else's, or of another version: what it may have said is not known, and it must not stand in the way.
+                gap = True
         return Delivery(hints=hints, position=self.position, gap=gap)
 
     async def _check(self) -> None:
