@@ -26,6 +26,8 @@ RECONNECT_FIRST_S: Final = 1.0
 RECONNECT_CAP_S: Final = 60.0
 POLL_REST_FIRST_S: Final = 0.1
 POLL_REST_CAP_S: Final = 60.0
+DELAY_MAX_S: Final = 60.0
+"""No server has a device wait longer before it looks."""
 POLL_WORTH_S: Final = 1.0
 """A poll that ended at its timeout, but sooner than this, did not wait."""
 
@@ -216,6 +218,9 @@ class Contact:
             self._current.clear()
             self.want()
             return None
+        if answer.delay:
+            # Very many were told at once, and each asks next.
+            await asyncio.sleep(min(answer.delay, DELAY_MAX_S))
         rows = self._puller.cursors
         moved = any(space not in rows or sequence > rows[space].sequence for space, sequence in answer.namespaces.items())
         if answer.sync or any(space not in rows for space in answer.namespaces):

@@ -69,7 +69,8 @@ class AsyncFollowing(AsyncSession):
                 cursor = cursor or (await self._remote.latest(journal)).cursor
                 page = await self._remote.changes(journal, cursor)
                 if not page.entries and not page.has_more:
-                    await self._remote.poll([cursor], POLL_S)
+                    answer = await self._remote.poll([cursor], POLL_S)
+                    await asyncio.sleep(min(answer.delay or 0.0, PAUSE_MAX_S))
             except Retryable as error:
                 now_s = self._clock.monotonic_s()
                 failing_since_s = now_s if failing_since_s is None else failing_since_s

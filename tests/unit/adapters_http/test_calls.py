@@ -171,9 +171,14 @@ async def test_a_poll_waits_as_long_as_it_asked_for(scripted: Scripted) -> None:
         await asyncio.sleep(0.2)
         return web.Response(body=b'{"changed":false,"sync":true}')
 
-    scripted.answers["/v1/notifications/poll"] = [slow]
-    assert await scripted.remote().poll(["c"], 60) == PollAnswer(changed=False, sync=True)
-    assert msgspec.json.decode(scripted.seen[0][1]) == {"cursors": ["c"], "timeout": 60}
+    scripted.answers["/v1/notifications/ws"] = [answer(b"", 404)]
+    scripted.answers["/v1/notifications/poll"] = [slow, slow]
+    remote = scripted.remote()
+    for _ in range(2):
+        assert await remote.poll(["c"], 60) == PollAnswer(changed=False, sync=True)
+    # A server without sockets is asked for one once.
+    assert [request.path.rpartition("/")[2] for request, _ in scripted.seen] == ["ws", "poll", "poll"]
+    assert msgspec.json.decode(scripted.seen[1][1]) == {"cursors": ["c"], "timeout": 60}
 
 
 # -- sessions ------------------------------------------------------------------------------------------------------------------

@@ -329,3 +329,22 @@ async def test_what_is_noted_of_devices_is_written_together(tmp_path: Path) -> N
     (row,) = await stores.accounts.devices(ann.id)
     assert (row.last_seen_us, row.last_synced_us) == (6, 7)
     await stores.close()
+
+
+async def test_what_a_subscription_said_meanwhile_is_not_said_again() -> None:
+    hub = Hub()
+    told = asyncio.Event()
+
+    class Slow(Known):
+        async def may_hear(self, ears: Sequence[Ear]) -> dict[Ear, int | None]:
+            ear.waiter.told({N: 1})
+            told.set()
+            return await super().may_hear(ears)
+
+    ear = Ear1(0, hub, Teller(Slow({N: 1})))
+    hub.publish(N, 1)
+    await asyncio.wait_for(told.wait(), WAIT_S)
+    async with asyncio.timeout(WAIT_S):
+        while not ear.on_its_own:
+            await asyncio.sleep(0)
+    assert ear.told == []

@@ -165,11 +165,34 @@ class Caller:
                 raw = await self._exchange(method, path, payload, params, base | _bearer(access), timeout_s)
             return wire.decode(raw, kind)
 
-        async with self._until_closed():
+        async with self.until_closed():
             return await self._backoff.run(attempt, repeatable=repeatable)
 
+    async def open_socket(self, path: str, message_max_bytes: int) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket in this session, open. Raises `Unauthenticated`, `Closed`, and `Unavailable` also where there is none to be
+        had."""
+
+        async def attempt(access: str) -> aiohttp.ClientWebSocketResponse:
+            self._traffic.requests += 1
+            with network_errors("the server"):
+                try:
+                    return await self.session.ws_connect(
+                        self._prefix + path, headers=_bearer(access), max_msg_size=message_max_bytes, compress=0
+                    )
+                except aiohttp.WSServerHandshakeError as error:
+                    if error.status == 401:
+                        raise Unauthenticated(reason="the session of this device has ended") from error
+                    raise
+
+        access = await self._access_token()
+        try:
+            return await attempt(access)
+        except Unauthenticated:
+            return await attempt(await self._access_token(refused=access))
+
     @asynccontextmanager
-    async def _until_closed(self) -> AsyncIterator[None]:
+    async def until_closed(self) -> AsyncIterator[None]:
+        """Whatever waits in the block ends with `Closed` as soon as this is closed."""
         if self._closed:
             raise Closed
         try:

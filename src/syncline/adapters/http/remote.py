@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
+from syncline.adapters.bell import Bell, NoSocket
 from syncline.adapters.http import objects
 from syncline.adapters.http.caller import Caller, Renewal, Tokens, alone
 from syncline.adapters.http.carrier import Carrier
@@ -64,6 +65,7 @@ class HttpRemote:
         self._backoff = backoff or Backoff(chance)
         self._caller = Caller(url, tokens, on_tokens, clock, self._backoff, self._traffic, renewal)
         self._carrier = Carrier(stall_s)
+        self._bell = Bell(self._caller, clock)
         self.doors = HttpDoors(self._caller)
         self.people = HttpPeople(self._caller)
         self.past = HttpPast(self._caller)
@@ -85,6 +87,7 @@ class HttpRemote:
 
     async def close(self) -> None:
         await self._carrier.close()
+        await self._bell.close()
         await self._caller.close()
 
     # -- Who one is ----------------------------------------------------------------------------------------------------------
@@ -147,7 +150,10 @@ class HttpRemote:
         return await self._caller.call("GET", "/v1/changes/latest", LatestAnswer, params={"namespace": namespace})
 
     async def poll(self, cursors: Sequence[str], timeout_s: int) -> PollAnswer:
-        body = PollRequest(cursors=list(cursors), timeout=timeout_s)
+        try:
+            return await self._bell.poll(cursors, timeout_s)
+        except NoSocket:
+            body = PollRequest(cursors=list(cursors), timeout=timeout_s)
         return await self._caller.call("POST", "/v1/notifications/poll", PollAnswer, body, timeout_s=timeout_s + _POLL_SLACK_S)
 
     async def metadata(self, path: str) -> Metadata:

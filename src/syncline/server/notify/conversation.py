@@ -225,8 +225,12 @@ class Conversation:
             return
         # Asked first: where it cannot be said, what moved is still to be told.
         fresh = await self._newly_mounted(waiter) if self._root in moved else {}
+        # A subscription may have said some of it meanwhile.
+        moved = {namespace: head for namespace, head in waiter.pending().items() if namespace in moved}
         waiter.told(moved)
         moved |= fresh
+        if not moved:
+            return
         await self._tell(Hint(changed=True, namespaces=moved, delay=delay_s or None))
 
     async def _newly_mounted(self, waiter: Waiter) -> dict[NamespaceId, int]:

@@ -77,7 +77,9 @@ class Teller:
         for listener, moved in taken:
             device = listener.device
             allowed = all(heads.get((device, namespace)) is not None for namespace in moved)
-            if allowed and listener.due() is not None:
-                await listener.tell(moved)
+            # A subscription may have said some of it meanwhile, and something may have come.
+            due = listener.due()
+            if allowed and due is not None and due.keys() <= moved.keys():
+                await listener.tell(due)
             else:
                 listener.tell_itself()
