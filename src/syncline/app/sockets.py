@@ -47,10 +47,14 @@ class BoundedSocket(WSProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        # Whoever takes no answers is asked nothing more: each of its pings would bring one.
+        self.transport.pause_reading()
         self._stuck = self.loop.call_later(STUCK_MAX_S, self.transport.abort)
 
     def resume_writing(self) -> None:
         self._flows()
+        if not self.read_paused:
+            self.transport.resume_reading()
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:

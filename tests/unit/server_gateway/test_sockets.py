@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -16,6 +17,7 @@ from tests.unit.server_gateway.nodes import commit, create_folder, fresh_id
 
 from syncline.app.accounts import with_people
 from syncline.model.errors import Unavailable
+from syncline.model.limits import MIB
 from syncline.protocol.notifications import GOING, INVALID, REPLACED, SOCKET_PATH, TOO_LATE, UNLINKED
 from syncline.protocol.sessions import Namespaces
 from syncline.server.caller import Caller
@@ -284,6 +286,26 @@ async def test_what_is_no_message_ends_the_socket(ann: SignedIn, said: str) -> N
     async with socket(ann) as mine:
         await mine.ws.send_str(said)
         assert await mine.closed() == INVALID
+
+
+async def test_who_pings_and_takes_no_answer_is_heard_no_further(ann: SignedIn) -> None:
+    address = urlsplit(ann.server.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=4096)
+    asked = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13", "sec-websocket-key": "A" * 22 + "=="}
+    head = "".join(f"{name}: {value}\r\n" for name, value in ({"host": "x"} | asked | ann.headers).items())
+    writer.write(f"GET {SOCKET_PATH} HTTP/1.1\r\n{head}\r\n".encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    pings, sent, heard = (b"\x89\xfd" + bytes(4) + b"x" * 125) * 500, 0, True
+    while heard and sent < 64 * MIB:
+        writer.write(pings)
+        sent += len(pings)
+        heard = not (await asyncio.wait([asyncio.ensure_future(writer.drain())], timeout=2))[1]
+    assert not heard
+    taken = 0
+    async with asyncio.timeout(WAIT_S):
+        while taken < sent // 2:
+            taken += len(await reader.read(MIB))
+    writer.close()
 
 
 async def test_bytes_are_no_message(ann: SignedIn) -> None:
