@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 from tests.server import RunningServer, SignedIn, running_server
 from tests.unit.server_access.world import expired_token
 from tests.unit.server_gateway.nodes import commit, create_folder, fresh_id
@@ -306,6 +307,20 @@ async def test_who_pings_and_takes_no_answer_is_heard_no_further(ann: SignedIn) 
         while taken < sent // 2:
             taken += len(await reader.read(MIB))
     writer.close()
+
+
+async def test_a_defect_is_logged(ann: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def defective(metadata: Metadata, caller: Caller, cursors: Sequence[str]) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Metadata, "positions", defective)
+    with capture_logs() as logged:
+        async with socket(ann) as mine:
+            await mine.ws.send_json({"type": "subscribe", "cursors": ["x"]})
+            async with asyncio.timeout(WAIT_S):
+                while (await mine.ws.receive()).type is aiohttp.WSMsgType.TEXT:
+                    pass
+    assert [entry["kind"] for entry in logged if entry["log_level"] == "error"] == ["ZeroDivisionError"]
 
 
 async def test_bytes_are_no_message(ann: SignedIn) -> None:

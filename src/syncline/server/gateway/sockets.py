@@ -17,6 +17,7 @@ from syncline.protocol.problems import problem_answer
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.caller import Caller
 from syncline.server.gateway.edge import Receive, Scope, Send
+from syncline.server.gateway.failures import log_defect
 from syncline.server.notify.conversation import Conversation, Desk
 from syncline.server.notify.presence import Presences
 
@@ -41,6 +42,13 @@ class SocketDoor:
             await self._talk(caller, scope["extensions"].get(READY, _never), receive, send)
         except SynclineError as error:
             await _refuse(send, error, self._chance.token(8).hex())
+        except OSError:
+            # The peer is gone.
+            return
+        except Exception as error:
+            # Nobody else would say it; the connection is broken off.
+            log_defect(error, self._chance.token(8).hex(), SOCKET_PATH)
+            raise
 
     async def _admitted(self, scope: Scope) -> Caller:
         """Raises `NotFound`, `Unauthenticated`, `Unavailable`."""
