@@ -86,7 +86,8 @@ async def running_server(folder: Path, *, listen: str = "127.0.0.1:0", file: Pat
         async with split_server(folder, listen=listen, file=file) as server:
             yield server
         return
-    async with _running(load(folder / "data", listen, file)) as url, aiohttp.ClientSession(auto_decompress=True) as http:
+    # The server ends first: what is under way then is answered, and not broken off from here.
+    async with aiohttp.ClientSession(auto_decompress=True) as http, _running(load(folder / "data", listen, file)) as url:
         yield RunningServer(url, folder / "data", http)
 
 
@@ -108,7 +109,7 @@ async def split_server(folder: Path, *, listen: str = "127.0.0.1:0", file: Path 
     async with _running(grounded) as content_url:
         edge = known | peers | {"SYNCLINE_SERVER_CONTENT_URL": content_url}
         gateway = load(None, listen, file, roles=["gateway"], environment=edge)
-        async with _running(gateway) as url, aiohttp.ClientSession(auto_decompress=True) as http:
+        async with aiohttp.ClientSession(auto_decompress=True) as http, _running(gateway) as url:
             yield RunningServer(url, folder / "data", http)
 
 
