@@ -50,3 +50,22 @@ async def test_what_ran_out_is_taken_over(leases: Leases) -> None:
 
 async def test_of_many_at_once_one_gets_it(leases: Leases) -> None:
     assert sum(await asyncio.gather(*(leases.hold("relay", f"h{number}", LONG_S) for number in range(20)))) == 1
+
+
+async def test_a_clock_that_was_set_back_binds_nobody(tmp_path: Path) -> None:
+    clock = Settable()
+    stores = await open_stores(tmp_path / "metadata.db", clock=clock)
+    try:
+        assert await stores.leases.hold("relay", "a", 5)
+        clock.behind_us = 3_600_000_000
+        assert await stores.leases.hold("relay", "b", 5)
+        assert not await stores.leases.hold("relay", "a", 5)
+    finally:
+        await stores.close()
+
+
+class Settable(MachineClock):
+    behind_us = 0
+
+    def now_us(self) -> int:
+        return super().now_us() - self.behind_us

@@ -30,10 +30,9 @@ def arrivals(body: bytes, buckets: Collection[str]) -> list[str]:
         if not isinstance(message, dict):
             raise TypeError
         found = _found(message)
-        keys = [key for where, key in found if where in buckets]
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        return list(dict.fromkeys(key for where, key in found if where in buckets))
+    except (msgspec.DecodeError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise InvalidRequest(message="This is no event of an object store that is known here") from error
-    return list(dict.fromkeys(keys))
 
 
 def _found(message: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from tests.scraping import Scraped, scraped_server, status_of
 from tests.unit.server_gateway.nodes import commit, create_folder
@@ -96,5 +97,8 @@ async def test_an_address_is_limited_before_anything_else(tmp_path: Path) -> Non
         async with scraped.server.http.get(url + "/v1/me") as answer:
             assert 1 <= int(answer.headers["retry-after"]) <= 60
             assert (await answer.json(content_type=None))["code"] == "rate.limited"
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await scraped.server.http.ws_connect(url + "/v1/notifications/ws")
+        assert refused.value.status == 429
         for path in ("/healthz", "/readyz"):
             assert await status_of(scraped.server.http, url + path) == 200

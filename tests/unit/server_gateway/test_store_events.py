@@ -46,7 +46,19 @@ def test_each_store_is_understood(message: dict[str, Any], keys: list[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"7", b"{}", b'{"Records": [1]}', b'{"Records": {"a": 1}}', b'{"event_type": 1, "key": 2}']
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"Records": [1]}',
+        b'{"Records": {"a": 1}}',
+        b'{"event_type": 1, "key": 2}',
+        b'{"detail-type": "Object Created", "detail": {"bucket": {"name": "files"}, "object": {"key": {}}}}',
+        b'{"Records": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
 )
 def test_what_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):

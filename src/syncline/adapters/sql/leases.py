@@ -9,12 +9,13 @@ from sqlalchemy import Connection, text
 from syncline.adapters.sql.database import Database, Stored
 from syncline.ports.clock import Clock
 
+# One that ends later than any may was taken by a clock that has been set back since: it would bind for as long as that was.
 _NOW: Final = {"sqlite": ":now", "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"}
 _HOLD: Final = {
     dialect: text(
         f"""INSERT INTO leases (name, holder, expires_us) VALUES (:name, :holder, {now} + :ttl)
         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_us = excluded.expires_us
-        WHERE leases.holder = excluded.holder OR leases.expires_us <= {now}"""
+        WHERE leases.holder = excluded.holder OR leases.expires_us <= {now} OR leases.expires_us > {now} + :ttl"""
     )
     for dialect, now in _NOW.items()
 }

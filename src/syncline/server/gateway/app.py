@@ -31,6 +31,7 @@ from syncline.server.gateway import (
 from syncline.server.gateway.edge import App, Edge
 from syncline.server.gateway.openapi import description
 from syncline.server.gateway.services import LinkServices, Operation, Services
+from syncline.server.gateway.sockets import admitted
 from syncline.server.gateway.wire import Asked
 
 
@@ -70,4 +71,6 @@ def create_app(
         debug=False,
     )
     admit = None if served.limits is None else served.limits.address
+    if sockets is not None and admit is not None:
+        sockets = admitted(sockets, admit, chance)
     return Edge(cast(App, app), bare, chance, sockets, admit)

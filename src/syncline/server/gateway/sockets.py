@@ -16,7 +16,7 @@ from syncline.protocol.notifications import INVALID, SOCKET_PATH, TOO_LATE, UNLI
 from syncline.protocol.problems import problem_answer
 from syncline.server.accounts.sessions import Accounts
 from syncline.server.caller import Caller
-from syncline.server.gateway.edge import Receive, Scope, Send
+from syncline.server.gateway.edge import Admit, App, Receive, Scope, Send
 from syncline.server.gateway.failures import log_defect
 from syncline.server.notify.conversation import Conversation, Desk
 from syncline.server.notify.presence import Presences
@@ -24,6 +24,21 @@ from syncline.server.notify.presence import Presences
 SUBSCRIBE_S: Final = 10.0
 READY: Final = "syncline.ready"
 """An extension of the scope: a function that says whether what is sent now need not wait for the peer."""
+
+
+def admitted(sockets: App, admit: Admit, chance: Chance) -> App:
+    """`sockets` for those network addresses that `admit` does not raise for."""
+
+    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await admit((scope.get("client") or ("",))[0])
+        except SynclineError as error:
+            await receive()
+            await _refuse(send, error, chance.token(8).hex())
+            return
+        await sockets(scope, receive, send)
+
+    return door
 
 
 class SocketDoor:
