@@ -24,7 +24,7 @@ OPTIONS: Final = (
     "max_wal_size=8GB",
     "min_wal_size=2GB",
     "checkpoint_timeout=15min",
-    "wal_compression=on",
+    "wal_compression=off",
     "max_connections=100",
 )
 """What `docs/operations/postgresql.md` advises for a machine of this size; everything else as PostgreSQL comes."""
