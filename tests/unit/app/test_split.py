@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from tests.server import RunningServer, split_server
 
+from syncline.protocol.notifications import SOCKET_PATH
 from syncline.server.gateway.edge import AS_OF
 
 
@@ -58,6 +59,13 @@ async def test_each_process_answers_for_its_roles_alone(server: RunningServer) -
     waiting = f"{rest}/v1/notifications/poll?cursor={latest['cursor']}&timeout=1"
     async with server.http.get(waiting, headers=ann.headers) as answer:
         assert (answer.status, await answer.json()) == (200, {"changed": False, "sync": True})
+    async with server.http.ws_connect(rest + SOCKET_PATH, headers=ann.headers) as socket:
+        await socket.send_json({"type": "subscribe", "cursors": [latest["cursor"]]})
+        assert (await socket.receive_json())["type"] == "subscribed"
+    # A gateway holds no sockets: whoever wants one asks by long poll there.
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await server.http.ws_connect(server.url + SOCKET_PATH, headers=ann.headers)
+    assert refused.value.status == 404
 
 
 async def test_a_poll_through_a_gateway_hears_of_commits_and_ends_with_it(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from syncline.app.roles.worker import working
 from syncline.ports.clock import Ids
 from syncline.server.gateway.app import create_app
 from syncline.server.gateway.edge import App
-from syncline.server.gateway.elsewhere import Elsewhere
+from syncline.server.gateway.elsewhere import Elsewhere, NoSockets
 from syncline.server.gateway.services import LinkServices, Operation, Services
 
 LINKS_PREFIX = "/s/"
@@ -103,7 +103,8 @@ def _app(config: ServerConfig, rooms: Rooms | None, services: Services | None, o
         linked = link_services(rooms)
     elif services is not None and config.content_url is not None:
         doors[LINKS_PREFIX] = Elsewhere(config.content_url)
-    waited, sockets = None, None
+    waited: Services | None = None
+    sockets: App = NoSockets(chance)
     if rooms is not None and "notify" in config.roles:
         waited, sockets = services_here(rooms), rooms.notify.door
     return create_app(operation, doors, chance, services=services, waited=waited, linked=linked, sockets=sockets)

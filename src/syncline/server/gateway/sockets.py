@@ -34,7 +34,7 @@ def admitted(sockets: App, admit: Admit, chance: Chance) -> App:
             await admit((scope.get("client") or ("",))[0])
         except SynclineError as error:
             await receive()
-            await _refuse(send, error, chance.token(8).hex())
+            await refuse(send, error, chance.token(8).hex())
             return
         await sockets(scope, receive, send)
 
@@ -56,7 +56,7 @@ class SocketDoor:
             scope["headers"] = ()
             await self._talk(caller, scope["extensions"].get(READY, _never), receive, send)
         except SynclineError as error:
-            await _refuse(send, error, self._chance.token(8).hex())
+            await refuse(send, error, self._chance.token(8).hex())
         except OSError:
             # The peer is gone.
             return
@@ -135,7 +135,7 @@ class _Connection:
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
 
-async def _refuse(send: Send, error: SynclineError, request_id: str) -> None:
+async def refuse(send: Send, error: SynclineError, request_id: str) -> None:
     """An HTTP answer in the place of a socket."""
     status, headers, body = problem_answer(error, request_id)
     headers += [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
