@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -42,9 +42,13 @@ class Peer:
         return await self.says(question)
 
     @asynccontextmanager
-    async def up(self, *, proof: Proof = OURS, tls: Tls | None = None, port: int = 0) -> AsyncIterator[Peer]:
+    async def up(
+        self, *, proof: Proof = OURS, tls: Tls | None = None, port: int = 0, lasting: Sequence[str] = ()
+    ) -> AsyncIterator[Peer]:
         keepers = {ADDRESS: self.keep}
-        async with answering.answered(("127.0.0.1", port), keepers, proof, tls=tls, ending=self.closing, drain_s=0) as self.port:
+        async with answering.answered(
+            ("127.0.0.1", port), keepers, proof, tls=tls, ending=self.closing, drain_s=0, lasting=lasting
+        ) as self.port:
             yield self
 
 
@@ -139,6 +143,12 @@ async def test_who_is_busy_is_spared(held: AsyncExitStack, monkeypatch: pytest.M
     release.set()
     assert await first == b"first"
     assert await ask(over, b"third") == b"third"
+
+
+async def test_very_many_who_wait_at_once_are_all_answered(held: AsyncExitStack) -> None:
+    one = await held.enter_async_context(Peer(echo).up(lasting=[ADDRESS]))
+    over = await held.enter_async_context(carrier(one.port))
+    assert await asyncio.gather(*(ask(over, within_s=60) for _ in range(2000))) == [b"to you"] * 2000
 
 
 async def test_a_slow_peer_is_given_up_at_the_deadline(held: AsyncExitStack) -> None:

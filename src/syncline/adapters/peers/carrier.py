@@ -32,6 +32,7 @@ LASTING_S: Final = 120.0
 """… and that is not one that waits for something, which has longer than this."""
 MEND_EVERY_S: Final = 0.1
 LOOK_UP_EVERY_S: Final = 10.0
+LOOK_AGAIN_S: Final = 1.0
 ATTEMPTS_MAX: Final = 4
 
 log: Final[Any] = structlog.get_logger("syncline.peers")
@@ -58,6 +59,7 @@ class PeerCarrier:
         self._tls = tls
         self._ring: Ring[Any] = Ring(clock, chance)
         self._tasks: list[asyncio.Task[None]] = []
+        self._looked_s = 0.0
         self._closing = set[asyncio.Task[None]]()
 
     async def __aenter__(self) -> PeerCarrier:
@@ -165,7 +167,11 @@ class PeerCarrier:
         await self.call(wire.READY, b"", again=True, within_s=CONNECT_S)
 
     async def _mend(self) -> None:
-        """Asks those that were left out and are due again whether they are back, so that no question of anybody's has to."""
+        """Asks those that were left out and are due again whether they are back, so that no question of anybody's has to. Where
+        nobody is known, names that could not be looked up before may be by now."""
+        now_s = self._clock.monotonic_s()
+        if not self._ring.peers and now_s - self._looked_s >= LOOK_AGAIN_S:
+            await self._look()
         await asyncio.gather(*(self._try(peer) for peer in self._ring.due()))
 
     async def _try(self, peer: Peer[Any]) -> None:
@@ -181,6 +187,7 @@ class PeerCarrier:
         self._ring.worked(peer)
 
     async def _look(self) -> None:
+        self._looked_s = self._clock.monotonic_s()
         known = {peer.name: peer for peer in self._ring.peers}
         found = {address.target: address for address in await self._names.look_up()}
         self._ring.set(known.get(name) or Peer(name, self._channel(address)) for name, address in found.items())

@@ -10,6 +10,7 @@ MESSAGE_MAX_BYTES: Final = BODY_MAX_BYTES + 32 * MIB
 """A body that a gateway takes fits, however it is written between processes; so does the largest page."""
 SERVICE: Final = "syncline.rooms.v1"
 """Before the address in the name of the gRPC method: `/syncline.rooms.v1/metadata/commit`. Another version is another name."""
+PENDING_MAX: Final = 32_768
 PROOF: Final = "syncline-proof"
 REQUEST_ID: Final = "syncline-request-id"
 TRACE: Final = "traceparent"
@@ -45,4 +46,7 @@ def options() -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.so_reuseport", 0),
+        # When very many come at once, as after a restart of a gateway with ten thousand polls, gRPC would cancel some at random.
+        ("grpc.server.max_pending_requests", PENDING_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", PENDING_MAX),
     ]
