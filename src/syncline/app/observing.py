@@ -32,6 +32,7 @@ from syncline.ports.metrics import (
     INGEST_OLDEST,
     INGEST_WAITING,
     OBJECT_SECONDS,
+    PEER_SECONDS,
     RELAY_LAG,
     RELAY_WAITING,
     UPLOADS_OPEN,
@@ -79,6 +80,13 @@ class Observing:
     def objects(self, objects: object) -> None:
         if self._on:
             time_calls(objects, OBJECT_CALLS, self._clock, self.meter, OBJECT_SECONDS, span="objects", tracer=self.tracer)
+
+    def peers(self, role: str, carrier: object) -> None:
+        """What carries a gateway's questions to a role that is in other processes."""
+        if self._on:
+            time_calls(
+                carrier, ("call",), self._clock, self.meter, PEER_SECONDS, label=role, span=f"peers.{role}", tracer=self.tracer
+            )
 
     def metadata(self, metadata: object) -> None:
         if self._on:

@@ -45,6 +45,8 @@ RELAY_LAG: Final = _gauge("relay_lag_seconds", "Age of the oldest entry that the
 WAKE_UP_SECONDS: Final = _histogram("wake_up_seconds", "From this process hearing of a commit to the answer to who waited for it")
 WAITERS_OPEN: Final = _gauge("waiters_open", "Long polls and sockets that wait for a change")
 
+PEER_SECONDS: Final = _histogram("peer_seconds", "One question of a gateway to another role, all tries together", "role", "outcome")
+
 STATEMENT_SECONDS: Final = _histogram("database_statement_seconds", "One statement in the database", "kind")
 DATABASE_WAIT_SECONDS: Final = _histogram("database_wait_seconds", "From asking for a connection to having it", "way")
 DATABASE_OPEN: Final = _gauge("database_calls_open", "Calls that have a connection or wait for one", "way")

@@ -18,6 +18,7 @@ from tests.unit.server_gateway.uploading import settled, uploaded
 
 from syncline.adapters.observed.rooms import observed_tasks
 from syncline.adapters.telemetry.prometheus import OTHER, SERIES_MAX, PrometheusMeter
+from syncline.app.observing import Observing
 from syncline.model.errors import Unavailable
 from syncline.ports import metrics
 from syncline.ports.meter import Metric, Shape
@@ -194,3 +195,24 @@ async def test_an_endless_head_is_cut_off_here_too(scraped: Scraped) -> None:
         await sent_whole()
     writer.close()
     assert await scraped.figures()
+
+
+async def test_a_gateway_tells_of_what_it_asks_other_roles() -> None:
+    clock, meter = ManualClock(), PrometheusMeter()
+
+    class Carrier:
+        async def call(self, address: str, question: bytes, *, again: bool, within_s: float) -> bytes:
+            clock.advance(0.5)
+            if again:
+                raise Unavailable(what="The metadata role")
+            return question
+
+    carrier = Carrier()
+    Observing(clock, prometheus=meter).peers("metadata", carrier)
+    assert await carrier.call("accounts/live", b"q", again=False, within_s=1.0) == b"q"
+    with pytest.raises(Unavailable):
+        await carrier.call("accounts/live", b"q", again=True, within_s=1.0)
+    told = Figures(meter.page().decode())
+    assert told.of(metrics.PEER_SECONDS, role="metadata", outcome="ok") == 1
+    assert told.of(metrics.PEER_SECONDS, role="metadata", outcome="failed") == 1
+    assert told.of("syncline_peer_seconds_sum", role="metadata") == 1.0

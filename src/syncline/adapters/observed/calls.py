@@ -48,23 +48,24 @@ def time_calls(
     meter: Meter,
     seconds: Metric,
     *,
+    label: str = "",
     span: str = "",
     tracer: Tracer = NO_TRACER,
 ) -> None:
-    """Observes in `seconds`, labelled with the method and the outcome, each call of these methods that `target` has; with `span`
-    a tracer is told of each, too."""
+    """Observes in `seconds`, labelled with the method (or `label`) and the outcome, each call of these methods that `target` has;
+    with `span` a tracer is told of each, too."""
     for method in methods:
         if hasattr(target, method):
-            watch(target, method, _timed(method, clock, meter, seconds, span, tracer))
+            watch(target, method, _timed(label or method, clock, meter, seconds, f"{span}.{method}" if span else "", tracer))
 
 
-def _timed(method: str, clock: Clock, meter: Meter, seconds: Metric, span: str, tracer: Tracer) -> Begun:
+def _timed(label: str, clock: Clock, meter: Meter, seconds: Metric, span: str, tracer: Tracer) -> Begun:
     def begun(*_arguments: Any, **_options: Any) -> Ended:
         since = clock.monotonic_s()
-        close = tracer.begin(f"{span}.{method}") if span else None
+        close = tracer.begin(span) if span else None
 
         def ended(_result: Any, error: BaseException | None) -> None:
-            meter.observe(seconds, clock.monotonic_s() - since, method, outcome_of(error))
+            meter.observe(seconds, clock.monotonic_s() - since, label, outcome_of(error))
             if close is not None:
                 close(error)
 

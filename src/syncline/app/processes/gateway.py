@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from syncline.adapters.machine import MachineChance, MachineClock
 from syncline.app.config import ServerConfig
+from syncline.app.observing import Observing
 from syncline.app.processes.peers import carrier_to
 from syncline.app.processes.ready import Ready
 from syncline.app.roles.rooms import Rooms, blocks_side, metadata_side, notify_side
@@ -25,7 +26,13 @@ Side = TypeVar("Side")
 
 @asynccontextmanager
 async def gateway_services(
-    config: ServerConfig, rooms: Rooms | None, clock: MachineClock, chance: MachineChance, ready: Ready, closing: asyncio.Event
+    config: ServerConfig,
+    rooms: Rooms | None,
+    clock: MachineClock,
+    chance: MachineChance,
+    ready: Ready,
+    closing: asyncio.Event,
+    observing: Observing,
 ) -> AsyncIterator[Services]:
     """What the doors of a gateway call, until the block ends; `ready` learns of what it needs. `rooms` are this process's, if it
     has any other role. Raises `InvalidRequest`."""
@@ -33,6 +40,7 @@ async def gateway_services(
 
         async def asked(role: str, side: type[Side]) -> Side:
             carrier = await held.enter_async_context(carrier_to(role, config, clock, chance))
+            observing.peers(role, carrier)
             ready.needs(carrier.check)
             return remote_side(side, carrier)
 

@@ -66,7 +66,7 @@ async def built(config: ServerConfig, clock: MachineClock, chance: MachineChance
             await held.enter_async_context(answering_peers(rooms, closing))
         services, limits = None, None if rooms is None else rooms.ground.shared.limits
         if "gateway" in config.roles:
-            services = await held.enter_async_context(gateway_services(config, rooms, clock, chance, ready, closing))
+            services = await held.enter_async_context(gateway_services(config, rooms, clock, chance, ready, closing, observing))
             if rooms is None:
                 secret = partial(secret_of_edge, config, clock, chance)
                 limits = (await held.enter_async_context(sharing(config, secret, clock, chance, observing.meter))).limits

@@ -9,6 +9,7 @@ revision. The journal itself says when pages of a namespace are of no more use: 
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -28,6 +29,7 @@ MANIFEST_TTL_S: Final = 3600
 LONG_BLOCKS: Final = 32
 """Manifests below this are as quickly read from the database."""
 _DIGEST_CHARS: Final = 64
+_THREAD_ABOVE_BYTES: Final = 64 << 10
 T = TypeVar("T")
 
 Children = list[tuple[str, JournalEntry]]
@@ -105,8 +107,13 @@ class HotMetadata:
     async def _confirmed(self, namespace: NamespaceId, hits: Sequence[tuple[RevisionRef, bytes]]) -> dict[str, RevisionBlocks]:
         """What was kept, as far as the database has those very revisions."""
         present = await self._store.revisions(namespace, [ref for ref, _ in hits]) if hits else []
-        found = ((_of_ref(ref), _unpacked(value, now)) for (ref, value), now in zip(hits, present, strict=True))
-        return {name: manifest for name, manifest in found if manifest is not None}
+        found = dict[str, RevisionBlocks]()
+        for (ref, value), now in zip(hits, present, strict=True):
+            large = len(value) > _THREAD_ABOVE_BYTES
+            manifest = await asyncio.to_thread(_unpacked, value, now) if large else _unpacked(value, now)
+            if manifest is not None:
+                found[_of_ref(ref)] = manifest
+        return found
 
     async def _page(self, namespace: NamespaceId, name: str, coder: _Coder[T], read: Callable[[], Awaitable[T]]) -> T:
         version = await self._store.version_of(namespace)
