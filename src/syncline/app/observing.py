@@ -143,7 +143,7 @@ class Observing:
     async def _count(self, store: SqlBacklog, relay: bool) -> None:
         while True:
             try:
-                self._tell(await store.look(), relay)
+                self._tell(await store.look(relay=relay), relay)
             except SynclineError as error:
                 log.warning("counting failed", code=error.code)
             except Exception as error:  # noqa: BLE001 - the supervisor of a task that must outlive a bad round

@@ -19,6 +19,6 @@ class Backlog(Struct, frozen=True, kw_only=True):
 
 
 class BacklogStore(Protocol):
-    async def look(self) -> Backlog:
-        """Raises `Unavailable`."""
+    async def look(self, *, relay: bool) -> Backlog:
+        """Without a `relay` nothing waits for one, and it is not asked. Raises `Unavailable`."""
         ...

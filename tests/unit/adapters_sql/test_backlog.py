@@ -30,18 +30,19 @@ async def test_the_outbox_is_counted_and_its_oldest_entry_is_known(world: World)
     assert isinstance(world.stores, Stores)
     backlog = SqlBacklog(world.stores.database)
     nothing = Backlog(uploads_open=0, ingest_waiting=0, ingest_oldest_us=None, relay_waiting=0, relay_oldest_us=None)
-    assert await backlog.look() == nothing
+    assert await backlog.look(relay=True) == nothing
     ann, bob = await world.person("ann"), await world.person("bob")
     for member, name in ((ann, "a"), (ann, "b"), (bob, "c")):
         await member.commit(member.mkdir(name))
     rows = await ann.rows()
-    seen = await backlog.look()
+    seen = await backlog.look(relay=True)
     assert (seen.relay_waiting, seen.relay_oldest_us) == (2, rows[0].time_us)
+    assert await backlog.look(relay=False) == nothing
     await world.stores.metadata.mark_published([(ann.namespace, 1), (bob.namespace, 1)])
-    seen = await backlog.look()
+    seen = await backlog.look(relay=True)
     assert (seen.relay_waiting, seen.relay_oldest_us) == (1, rows[1].time_us)
     await world.stores.metadata.mark_published([(ann.namespace, 2)])
-    assert await backlog.look() == nothing
+    assert await backlog.look(relay=True) == nothing
 
 
 async def test_contents_that_wait_are_counted(world: World) -> None:
@@ -63,5 +64,5 @@ async def test_contents_that_wait_are_counted(world: World) -> None:
         for number in range(3)
     ]
     await world.stores.database.write(lambda connection: connection.execute(insert(raw_contents), rows))
-    seen = await SqlBacklog(world.stores.database).look()
+    seen = await SqlBacklog(world.stores.database).look(relay=True)
     assert (seen.ingest_waiting, seen.ingest_oldest_us) == (2, START_US + 1)

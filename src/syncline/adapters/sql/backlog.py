@@ -37,15 +37,15 @@ _RELAY_OLDEST: Final = select(func.min(journal.c.time_us)).select_from(
 
 
 class SqlBacklog(Stored):
-    async def look(self) -> Backlog:
-        return await self._database.read(_look)
+    async def look(self, *, relay: bool) -> Backlog:
+        return await self._database.read(lambda connection: _look(connection, relay))
 
 
-def _look(connection: Connection) -> Backlog:
+def _look(connection: Connection, relay: bool) -> Backlog:
     return Backlog(
         uploads_open=connection.scalar(_UPLOADS) or 0,
         ingest_waiting=connection.scalar(_INGEST) or 0,
         ingest_oldest_us=connection.scalar(_INGEST_OLDEST),
-        relay_waiting=connection.scalar(_RELAY) or 0,
-        relay_oldest_us=connection.scalar(_RELAY_OLDEST),
+        relay_waiting=(connection.scalar(_RELAY) or 0) if relay else 0,
+        relay_oldest_us=connection.scalar(_RELAY_OLDEST) if relay else None,
     )
