@@ -360,7 +360,7 @@ _BUGS: Final = (
         _unreadable_is_empty,
         faults=("disk errors",),
     ),
-    Bug("marker-ignored", "engine", "A root without its marker is believed.", _marker_ignored),
+    Bug("marker-ignored", "engine", "A root without its marker is believed.", _marker_ignored, faults=("crashes",)),
     Bug("overflow-ignored", "engine", "Nobody looks again after hints were lost.", _overflow_ignored, faults=("doubles",)),
     Bug("racy-trusted", "engine", "Signatures are trusted within the tick of a coarse clock.", _racy_trusted),
     Bug("absence-believed", "protocol", "What a server that lost its memory lacks counts as deleted.", _absence_believed),
