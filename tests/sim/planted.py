@@ -21,8 +21,7 @@ from syncline.client.observe import entries, scene
 from syncline.client.observe.hints import Dirt
 from syncline.client.observe.pull import Puller
 from syncline.client.observe.walk import Walk
-from syncline.client.receive import arrange, moves
-from syncline.client.receive.apply import Applier
+from syncline.client.receive import arrange, moves, root
 from syncline.client.receive.arrange import Arranger
 from syncline.client.receive.claims import Claims
 from syncline.client.receive.place import Placer
@@ -162,7 +161,7 @@ def _unreadable_is_empty() -> AbstractContextManager[None]:
 
 def _marker_ignored() -> AbstractContextManager[None]:
     return patched(
-        (Walk, "_believes", lambda self, visit, lost, found, seen: True), (Applier, "check_root", lambda self, root: None)
+        (Walk, "_believes", lambda self, visit, lost, found, seen: True), (root, "check_root", lambda files, expect_id: None)
     )
 
 
