@@ -23,7 +23,6 @@ from syncline.ports.metrics import CACHE_CALLS, CACHE_OPEN, CACHE_SECONDS
 
 T = TypeVar("T")
 CALL_TIMEOUT_S: Final = 0.05
-CONNECT_TIMEOUT_S: Final = 0.05
 CONNECTIONS_MAX: Final = 32
 log: Final[Any] = structlog.get_logger("syncline.redis")
 
@@ -40,7 +39,7 @@ class RedisLine:
                 max_connections=CONNECTIONS_MAX,
                 timeout=timeout_s,
                 socket_timeout=timeout_s,
-                socket_connect_timeout=CONNECT_TIMEOUT_S,
+                socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),
                 health_check_interval=0,
             )
