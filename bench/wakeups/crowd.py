@@ -65,8 +65,8 @@ async def gathered(data: Path, people: int, each: int) -> Crowd:
     place = DataDirectory.open(data.resolve(), chance, ids)
     stores = await open_stores(place.database)
     try:
-        tokens = AccessTokens(signing_keys(place.signing_keys()), await stores.accounts.server_id(), clock, ids)
-        codec = CursorCodec(place.secret("cursors"))
+        tokens = AccessTokens(signing_keys(place.keys.signing_keys()), await stores.accounts.server_id(), clock, ids)
+        codec = CursorCodec(place.keys.secret("cursors"))
         crowd = [
             User(
                 id=UserId(ids.fresh()),

@@ -186,7 +186,9 @@ class Conversation:
         """Everything there is to tell now."""
         try:
             while not self._closed and self._pending():
-                if (rest_s := self._told_s + REST_S - self._desk.clock.monotonic_s()) > 0:
+                rest_s = self._told_s + REST_S - self._desk.clock.monotonic_s()
+                # An end waits for nothing: the connection may be gone in a moment.
+                if rest_s > 0 and not self._ends():
                     await asyncio.sleep(rest_s)
                 try:
                     await self._tell_next()
@@ -198,6 +200,9 @@ class Conversation:
             await self._hang_up(GOING, "")
         finally:
             self._task = None
+
+    def _ends(self) -> bool:
+        return self.waiter is not None and self.waiter.ended is not None
 
     def _pending(self) -> bool:
         waiter = self.waiter
