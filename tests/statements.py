@@ -55,6 +55,7 @@ ACROSS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests look at everything, too": (
         r"^SELECT count\(\*\) AS count_1 FROM \w+$",
+        r"^SELECT [\w., ]+ FROM \w+ ORDER BY [\w., ]+ LIMIT \S+$",
         r"^DELETE FROM revisions WHERE revisions\.node_id = \? AND revisions\.revision = \?$",
     ),
 }

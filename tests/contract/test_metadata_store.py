@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
-from tests.unit.server_metadata.world import Member, World, content, fresh_database
+from tests.unit.server_metadata.world import Member, World, content, digest, fresh_database
 
 from syncline.adapters.sql.stores import Stores, open_stores
 from syncline.model.entries import Access
@@ -84,6 +84,30 @@ async def test_a_crash_before_the_end_leaves_nothing(ada: Member, tmp_path: Path
     assert (await stores.metadata.journal(ada.namespace, 0, 1000)).entries == (await store.journal(ada.namespace, 0, 1)).entries
     assert len(await stores.metadata.live(ada.namespace, None, 1000)) == 1
     await stores.close()
+
+
+async def test_many_nodes_change_in_one_changeset_each_in_its_own_way(ada: Member) -> None:
+    """Names that need quoting somewhere, names that swap, new revisions with the bytes of the old, moves and deletes at once."""
+    names = ["plain", 'a "quoted" one', "{braces}, and commas", "NULL", "ümlaut", "%s"]
+    await ada.put(*(name.encode() for name in names))
+    await ada.commit(ada.mkdir("d"), *(ada.create(name, data=name.encode()) for name in names))
+    first, second, *others = names
+    await ada.commit(
+        ada.move(first, name=second),
+        ada.move(second, name=first),
+        *(ada.edit(name, 1, executable=True) for name in others[:3]),
+        *(ada.move(name, parent="d", name=f"{name} moved") for name in others[1:]),
+        ada.mkdir("e", parent="d"),
+    )
+    tree = await ada.tree()
+    assert tree[second] == first
+    assert tree[first] == second
+    assert {node for path, node in tree.items() if path.startswith("d/")} == {*others[1:], "e"}
+    await ada.commit(*(ada.edit(name, 2, executable=False) for name in others[:3]))
+    refs = [RevisionRef(node_id=ada.world.id(name), revision=3) for name in others[:3]]
+    found = await ada.world.stores.metadata.revision_blocks(ada.namespace, refs)
+    assert [manifest.blocks for manifest in found] == [[(digest(name.encode()), len(name.encode()))] for name in others[:3]]
+    await ada.check()
 
 
 async def test_commits_to_one_namespace_take_turns(ada: Member) -> None:

@@ -7,14 +7,16 @@ again only where one holds a quote or a backslash.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, String, Table
 
 NULL: Final = "NULL"
-_KINDS: Final = ((Boolean, "boolean"), (BigInteger, "bigint"), (Integer, "integer"), (Text, "text"), (LargeBinary, "bytea"))
+_PLACE: Final = re.compile(r"%s(?:::\w+)?")
+_KINDS: Final = ((Boolean, "boolean"), (BigInteger, "bigint"), (Integer, "integer"), (String, "text"), (LargeBinary, "bytea"))
 
 
 def array_text(values: Sequence[Any]) -> str:
@@ -42,9 +44,9 @@ def _element(value: Any) -> str:
     return str(value)
 
 
-def kind_of(column: Column[Any]) -> str:
-    """The name of a column's type in PostgreSQL."""
-    return next(name for kind, name in _KINDS if isinstance(column.type, kind))
+def kind_of(of: Column[Any] | Any) -> str:
+    """What PostgreSQL calls the type of a column or a parameter."""
+    return next(name for kind, name in _KINDS if isinstance(of.type, kind))
 
 
 @lru_cache(maxsize=64)
@@ -54,3 +56,40 @@ def insert_arrays(table: Table) -> tuple[str, tuple[str, ...]]:
     names = tuple(column.name for column in columns)
     arrays = ", ".join(f"%s::{kind_of(column)}[]" for column in columns)
     return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays})", names
+
+
+def spread(statement: str, kinds: Sequence[str], once: Sequence[bool]) -> tuple[str, list[tuple[int, bool]]]:
+    """One UPDATE, DELETE or INSERT from a SELECT for many rows at once: each parameter is a column of a table of values, which the
+    statement is joined with, but for those that are the same for all (`once`). `kinds` are the types of the parameters as they
+    stand in `statement`. The text, and its own parameters in order: which one, and whether as an array. Each row of a table must be
+    meant by one row of values."""
+    text = re.sub(r"\s+", " ", statement).strip()
+    split = _top_where(text)
+    number = 0
+    order: list[tuple[int, bool]] = []
+
+    def placed(match: re.Match[str]) -> str:
+        nonlocal number
+        at, number = number, number + 1
+        if once[at]:
+            order.append((at, False))
+            return match[0]
+        return f"v.p{at}"
+
+    head = _PLACE.sub(placed, text[:split])
+    columns = [at for at, same in enumerate(once) if not same]
+    order += [(at, True) for at in columns]
+    arrays = ", ".join(f"%s::{kinds[at]}[]" for at in columns)
+    joins = {"UPDATE": " FROM", "DELETE": " USING", "INSERT": ","}
+    table = f"{joins[text[:6]]} unnest({arrays}) AS v ({', '.join(f'p{at}' for at in columns)})"
+    return head + table + _PLACE.sub(placed, text[split:]), order
+
+
+def _top_where(text: str) -> int:
+    """Where the statement's own condition begins, past those of its subqueries."""
+    depth = 0
+    for match in re.finditer(r"\(|\)| WHERE ", text):
+        depth += {"(": 1, ")": -1}.get(match[0], 0)
+        if match[0] == " WHERE " and depth == 0:
+            return match.start()
+    raise ValueError(text)

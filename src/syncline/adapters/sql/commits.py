@@ -16,7 +16,7 @@ from syncline.adapters.sql.database import Transaction
 from syncline.adapters.sql.heads import grants_query, head_by_grants, head_of, head_query, lock_query, usage_of
 from syncline.adapters.sql.past.bases import keep_bases
 from syncline.adapters.sql.possession import revive, revive_named
-from syncline.adapters.sql.rows import Row, as_json, blobs, entry_of, execute, execute_many, fetch, insert_rows, row_of
+from syncline.adapters.sql.rows import Row, as_json, blobs, entry_of, execute, execute_all, execute_many, fetch, insert_rows, row_of
 from syncline.adapters.sql.schema import (
     PLACED_STATE,
     block_copies,
@@ -267,7 +267,7 @@ class SqlCommit:
 
     def _write_nodes(self, connection: Connection, written: Written, states: dict[NodeId, Row]) -> None:
         here = self._namespace
-        execute_many(connection, _VACATE, ("of_namespace", "of_node"), [(here, node) for node in written.vacated])
+        execute_all(connection, _VACATE, ("of_namespace", "of_node"), [(here, node) for node in written.vacated])
         new: list[Row] = []
         changed: list[Row] = []
         for row, key in zip(written.rows, written.keys, strict=True):
@@ -277,7 +277,7 @@ class SqlCommit:
                 new.append((here, *values, key, None, None, search_key))
             else:
                 changed.append((*values[:3], values[4], values[5], *values[7:], key, search_key, here, row.entry.node_id))
-        execute_many(connection, _CHANGE, (*_CHANGED, "name_key", "search_key", "of_namespace", "of_node"), changed)
+        execute_all(connection, _CHANGE, (*_CHANGED, "name_key", "search_key", "of_namespace", "of_node"), changed)
         insert_rows(connection, nodes, ("namespace_id", *PLACED_STATE, "name_key", "mime_type", "description", "search_key"), new)
         described = [(text.mime_type, text.description, here, text.node_id) for text in written.texts]
         execute_many(connection, _DESCRIBE, ("mime_type", "description", "of_namespace", "of_node"), described)
@@ -304,9 +304,9 @@ class SqlCommit:
             (revision.entry.node_id, revision.entry.revision, revision.based_on) for revision in born if revision.blocks is None
         ]
         blocks = [(number, here, node, base) for node, number, base in based]
-        execute_many(connection, _TAKE_BLOCKS, _TAKES_BLOCKS, blocks)
+        execute_all(connection, _TAKE_BLOCKS, _TAKES_BLOCKS, blocks)
         cuts = [(here, node, base, here, node, number) for node, number, base in based]
-        execute_many(connection, _TAKE_CUT, _TAKES_CUT, cuts)
+        execute_all(connection, _TAKE_CUT, _TAKES_CUT, cuts)
 
     def _write_journal(self, connection: Connection, written: Written, states: dict[NodeId, Row]) -> None:
         rows = [

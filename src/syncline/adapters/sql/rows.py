@@ -31,7 +31,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import CTE
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from syncline.adapters.sql.arrays import array_text, insert_arrays
+from syncline.adapters.sql.arrays import array_text, insert_arrays, kind_of, spread
 from syncline.adapters.sql.schema import PLACED_STATE
 from syncline.model.entries import Kind
 from syncline.model.ids import ChangesetId, DeviceId, Digest, NodeId, UserId
@@ -128,6 +128,19 @@ def execute_many(connection: Connection, statement: Executable, order: tuple[str
     connection.exec_driver_sql(compiled.text, rows)
 
 
+def execute_all(connection: Connection, statement: Executable, order: tuple[str, ...], rows: list[Row]) -> None:
+    """The same for rows that each mean another row of the table: on PostgreSQL by one statement. What is named `…_namespace` is one
+    for all, so that the statement says whose rows it touches."""
+    if connection.dialect.name != "postgresql" or not rows:
+        execute_many(connection, statement, order, rows)
+        return
+    given = _spread(statement, connection.dialect)
+    assert given.order == order, f"the statement takes {given.order}"
+    columns = list(zip(*rows, strict=True))
+    values = tuple(array_text(columns[at]) if is_array else columns[at][0] for at, is_array in given.parameters)
+    connection.exec_driver_sql(given.text, values)
+
+
 def fetch(connection: Connection, statement: Executable, **parameters: Any) -> Sequence[Any]:
     """All rows of a statement that is made once and kept, as the driver gives them: truths are numbers. A list fills an expanding
     parameter."""
@@ -186,6 +199,21 @@ def _spelt(element: Any, **_: Any) -> Any:
         return None
     spelt = ", ".join(f"'{word}'" for word in words)
     return literal_column(f"({spelt})" if element.expanding else spelt, element.type)
+
+
+class _Spread(NamedTuple):
+    text: str
+    order: tuple[str, ...]
+    parameters: list[tuple[int, bool]]
+
+
+@lru_cache(maxsize=64)
+def _spread(statement: Executable, dialect: Dialect) -> _Spread:
+    compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    order = tuple(compiled.positiontup or ())
+    kinds = [kind_of(compiled.binds[name]) for name in order]
+    text, parameters = spread(str(compiled), kinds, [name.endswith("_namespace") for name in order])
+    return _Spread(text, order, parameters)
 
 
 # -- Lists as tables: one parameter however long, where a list of placeholders has a bound and a row-value IN finds no index ----
