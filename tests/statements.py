@@ -51,6 +51,7 @@ ACROSS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "`syncline admin check` and what writes search keys anew walk everything": (
         r"FROM namespaces LEFT OUTER JOIN users ",
+        r"\braw_contents\.object_key > ",
         r"\(nodes\.namespace_id, nodes\.node_id\) > ",
     ),
     "tests look at everything, too": (

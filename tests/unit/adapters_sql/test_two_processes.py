@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from tests.unit.server_metadata.world import World
 
 from syncline.adapters.sql.postgres import engine_at
@@ -37,7 +37,7 @@ async def test_two_that_prune_one_journal_do_not_take_its_beginning_back(postgre
             first.commit()
             assert await other == 0
             second.commit()
-            kept = watching.scalar(select(journal.c.sequence).order_by(journal.c.sequence).limit(1))
+            kept = watching.scalar(select(func.min(journal.c.sequence)).where(journal.c.namespace_id == ada.namespace))
             pruned = watching.scalar(select(namespaces.c.pruned_sequence).where(namespaces.c.namespace_id == ada.namespace))
         engine.dispose()
     assert (pruned, kept) == (4, 5)
