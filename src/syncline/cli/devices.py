@@ -12,7 +12,8 @@ from syncline.cli.client import ask
 @show.json_option
 @click.pass_context
 def devices(ctx: click.Context, as_json: bool) -> None:
-    """List the devices of your account, and when each was last seen and last up to date; `unlink ID` signs one out for good."""
+    """List the devices of your account, and when each was last seen (now: it is connected) and last up to date;
+    `unlink ID` signs one out for good."""
     if ctx.invoked_subcommand is not None:
         return
     found = ask(lambda client: client.devices())
@@ -21,7 +22,7 @@ def devices(ctx: click.Context, as_json: bool) -> None:
         return
     rows = [("id", "name", "since", "last seen", "last synced")]
     for device in found:
-        seen = show.local_time(device.last_seen) if device.last_seen else "never"
+        seen = "now" if device.connected else show.local_time(device.last_seen) if device.last_seen else "never"
         synced = show.local_time(device.last_synced) if device.last_synced else "never"
         name = show.printable(device.name) + (" (this one)" if device.current else "")
         rows.append((device.id, name, show.local_time(device.created), seen, synced))

@@ -47,7 +47,8 @@ class Me(Struct, kw_only=True):
 
 
 class Device(Struct, kw_only=True):
-    """`last_seen` is when it last asked for anything, `last_synced` when it last had everything."""
+    """`last_seen` is when it last asked for anything, `last_synced` when it last had everything. `connected`: it waits for changes,
+    or did a minute ago."""
 
     id: DeviceId
     name: str
@@ -55,6 +56,7 @@ class Device(Struct, kw_only=True):
     last_seen: datetime | None
     last_synced: datetime | None = None
     current: bool = False
+    connected: bool = False
 
 
 class Devices(Struct, kw_only=True):

@@ -381,3 +381,16 @@ async def test_a_socket_outlives_the_time_a_head_may_take(ann: SignedIn, monkeyp
         await mine.subscribe()
         await commit(ann, create_folder(ann.root, "folder"))
         assert (await mine.next())["changed"]
+
+
+async def test_who_waits_is_shown_as_connected(server: RunningServer, ann: SignedIn) -> None:
+    other = await server.sign_in("ann@example.org")
+    async with socket(other) as waiting:
+        await waiting.subscribe()
+
+        async def connected() -> list[str]:
+            return [device["id"] for device in (await ann.get("/v1/devices"))[1]["devices"] if device["connected"]]
+
+        async with asyncio.timeout(WAIT_S):
+            while await connected() != [other.device_id]:
+                await asyncio.sleep(0.02)

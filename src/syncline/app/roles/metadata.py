@@ -58,6 +58,7 @@ def metadata_rooms(ground: Ground) -> MetadataRooms:
         on_unlink=ground.hub.drop_device,
         shared=ground.shared.sessions,
         limits=ground.shared.limits,
+        presence=ground.shared.presence,
     )
     return MetadataRooms(
         accounts=accounts,

@@ -8,17 +8,18 @@ it was replaced: the answer that brought the next one may have been lost on its 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from msgspec import Struct
 
-from syncline.model.errors import InvalidRequest, LimitExceeded, NotFound, Unauthenticated, WrongPassword
-from syncline.model.ids import DeviceId, NamespaceId
+from syncline.model.errors import InvalidRequest, LimitExceeded, NotFound, Retryable, Unauthenticated, WrongPassword
+from syncline.model.ids import DeviceId, NamespaceId, UserId
 from syncline.model.limits import ACCESS_TOKEN_TTL_S
 from syncline.ports import freshness
 from syncline.ports.account_store import AccountStore, DeviceRow, User
 from syncline.ports.clock import Chance, Clock, Ids
+from syncline.ports.presence import Presence
 from syncline.protocol.changes import to_time
 from syncline.protocol.sessions import Device, Devices, TokenAnswer, TokenRequest
 from syncline.server.accounts.attempts import Attempts
@@ -62,8 +63,10 @@ class Accounts:
         on_unlink: Callable[[DeviceId], None],
         shared: SharedSessions | None = None,
         limits: CallLimits | None = None,
+        presence: Presence | None = None,
     ) -> None:
-        """`shared` are sessions that other processes looked up; `limits` are how often users and devices may ask."""
+        """`shared` are sessions that other processes looked up; `limits` are how often users and devices may ask; `presence` knows
+        who is connected."""
         self.tokens = tokens
         self.notes = DeviceNotes(store)
         self._store = store
@@ -75,6 +78,7 @@ class Accounts:
         self._attempts = Attempts(clock)
         self._shared = shared
         self._limits = limits
+        self._presence = presence
         self._live: OrderedDict[DeviceId, tuple[float, Session]] = OrderedDict()
 
     async def sign_in(self, request: TokenRequest, address: str) -> TokenAnswer:
@@ -164,6 +168,7 @@ class Accounts:
     async def devices(self, caller: Caller) -> Devices:
         await self.notes.flush()
         rows = await self._store.devices(caller.user_id)
+        connected = await self._connected(caller.user_id)
         return Devices(
             devices=[
                 Device(
@@ -173,10 +178,20 @@ class Accounts:
                     last_seen=None if row.last_seen_us is None else to_time(row.last_seen_us),
                     last_synced=None if row.last_synced_us is None else to_time(row.last_synced_us),
                     current=row.id == caller.device_id,
+                    connected=row.id in connected,
                 )
                 for row in rows
             ]
         )
+
+    async def _connected(self, user: UserId) -> Collection[DeviceId]:
+        """As far as that is known now: nothing waits for it, and nothing rests on it."""
+        if self._presence is None:
+            return ()
+        try:
+            return await self._presence.who(user)
+        except Retryable:
+            return ()
 
     async def unlink(self, caller: Caller, device_id: DeviceId) -> None:
         """Ends a device of the caller: its tokens and its open connections. Raises `NotFound`, for others' devices too."""
