@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -167,6 +170,46 @@ async def test_a_slow_peer_is_given_up_at_the_deadline(held: AsyncExitStack) -> 
         await ask(over, within_s=0.2)
     async with asyncio.timeout(20):
         await ended.wait()
+
+
+FROZEN = """
+import asyncio
+from syncline.adapters.peers import wire
+from syncline.adapters.machine import MachineChance, MachineClock
+from syncline.adapters.peers.proof import Proof
+from syncline.adapters.peers.server import answered
+
+async def keep(question: bytes) -> bytes:
+    return b"from the other process"
+
+async def main() -> None:
+    proof = Proof(bytes(32), MachineClock(), MachineChance())
+    async with answered(("127.0.0.1", 0), {"room/ask": keep}, proof, tls=None, ending=asyncio.Event(), drain_s=0) as port:
+        print(port, flush=True)
+        await asyncio.sleep(300)
+
+wire.PING_EVERY_MS = 500
+asyncio.run(main())
+"""
+
+
+async def test_a_frozen_peer_is_found_out_and_asked_again_once_it_goes_on(
+    held: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "PING_TIMEOUT_MS", 500)
+    monkeypatch.setattr(wire, "PING_EVERY_MS", 500)
+    process = held.enter_context(subprocess.Popen([sys.executable, "-c", FROZEN], stdout=subprocess.PIPE))
+    held.callback(process.kill)
+    assert process.stdout is not None
+    other = await held.enter_async_context(Peer(echo).up())
+    over = await held.enter_async_context(carrier(int(process.stdout.readline()), other.port))
+    assert {await ask(over) for _ in range(2)} == {b"from the other process", b"to you"}
+    process.send_signal(signal.SIGSTOP)
+    assert {await ask(over, again=True, within_s=60) for _ in range(4)} == {b"to you"}
+    process.send_signal(signal.SIGCONT)
+    async with asyncio.timeout(30):
+        while await ask(over) != b"from the other process":
+            await asyncio.sleep(0.02)
 
 
 async def test_strangers_are_refused_on_both_sides(held: AsyncExitStack) -> None:
