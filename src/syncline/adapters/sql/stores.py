@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import Connection, select, text
@@ -24,6 +25,7 @@ from syncline.adapters.sql.sqlite import SqliteDatabase
 from syncline.adapters.sql.uploads.raw import SqlRaws
 from syncline.adapters.sql.uploads.store import SqlUploads
 from syncline.adapters.sql.views.store import SqlViews
+from syncline.model.errors import InvalidRequest
 from syncline.ports.clock import Clock, Ids
 
 
@@ -73,6 +75,8 @@ async def _opened(where: Path | str, replica: str | None, clock: Clock) -> Datab
     if isinstance(where, Path):
         await asyncio.to_thread(migrate, where)
         return SqliteDatabase(where)
+    if find_spec("psycopg") is None:
+        raise InvalidRequest(message='database needs the driver of PostgreSQL: pip install "syncline[scale]"')
     from syncline.adapters.sql.postgres import PostgresDatabase
 
     await asyncio.to_thread(migrate_server, where)
