@@ -43,9 +43,12 @@ class Pair:
             while not self.replica.query(f"SELECT pg_last_wal_replay_lsn() >= '{at}'")[0][0]:
                 await asyncio.sleep(0.02)
 
-    def hold(self) -> None:
-        """From now on the replica gets everything and shows none of it."""
+    async def hold(self) -> None:
+        """From now on the replica gets everything and shows none of it. It is only asked to; it says when it does."""
         self.replica.query("SELECT pg_wal_replay_pause()")
+        async with asyncio.timeout(30):
+            while self.replica.query("SELECT pg_get_wal_replay_pause_state()")[0][0] != "paused":
+                await asyncio.sleep(0.02)
 
     def lose(self) -> None:
         self.primary.kill()
@@ -113,7 +116,7 @@ async def test_a_replica_answers_once_it_shows_what_was_committed_and_never_less
         with asked(pair.replica.port) as followed:
             assert await names(ada) == {"a"}
             assert any("FROM nodes" in statement for statement in followed)
-        pair.hold()
+        await pair.hold()
         await ada.commit(ada.mkdir("b"))
         with asked(pair.replica.port) as followed:
             assert await names(ada) == {"a", "b"}
@@ -160,7 +163,7 @@ async def test_a_replica_that_lags_shows_no_older_tree_and_breaks_no_cursor(pair
         await ada.commit(ada.mkdir("a"))
         older = (await world.metadata.latest(ada.caller)).cursor
         await pair.caught_up()
-        pair.hold()
+        await pair.hold()
         await ada.commit(ada.mkdir("b"))
         bob = await world.person("bob")
         newer = (await world.metadata.latest(ada.caller)).cursor
@@ -200,7 +203,7 @@ async def test_a_cache_of_pages_never_keeps_what_a_replica_that_lags_shows(pair:
         hot = HotMetadata(world.stores.metadata, SealedCache(cache, bytes(32), MachineChance()), world.machine)
         hot.stand_before(world.stores.metadata)
         assert await names(ada) == {"old"}
-        pair.hold()
+        await pair.hold()
         await ada.commit(ada.mkdir("new"))
         for _ in range(3):
             assert await names(ada) == {"old", "new"}
