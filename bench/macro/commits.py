@@ -1,13 +1,15 @@
 """`make bench-commits`: file commits a second through real HTTP, on PostgreSQL that keeps what it commits.
 
-Three phases: changesets of 100 files over 64 namespaces, the same in one namespace, and single files. Load generator, servers and
-database share this machine. Every file has a block of its own, possessed beforehand; a million files stand already (`seed.py`).
-At the end the database is asked whether it holds every file that was answered, and one line of JSON says the figures.
+Three phases: changesets of 100 files over 64 namespaces, the same in one namespace, and single files. Load generator, servers (with
+relay and notify), bus and database share this machine. Every file has a block of its own, possessed beforehand; a million files stand
+already (`seed.py`). At the end the database is asked whether it holds every file that was answered, and whether the relay told
+of them all; one line of JSON says the figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import shutil
 import sys
@@ -27,11 +29,13 @@ from syncline.adapters.sql.stores import open_stores
 from syncline.model.ids import Digest, NamespaceId
 from syncline.model.journal import chain_over
 from syncline.ports.clock import Ids
+from syncline.testing.services import nats
 from syncline.testing.services.postgres import Postgres
 
 NAMESPACES: Final = 64
 CHANGESET: Final = 100
 WARM_S: Final = 2.0
+RELAYED_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -41,10 +45,11 @@ class World:
     database: Postgres
     url: str
     servers: list[tuple[str, int]]
+    bus: nats.Nats
     places: list[load.Place]
 
     def cpu(self) -> dict[str, float]:
-        parts = {"server": [pid for _, pid in self.servers], "postgres": [self.database.process.pid]}
+        parts = {"server": [pid for _, pid in self.servers], "postgres": [self.database.process.pid], "bus": [self.bus.pid]}
         return {name: place.cpu_s(pids) for name, pids in parts.items()} | {"load": time.process_time()}
 
     def counted(self) -> dict[str, float]:
@@ -85,7 +90,7 @@ async def _run(arguments: argparse.Namespace, folder: Path, database: Postgres) 
     seed.blocks(url, run, each)
     seed.settled(url)
     _say(f"{rows:,} nodes and {sum(each.values()):,} blocks to commit stand after {time.monotonic() - start:.0f} s")
-    with place.serving(folder, url, arguments.servers) as servers:
+    with nats.running(folder / "nats") as bus, place.serving(folder, url, arguments.servers, bus.url) as servers:
         line = await load.connected(servers[0][0])
         places = [
             load.Place(
@@ -100,10 +105,11 @@ async def _run(arguments: argparse.Namespace, folder: Path, database: Postgres) 
         line.close()
         _say(f"{len(places)} devices are signed in")
         before = _heads(url)
-        world = World(database, url, servers, places)
+        world = World(database, url, servers, bus, places)
         many = await _measured(world, "64 namespaces", places, arguments.in_flight, CHANGESET, arguments.seconds)
         one = await _measured(world, "one namespace", places[:1], arguments.one_in_flight, CHANGESET, arguments.one_seconds)
         single = await _measured(world, "single files", places[:1], 1, 1, arguments.single_seconds)
+        await _relayed(url)
     await _check(url, places, before)
     return {
         "files_per_second": many["files_per_second"],
@@ -173,7 +179,17 @@ async def _check(url: str, places: Sequence[load.Place], before: dict[str, tuple
         assert chain == after[namespace][1].hex(), "the chain over the rows is not the head's"
     finally:
         await stores.close()
-    _say(f"{sum(one.committed for one in places):,} files were answered, and all of them stand")
+    _say(f"{sum(one.committed for one in places):,} files were answered, and all of them stand and were told of")
+
+
+async def _relayed(url: str) -> None:
+    """Waits until the relay has told of every commit."""
+    async with asyncio.timeout(RELAYED_S):
+        with psycopg.connect(url, autocommit=True) as connection:
+            behind = "SELECT count(*) FROM namespaces WHERE head_sequence > published_sequence"
+            while (row := connection.execute(behind).fetchone()) != (0,):
+                _say(f"the relay is behind in {row} namespaces")
+                await asyncio.sleep(0.5)
 
 
 def _heads(url: str) -> dict[str, tuple[int, bytes]]:

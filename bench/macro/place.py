@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -51,12 +50,12 @@ def database(folder: Path) -> Iterator[postgres.Postgres]:
 
 
 @contextmanager
-def serving(folder: Path, url: str, count: int) -> Iterator[list[tuple[str, int]]]:
-    """`count` servers on one database, with the same keys: the address and process of each. Each has a data directory of its own,
-    since one server holds one; nothing of a commit lies there."""
+def serving(folder: Path, url: str, count: int, bus: str) -> Iterator[list[tuple[str, int]]]:
+    """`count` servers on one database and one bus, with the same keys: the address and process of each. Each does everything that a
+    server does, and has a data directory of its own; nothing of a commit lies there."""
     running: list[subprocess.Popen[bytes]] = []
     try:
-        yield [_served(folder, url, number, running) for number in range(count)]
+        yield [_served(folder, url, bus, number, running) for number in range(count)]
     finally:
         for process in running:
             process.terminate()
@@ -64,13 +63,14 @@ def serving(folder: Path, url: str, count: int) -> Iterator[list[tuple[str, int]
             process.wait(READY_S)
 
 
-def _served(folder: Path, url: str, number: int, running: list[subprocess.Popen[bytes]]) -> tuple[str, int]:
-    data, first, log = folder / f"server-{number}", folder / "server-0", folder / f"server-{number}.log"
-    if number and not (data / "keys").exists():
-        data.mkdir(mode=0o700, exist_ok=True)
-        shutil.copytree(first / "keys", data / "keys")
+def _served(folder: Path, url: str, bus: str, number: int, running: list[subprocess.Popen[bytes]]) -> tuple[str, int]:
+    data, log = folder / f"server-{number}", folder / f"server-{number}.log"
+    if not (folder / "keys").exists():
+        made = [sys.executable, "-m", "syncline.cli.main", "admin", "keys", str(folder / "keys")]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
     config = folder / f"server-{number}.toml"
-    config.write_text(f'data = "{data}"\ndatabase = "{url}"\n')
+    bus_table = f'[bus]\nkind = "nats"\nservers = ["{bus}"]\n'
+    config.write_text(f'data = "{data}"\ndatabase = "{url}"\nkeys = "{folder / "keys"}"\n{bus_table}')
     log.unlink(missing_ok=True)
     program = [sys.executable, "-m", "syncline.cli.main", "serve", "--data", str(data), "--config", str(config)]
     with log.open("wb") as out:

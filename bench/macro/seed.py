@@ -104,7 +104,7 @@ def files(url: str, files_each: int) -> int:
         block = f"m.namespace_id, {file['node']}, 1, 0, {_HASH}, {BLOCK_BYTES}"
         say(f"INSERT INTO revision_blocks SELECT {block} {file_rows}".encode())
         _possess(connection, "bench_new m", files_each, _HASH, "old")
-        head = f"UPDATE namespaces n SET head_sequence = {folders + files_each}"
+        head = f"UPDATE namespaces n SET head_sequence = {folders + files_each}, published_sequence = {folders + files_each}"
         say(f"{head} FROM bench_new m WHERE n.namespace_id = m.namespace_id".encode())
         row = connection.execute("SELECT count(*) FROM nodes").fetchone()
         assert row is not None
