@@ -17,6 +17,7 @@ from syncline.adapters.machine import MachineChance
 from syncline.model.errors import InvalidRequest, Unavailable
 from syncline.model.ids import NamespaceId
 from syncline.ports.bus import PUBLISHED_MAX, Bus, Hint, Position, Subscription
+from syncline.testing.services.nats import Nats
 
 WAIT_S = 10.0
 
@@ -174,3 +175,28 @@ async def test_what_is_no_hint_is_a_gap_and_stands_in_nobodys_way(bus: Bus, requ
                 if (delivery := await subscription.next(1.0)) is not None:
                     heard += (hint.sequence for hint in delivery.hints)
                     gaps += delivery.gap
+
+
+@pytest.mark.parametrize("lost", ["purged", "made anew"])
+async def test_a_stream_that_lost_what_was_not_heard_has_a_gap(nats_server: Nats, lost: str) -> None:
+    name = f"t{MachineChance().token(6).hex()}"
+    bus = NatsBus(NatsPlace(servers=[nats_server.url], stream=name))
+    async with bus.subscribe() as subscription:
+        began = subscription.position
+    await bus.publish(_hints(1, 2))
+    operator = await nats.connect(nats_server.url)
+    stream = operator.jetstream()
+    if lost == "purged":
+        await stream.purge_stream(name)
+    else:
+        await stream.delete_stream(name)
+        await bus.close()
+        bus = NatsBus(NatsPlace(servers=[nats_server.url], stream=name))
+    await bus.publish(_hints(3))
+    async with bus.subscribe(began) as subscription:
+        delivery = await subscription.next(WAIT_S)
+        assert delivery is not None
+        assert delivery.gap
+        assert await _heard(subscription, 1) == _hints(3)
+    await operator.close()
+    await bus.close()
