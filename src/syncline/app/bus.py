@@ -41,37 +41,47 @@ async def opened(config: BusConfig) -> AsyncIterator[Bus]:
 
 
 def _made(config: BusConfig, login: Login) -> Bus:
-    ca_file = None if config.ca_file is None else str(config.ca_file)
-    if config.kind == "nats":
-        from syncline.adapters.bus.nats import NatsBus, NatsPlace
-
-        return NatsBus(
-            NatsPlace(
-                servers=config.servers,
-                user=login.user,
-                password=login.password,
-                token=login.token,
-                credentials=login.credentials,
-                ca_file=ca_file,
-                stream=config.name,
-                replicas=config.replicas,
-            )
-        )
-    if config.kind == "kafka":
-        from syncline.adapters.bus.kafka import KafkaBus, KafkaPlace
-
-        return KafkaBus(
-            KafkaPlace(
-                servers=config.servers,
-                user=login.user,
-                password=login.password,
-                mechanism=login.mechanism,
-                ca_file=ca_file,
-                tls=config.tls,
-                topic=config.name,
-            )
-        )
+    try:
+        if config.kind == "nats":
+            return _nats(config, login)
+        if config.kind == "kafka":
+            return _kafka(config, login)
+    except ImportError as error:
+        raise InvalidRequest(message=f'bus.kind = "{config.kind}" needs its driver: pip install "syncline[scale]"') from error
     return MemoryBus()
+
+
+def _nats(config: BusConfig, login: Login) -> Bus:
+    from syncline.adapters.bus.nats import NatsBus, NatsPlace
+
+    return NatsBus(
+        NatsPlace(
+            servers=config.servers,
+            user=login.user,
+            password=login.password,
+            token=login.token,
+            credentials=login.credentials,
+            ca_file=None if config.ca_file is None else str(config.ca_file),
+            stream=config.name,
+            replicas=config.replicas,
+        )
+    )
+
+
+def _kafka(config: BusConfig, login: Login) -> Bus:
+    from syncline.adapters.bus.kafka import KafkaBus, KafkaPlace
+
+    return KafkaBus(
+        KafkaPlace(
+            servers=config.servers,
+            user=login.user,
+            password=login.password,
+            mechanism=login.mechanism,
+            ca_file=None if config.ca_file is None else str(config.ca_file),
+            tls=config.tls,
+            topic=config.name,
+        )
+    )
 
 
 def _login(config: BusConfig) -> Login:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from syncline.app.bus import opened as opened_bus
 from syncline.app.config import ObjectsConfig, load
 from syncline.app.objects import credentials
 from syncline.model.errors import InvalidRequest
@@ -55,6 +56,13 @@ def test_objects_lie_on_disk_unless_told_otherwise(tmp_path: Path) -> None:
         (S3 + "bucket_name = 5", "bucket_name"),
         ('[objects]\nbucket = "files"', "objects.bucket"),
         ("objects = 5", "objects"),
+        ('[bus]\nkind = "rabbit"', "bus.kind"),
+        ('[bus]\nkind = "nats"', "bus.servers"),
+        ('[bus]\nservers = ["nats://a:1"]', "bus.servers"),
+        ('[bus]\nkind = "nats"\nservers = ["a:1"]', "bus.servers"),
+        ('[bus]\nkind = "kafka"\nservers = ["a"]', "HOST:PORT"),
+        ('[bus]\nkind = "nats"\nservers = ["nats://a:1"]\nreplicas = 2', "bus.replicas"),
+        ('[bus]\nkind = "nats"\nservers = ["nats://a:1"]\nname = "a.b"', "bus.name"),
         ('redis = "localhost:6379"', "redis"),
         ("[limits]\nuser_per_minute = 0", "limits.user_per_minute"),
         ("[limits]\naddress_per_minute = 2000000", "limits.address_per_minute"),
@@ -86,3 +94,18 @@ def test_credentials_come_from_a_file_or_the_environment(tmp_path: Path) -> None
     keys.write_text('access_key = "f"\nsecret_key = "g"')
     found = credentials(named, ours)
     assert (found.access_key, found.secret_key, found.session_token) == ("f", "g", None)
+
+
+async def test_the_login_of_a_bus_is_read_from_its_file(tmp_path: Path) -> None:
+    login = tmp_path / "login.toml"
+    text = f'[bus]\nkind = "nats"\nservers = ["nats://a:1"]\ncredentials_file = "{login}"\n'
+    bus = load(tmp_path, None, config(tmp_path, text)).bus
+    for written in (None, "user = 5", "pass = 'x'", "user ="):
+        if written is not None:
+            login.write_text(written)
+        with pytest.raises(InvalidRequest, match=r"bus\.credentials_file"):
+            async with opened_bus(bus):
+                pass
+    login.write_text("user = 'a'\npassword = 'b'\n")
+    async with opened_bus(bus) as opened:
+        assert (opened._place.user, opened._place.password) == ("a", "b")  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ from syncline.ports.metadata_store import MetadataStore
 LEASE: Final = "relay"
 LEASE_TTL_S: Final = 5.0
 LEASE_RENEW_S: Final = 1.5
-POLL_S: Final = 0.05
+POLL_S: Final = 0.03
 """So often a leader looks for commits of other processes; its own wake it."""
 REST_S: Final = 0.01
 """The least time between two rounds: what is committed meanwhile goes in one."""
