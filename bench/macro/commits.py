@@ -1,9 +1,9 @@
 """`make bench-commits`: file commits a second through real HTTP, on PostgreSQL that keeps what it commits.
 
 Three phases: changesets of 100 files over 64 namespaces, the same in one namespace, and single files. Load generator, servers (with
-relay and notify), bus and database share this machine. Every file has a block of its own, possessed beforehand; a million files stand
-already (`seed.py`). At the end the database is asked whether it holds every file that was answered, and whether the relay told
-of them all; one line of JSON says the figures.
+relay and notify), bus and database share this machine. Every file has a block of its own, possessed beforehand; a million files
+stand already (`seed.py`). At the end the database is asked whether it holds every file that was answered, and whether the relay
+told of them all; one line of JSON says the figures.
 """
 
 from __future__ import annotations

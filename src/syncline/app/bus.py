@@ -29,11 +29,7 @@ class Login(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 async def opened(config: BusConfig) -> AsyncIterator[Bus]:
     """The bus, until the block ends. Nothing is asked of it yet: a server starts without its brokers. Raises `InvalidRequest`
     naming the key of the configuration to correct."""
-    login = _login(config)
-    try:
-        bus = _made(config, login)
-    except ImportError as error:
-        raise InvalidRequest(message=f'bus.kind = "{config.kind}" needs its driver: pip install "syncline[scale]"') from error
+    bus = _made(config, _login(config))
     try:
         yield bus
     finally:
