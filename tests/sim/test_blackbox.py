@@ -14,9 +14,9 @@ ONE, TWO = "1" * 64, "2" * 64
 
 
 @pytest.mark.timeout(240)
-def test_three_scripts_on_three_devices(tmp_path: Path) -> None:
+def test_two_scripts_on_three_devices(tmp_path: Path) -> None:
     with Box(tmp_path) as box:
-        for seed in (7, 8, 9):
+        for seed in (7, 9):
             box.play(draw(seed, epochs=2))
             box.clear()
 
