@@ -2,7 +2,7 @@
 
 Three phases: changesets of 100 files over 64 namespaces, the same in one namespace, and single files. Load generator, servers (with
 relay and notify), bus and database share this machine. Every file has a block of its own, possessed beforehand; a million files
-stand already (`seed.py`). At the end the database is asked whether it holds every file that was answered, and whether the relay
+stand already (`seed.py`). At the end the database is asked whether it holds every file that was answered, and whether the relay has
 told of them all; one line of JSON says the figures.
 """
 
@@ -223,7 +223,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=1_000_000, help="files that stand before")
     parser.add_argument("--rate", type=float, default=12_000, help="blocks to seed for each second")
     parser.add_argument("--servers", type=int, default=1, help="server processes on the one database")
-    parser.add_argument("--in-flight", type=int, default=8, help="devices that commit at the same time")
+    parser.add_argument("--in-flight", type=int, default=4, help="devices that commit at the same time")
     parser.add_argument("--one-in-flight", type=int, default=3, help="the same in one namespace")
     parser.add_argument("--folder", help="where database and servers lie, kept for the next run (default: a temporary one)")
     return parser.parse_args()
