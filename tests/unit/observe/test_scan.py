@@ -409,6 +409,18 @@ def test_an_edit_in_a_folder_that_swapped_names_with_a_file_is_seen(world: World
     assert world.node("file/left alone").content_hash is not None
 
 
+def test_a_root_that_went_away_and_came_back_is_watched_anew(world: World) -> None:
+    """Unmounted and mounted again between two looks: nothing is amiss by now, but no watch outlived it."""
+    world.write("d/a")
+    world.full()
+    assert world.watcher is not None
+    world.watcher.folders.clear()
+    world.look("", "d/", folder_gone=True)
+    assert {"", "d"} <= world.watcher.folders
+    world.settle()
+    assert not world.observer.wants_full
+
+
 # -- being written -----------------------------------------------------------------------------------------------------------------
 
 

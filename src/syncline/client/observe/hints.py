@@ -68,7 +68,10 @@ class Dirt:
         for hint in hints.seen:
             if hint.folder.partition("/")[0] == STATE_FOLDER:
                 continue
-            if hint.folder_gone or not hint.name:
+            if hint.folder_gone and not hint.folder:
+                # No folder above tells that it is there again, and is to be watched anew with all below it.
+                self.lose("the folder itself went away, and all watches with it", now_s)
+            elif hint.folder_gone or not hint.name:
                 self.mark_folder(hint.folder, now_s + CLOSED_QUIET_S)
                 self.mark_folder(parent_of(hint.folder), now_s + CLOSED_QUIET_S)
             elif hint.folder or hint.name != STATE_FOLDER:
