@@ -72,7 +72,14 @@ def needed(load: Numbers, measured: Numbers, bounds: Numbers, prices: Numbers) -
         "kept writes x (half of them live files, each a revision) + journal while kept + blocks, with indexes",
     )
     by_size = ceil(rows_bytes / bounds["shard_bytes"])
-    by_speed = ceil(peak / (measured["commits_files_per_s_per_core"] / measured["database_share_of_core"] * cores * use))
+    commit_cores = say(
+        "cores that commits keep busy at the peak",
+        (changesets * measured["commit_us_per_changeset"] + peak * measured["commit_us_per_file"]) / 1e6,
+        "",
+        "changesets and files by what each costs, server and database together",
+    )
+    of_database = commit_cores * measured["commit_share_of_database"]
+    by_speed = ceil(of_database / (cores * use))
     shards = say(
         "shards (primaries)",
         max(by_size, by_speed, 1),
@@ -84,9 +91,9 @@ def needed(load: Numbers, measured: Numbers, bounds: Numbers, prices: Numbers) -
     # -- Our processes, one for each core -----------------------------------------------------------------------------------
     metadata = say(
         "metadata processes",
-        ceil(peak / (measured["commits_files_per_s_per_core"] / (1 - measured["database_share_of_core"]) * use)),
+        ceil((commit_cores - of_database) / use),
         "",
-        "peak files / files a second of a core that does our half",
+        "what of those cores is ours, one for each process",
     )
     gateways = say(
         "gateway processes", ceil(requests / (measured["requests_per_s_per_core"] * use)), "", "requests / requests a core"
