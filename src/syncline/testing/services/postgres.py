@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,9 +51,17 @@ class Postgres:
             return connection.execute(statement.encode()).fetchall()
 
     def kill(self) -> None:
-        """As if the machine had gone: no connection is closed in order."""
+        """As if the machine had gone: no connection is closed in order. Its children would go on with what they are asked until
+        they see that they are alone, so they go too, and are waited for."""
+        children = _children(self.process.pid)
         self.process.kill()
         self.process.wait()
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        deadline = time.monotonic() + READY_S
+        while any(map(_runs, children)) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 def binaries() -> Path:
@@ -134,6 +143,24 @@ def start(data: Path, port: int, options: Sequence[str] = OPTIONS) -> Postgres:
 
 def _as_nobody() -> dict[str, object]:
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that it started. Where the system does not say so in `/proc`, none."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state = entry.read_text().rpartition(")")[2].split()
+            if int(state[1]) == pid:
+                found.append(int(entry.parent.name))
+    return found
+
+
+def _runs(pid: int) -> bool:
+    """Whether it has not ended; one that nobody has asked after yet has."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def free_port() -> int:
