@@ -25,6 +25,8 @@ class BentFiles(LinuxFiles):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.failing: dict[str, int] = {}
+        self.failing_once: dict[str, int] = {}
+        """Single looks that fail."""
         self.bend: Callable[[str, Stat], Stat] = lambda path, stat: stat
 
     def list_folder(self, path: str) -> list[Stat]:
@@ -33,6 +35,8 @@ class BentFiles(LinuxFiles):
         return [self.bend(f"{path}/{stat.name}".lstrip("/"), stat) for stat in super().list_folder(path)]
 
     def stat(self, path: str) -> Stat:
+        if code := self.failing_once.pop(path, 0):
+            raise OSError(code, os.strerror(code), path)
         return self.bend(path, super().stat(path))
 
 
@@ -66,6 +70,22 @@ def test_below_an_unreadable_folder_nothing_is_deleted(world: World, files: Bent
     world.settle()
     assert observed.problems == []
     assert "d/e/a.txt" not in world.shape()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOENT])
+def test_what_was_not_believed_of_a_folder_is_looked_at_again(world: World, files: BentFiles, code: int) -> None:
+    """The last file has left it, and the look at the folder itself that would tell so fails once."""
+    world.write("d/a.txt")
+    world.write("e/b.txt")
+    world.full()
+    world.agree()
+    world.move("d/a.txt", "e/a.txt")
+    files.failing_once["d"] = code
+    world.look("d/", "e/a.txt", moved_in=True)
+    assert files.failing_once == {}
+    world.settle()
+    assert set(world.shape()) == {"d", "e", "e/a.txt", "e/b.txt"}
+    assert world.observer.scan(full=False).problems == []
 
 
 def test_a_new_unreadable_folder_is_told_and_found_later(world: World, files: BentFiles) -> None:

@@ -161,11 +161,14 @@ class Walk:
             self._memory.unread.discard(visit.id)
             return listing
         except OSError as error:
-            if error.errno in _GONE or isinstance(error, FileNotFoundError | NotADirectoryError):
-                self._vanished(visit)
-            else:
-                self._unreadable(visit.id, visit.path, error)
+            self._failed(visit, error)
             return None
+
+    def _failed(self, visit: Visit, error: OSError) -> None:
+        if error.errno in _GONE or isinstance(error, FileNotFoundError | NotADirectoryError):
+            self._vanished(visit)
+        else:
+            self._unreadable(visit.id, visit.path, error)
 
     def _vanished(self, visit: Visit) -> None:
         """The folder is not where it was: its parent's listing will tell, now or soon."""
@@ -291,8 +294,10 @@ class Walk:
         if stat is None:
             try:
                 stat = self._senses.files.stat(visit.path)
-            except OSError:
-                self._vanished(visit)
+            except OSError as error:
+                self._failed(visit, error)
+                # What its listing lacked was not believed, so it must be listed again, though it may be back unchanged by then.
+                self._memory.dirt.revisit(visit.path, None, self.scene.now_s + CLOSED_QUIET_S)
                 return False
         if stat.signature.device == self._trees.local[visit.id].signature.device:
             return True
