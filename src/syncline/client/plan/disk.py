@@ -155,8 +155,8 @@ class Disk:
             if inside is not None:
                 return inside
         key = op.key or self.view.trees.key(op.name)
-        occupant = self._occupant(parent, key, op.id)
-        if occupant is not None:
+        # Twins have one key: each of them is in the way.
+        while (occupant := self._occupant(parent, key, op.id)) is not None:
             if not self.view.is_absent(occupant):
                 return occupant
             blocker = self._clear(occupant)
