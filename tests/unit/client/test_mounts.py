@@ -13,7 +13,7 @@ from tests.unit.client.kit import ONE, HandClock, Steady, Watching, node_id, pus
 
 from syncline.client.intents import Intents
 from syncline.client.observe.pull import Puller
-from syncline.model.entries import Access, Kind
+from syncline.model.entries import Access, Kind, SyncedNode
 from syncline.model.errors import Unavailable
 from syncline.model.ids import ChangesetId, NamespaceId, NodeId, ulid
 from syncline.model.journal import JournalEntry
@@ -265,3 +265,26 @@ async def test_a_cursor_alone_is_written_by_whoever_writes(remote: Shared, devic
     device.trees.put_cursor(replace(row, name="mine"))
     assert device.trees.drain().cursor_put == [replace(row, name="mine")]
     assert device.trees.drain().cursor_put == [], "once"
+
+
+async def test_a_mount_that_a_server_forgot_was_taken_from_nobody(remote: Shared, device: Watching) -> None:
+    remote.put("mine")
+    before = remote.head
+    theirs = remote.team.put("theirs", node=node_id(9))
+    remote.mount()
+    await looked(device)
+    device.trees.put_synced(SyncedNode(id=theirs, namespace=TEAM, parent=NodeId(TEAM), name="theirs", kind=Kind.FILE, revision=1))
+    remote.is_member = False
+    remote.truncate(before)
+    await looked(device)
+    assert theirs not in device.trees.synced, "what is on the disk is new again, and goes up"
+
+
+async def test_a_mount_that_was_taken_away_keeps_its_base(remote: Shared, device: Watching) -> None:
+    theirs = remote.team.put("theirs", node=node_id(9))
+    remote.mount()
+    await looked(device)
+    device.trees.put_synced(SyncedNode(id=theirs, namespace=TEAM, parent=NodeId(TEAM), name="theirs", kind=Kind.FILE, revision=1))
+    remote.unmount()
+    await looked(device)
+    assert theirs in device.trees.synced

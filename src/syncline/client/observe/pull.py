@@ -329,7 +329,11 @@ class Puller:
                 self._trees.put_remote(node)
                 shared.follow(self._trees, node)
         if forget_synced:
-            for base in [base.id for base in self._trees.synced if base.namespace == namespace]:
+            # From a server that lost its memory: shared folders that it lacks were not taken from anybody, it forgot that they are.
+            forgotten = {namespace} | {NamespaceId(node.id) for node in gone if node.mount}
+            if str(namespace) == str(self._trees.root):
+                forgotten |= {base.namespace for base in self._trees.synced} - self._trees.access.keys()
+            for base in [base.id for base in self._trees.synced if base.namespace in forgotten]:
                 self._trees.remove_synced(base)
         self.roots = Roots(self._trees.remote)
 
