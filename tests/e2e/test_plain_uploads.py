@@ -16,14 +16,10 @@ from tests.e2e.world import World, eventually, run
 
 KILLS = (
     "uploads.add:after:1",
-    "uploads.opened:after:1",
     "uploads.move:after:1",
-    "objects.rename:after:1",
     "objects.complete_multipart:after:1",
-    "metadata.write:before:1",
     "metadata.commit:after:1",
     "packs.add_packs:after:1",
-    "objects.place:after:1",
     "packs.finish:after:1",
     "metadata.write:before:2",
     "metadata.commit:after:2",
