@@ -124,11 +124,15 @@ def test_a_key_that_may_be_left_out_has_a_variable_of_its_kind(tmp_path: Path) -
         "SYNCLINE_SERVER_OBJECTS_CDN_URL": "https://cdn.example.org",
         "SYNCLINE_SERVER_OBJECTS_CDN_KEY_PAIR_ID": "K1",
         "SYNCLINE_SERVER_OBJECTS_CDN_PRIVATE_KEY_FILE": "/etc/cdn.pem",
+        "SYNCLINE_SERVER_BUS_KIND": "nats",
+        "SYNCLINE_SERVER_BUS_SERVERS": "nats://a:4222, nats://b:4222",
+        "SYNCLINE_SERVER_KEYS": str(tmp_path),
     }
     config = load(tmp_path, None, None, environment=environment)
     assert (config.limits.user_per_minute, config.telemetry.sample) == (6000, 0.5)
     assert config.objects.cdn is not None
     assert config.objects.cdn.key_pair_id == "K1"
+    assert (config.bus.servers, config.keys) == (["nats://a:4222", "nats://b:4222"], tmp_path)
     with pytest.raises(InvalidRequest, match=r"SYNCLINE_SERVER_LIMITS_USER_PER_MINUTE \(limits\.user_per_minute\)"):
         load(tmp_path, None, None, environment={"SYNCLINE_SERVER_LIMITS_USER_PER_MINUTE": "many"})
 
@@ -137,20 +141,6 @@ def test_every_variable_is_one_keys() -> None:
     names = [one.name for one in variables(ServerConfig)]
     assert len(names) == len(set(names))
     assert {"SYNCLINE_SERVER_DATA", "SYNCLINE_SERVER_PEERS_METADATA", "SYNCLINE_SERVER_OBJECTS_BUCKET"} <= set(names)
-
-
-def test_keys_that_need_not_be_given_have_variables_too(tmp_path: Path) -> None:
-    environment = {
-        "SYNCLINE_SERVER_LIMITS_USER_PER_MINUTE": "6000",
-        "SYNCLINE_SERVER_BUS_KIND": "nats",
-        "SYNCLINE_SERVER_BUS_SERVERS": "nats://a:4222, nats://b:4222",
-        "SYNCLINE_SERVER_BUS_REPLICAS": "3",
-        "SYNCLINE_SERVER_KEYS": str(tmp_path),
-    }
-    config = load(tmp_path, None, None, environment=environment)
-    assert config.limits.user_per_minute == 6000
-    assert (config.bus.servers, config.bus.replicas) == (["nats://a:4222", "nats://b:4222"], 3)
-    assert config.keys == tmp_path
 
 
 def test_a_folder_of_keys_is_made_once_and_then_only_read(tmp_path: Path) -> None:
