@@ -105,7 +105,7 @@ class Outgoing:
                 self._refuse(node, BlocksMissing.code)
             self._uncertain.add(node)
         for node, code in outcome.refused.items():
-            if code == "access.denied" and self._is_of_others(node):
+            if (code == "access.denied" and self._is_of_others(node)) or (code == "node.exists" and self._is_elsewhere(node)):
                 self._begin_anew(node, ran)
                 continue
             if code == "node.deleted" and node not in self._trees.remote:
@@ -118,11 +118,17 @@ class Outgoing:
         known = node in self.buried or node in self._trees.synced
         return known and node not in self._trees.remote and node not in self._busy
 
+    def _is_elsewhere(self, node: NodeId) -> bool:
+        """Whether the id is taken by what is not in this device's tree, as of a look at the server since the first refusal:
+        by a shared folder that is not mounted any more."""
+        return self._refusals[node] > 0 and node not in self._trees.remote and node not in self._busy
+
     def _begin_anew(self, node: NodeId, ran: Ran) -> None:
         """What lies here is a thing of its own from now on."""
         self.buried.discard(node)
         self._trees.remove_synced(node)
         self.prepared.pop(node, None)
+        self._refusals.pop(node, None)
         self._trees.rekey_local(node, self._committer.fresh_id())
         ran.moved = True
 

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from syncline.client.activity import Activity
 from syncline.client.contact import Contact
 from syncline.client.observe.pull import Puller
-from syncline.client.plan.steps import Push
+from syncline.client.plan.planner import PlanContext, plan
+from syncline.client.plan.steps import Push, Step
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind, LocalNode, RemoteNode, Signature, SyncedNode
 from syncline.model.ids import Digest, NodeId, ulid
@@ -76,6 +77,11 @@ class Watching:
 
     def names(self) -> set[str]:
         return {node.name for node in self.trees.remote}
+
+    def planned(self) -> tuple[Step, ...]:
+        """What the device would do about what is open."""
+        ids = (node_id(number) for number in range(900, 1000))
+        return plan(self.trees, context=PlanContext(device="Me", today="2026-01-02", fresh_id=lambda: next(ids))).steps
 
     def agree(self) -> None:
         """Everything on the server is here and synced."""

@@ -35,11 +35,10 @@ class Refusing:
         return Committed(refused={push.node: self.code for unit in units for push in unit})
 
 
-@pytest.mark.parametrize("agreed", [False, True], ids=["never agreed on", "agreed on before"])
-async def test_a_folder_whose_id_is_of_others_takes_one_of_its_own(agreed: bool) -> None:
-    clock, trees, server = HandClock(), Trees(HOME), Refusing()
+def outgoing_to(server: Refusing, trees: Trees) -> Outgoing:
+    clock = HandClock()
     waiting: Any = None
-    outgoing = Outgoing(
+    return Outgoing(
         trees=trees,
         store=MemoryTreeStore(),
         sender=waiting,
@@ -49,6 +48,12 @@ async def test_a_folder_whose_id_is_of_others_takes_one_of_its_own(agreed: bool)
         progress=Progress(),
         busy=set(),
     )
+
+
+@pytest.mark.parametrize("agreed", [False, True], ids=["never agreed on", "agreed on before"])
+async def test_a_folder_whose_id_is_of_others_takes_one_of_its_own(agreed: bool) -> None:
+    trees, server = Trees(HOME), Refusing()
+    outgoing = outgoing_to(server, trees)
     trees.put_local(replace(local_of(node_id(1), "shared"), kind=Kind.DIR))
     trees.put_local(local_of(node_id(2), "inside", parent=node_id(1)))
     if agreed:
@@ -63,3 +68,17 @@ async def test_a_folder_whose_id_is_of_others_takes_one_of_its_own(agreed: bool)
     assert node_id(1) not in trees.synced
     assert ran.moved
     assert not outgoing.buried
+
+
+async def test_an_id_that_is_taken_out_of_sight_is_given_up_once_the_server_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees, server = Trees(HOME), Refusing()
+    monkeypatch.setattr(server, "code", "node.exists")
+    outgoing = outgoing_to(server, trees)
+    trees.put_local(replace(local_of(node_id(1), "was shared"), kind=Kind.DIR))
+    made = push(Op.CREATE, 1, parent=NodeId(HOME), name="was shared", kind=Kind.DIR)
+    ran = Ran()
+    await outgoing.push([made], {}, ran)
+    assert node_id(1) in trees.local, "it may be this device's own, whose answer was lost: the look that follows tells"
+    assert ran.refused
+    await outgoing.push([made], {}, Ran())
+    assert [node.id for node in trees.local.children(NodeId(HOME))] == [FRESH]

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.client.kit import Watching
 
+from syncline.client.plan.steps import Discard, Relocate
 from syncline.model.entries import Access, Kind
 from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest, NamespaceId, NodeId, ulid
 from syncline.model.journal import JournalEntry, chain_after, node_term, root_text
@@ -183,8 +184,34 @@ async def test_something_deleted_there_and_not_yet_here_is_still_a_deletion(remo
     remote.share(folder)
     await looked(device)
     assert gone not in device.trees.remote
-    assert device.trees.synced[gone].namespace == HOME, "which this device still sees, so that its absence there is meant"
-    assert gone in device.trees.open
+    assert device.trees.synced[gone].namespace == NamespaceId(folder), "in whose trash it is now"
+    assert [type(step) for step in device.planned() if step.node == gone] == [Discard], "and nothing new in what others see"
+    device.store_is_the_tree()
+
+
+async def test_a_snapshot_of_a_root_that_shared_a_folder_meanwhile_tells_deletions_all_the_same(
+    remote: Sharing, device: Watching
+) -> None:
+    folder, inside, _ = await agreed_tree(remote, device)
+    gone = next(node for node in inside if device.trees.remote[node].kind is Kind.FILE)
+    remote.change(Change(op=Op.DELETE, node_id=gone))
+    remote.share(folder)
+    device.puller.doubt([HOME])
+    await looked(device)
+    assert device.trees.synced[gone].namespace == NamespaceId(folder)
+    assert [type(step) for step in device.planned() if step.node == gone] == [Discard]
+    assert {node for node in inside if device.trees.remote.get(node)} == inside - {gone}
+
+
+async def test_what_was_taken_out_before_it_was_shared_is_moved_out_here_too(remote: Sharing, device: Watching) -> None:
+    folder, inside, _ = await agreed_tree(remote, device)
+    out = next(node for node in inside if device.trees.remote[node].kind is Kind.DIR)
+    remote.change(Change(op=Op.MOVE, node_id=out, parent_id=NodeId(HOME), name="out"))
+    remote.share(folder)
+    await looked(device)
+    (step,) = device.planned()
+    assert isinstance(step, Relocate)
+    assert (step.node, step.parent, step.name, step.new_id) == (out, NodeId(HOME), "out", None)
 
 
 async def test_what_was_taken_out_of_the_tree_is_as_good_as_lost_until_it_comes_back(remote: Sharing, device: Watching) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.plan.sides import Sides
+from tests.unit.plan.sides import Sides, tell
 
 from syncline.client.plan.steps import Push, Relocate
 from syncline.model.entries import Access
@@ -368,6 +368,24 @@ def test_move_into_another_namespace_is_a_new_node() -> None:
     steps = sides.plan().steps
     assert [getattr(step, "fresh", None) for step in steps] == [(("f", "new2"),)]
     assert sides.told() == ["move d → m/d as new3"]
+
+
+def test_a_lost_mount_renamed_in_a_gone_folder_of_another_goes() -> None:
+    sides = Sides(m=Access.OWNER).mount("m", "Shared").both("d", "m", "d", namespace="m").both("c", "d", "c")
+    sides.both("f", "c", "f", "1", namespace="c").both("g", "d", "g", "2", namespace="m")
+    sides.gone_there("d", "c", "f", "g").here("c", "d", "g").here("g", "d", "c", "2")
+    kept = {NamespaceId("root"): "", NamespaceId("m"): "Shared", NamespaceId("c"): "c"}
+    assert sides.told(kept_names=kept) == ["up undelete d → m/d", "up undelete g → d/c", "trash f", "rmdir c"]
+
+
+def test_a_mount_steps_out_of_a_gone_folder_that_moved_into_another() -> None:
+    sides = Sides(m=Access.WRITE, c=Access.WRITE).mount("m", "Shared").mount("c", "Other").both("d", "root", "d")
+    sides.both("f", "d", "f", "1").gone_there("d", "f").here("d", "m", "d").here("c", "d", "c")
+    planned = sides.plan()
+    assert planned.waiting
+    assert [tell(step) for step in planned.steps] == ["move c → root/Other"]
+    sides.here("c", "root", "Other")
+    assert sides.told() == ["move d → m/d as new1"]
 
 
 def test_a_mount_deleted_here_is_unmounted_not_emptied() -> None:

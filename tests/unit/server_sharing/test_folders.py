@@ -6,9 +6,9 @@ import pytest
 from tests.unit.server_metadata.world import Member
 from tests.unit.server_sharing.kit import Office
 
-from syncline.model.entries import Access
+from syncline.model.entries import Access, Kind
 from syncline.model.errors import Forbidden, InvalidRequest, LimitExceeded, NotFound, OwnerStays, ShareNested
-from syncline.model.ids import NamespaceId
+from syncline.model.ids import NamespaceId, NodeId
 from syncline.protocol.sharing import MountRequest
 from syncline.server.sharing import convert
 
@@ -216,6 +216,20 @@ async def test_a_mount_is_moved_and_deleted_like_a_folder_and_nothing_inside_goe
     await bob.commit(bob.undelete("work"))
     assert await bob.tree() == {"job": "work"}
     await office.check(ann, bob, inside)
+
+
+async def test_no_new_folder_has_the_id_of_a_shared_one(office: Office, ann: Member, bob: Member) -> None:
+    """One that was unmounted is still its members' own: they would see two things under one id."""
+    await ann.commit(ann.mkdir("shared"), ann.mkdir("other"))
+    await office.join(ann, "shared", bob, "bob")
+    await office.share(ann, "other", ("bob", Access.WRITE))
+    await ann.commit(ann.delete("shared"))
+    other = office.inside(ann, "other")
+    assert await other.refused_codes(other.mkdir("shared", "other")) == {0: "node.exists"}
+    assert await other.refused_codes(other.undelete("shared", parent_id=NodeId(other.namespace), name="s", kind=Kind.DIR)) == {
+        0: "node.exists"
+    }
+    await office.check(ann, bob, other)
 
 
 async def test_a_mount_finds_a_free_name_and_takes_a_place_one_names(office: Office, ann: Member, bob: Member) -> None:

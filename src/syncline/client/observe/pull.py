@@ -271,6 +271,7 @@ class Puller:
         if entry.mount:
             for before, now in shared.carry_over(self._trees, entry.node_id, namespace):
                 self.roots.replace(before, now)
+            shared.take_gone_along(self._trees, entry.node_id, namespace, self.cursors.keys())
 
     def _book(self, booking: Booking) -> None:
         for push, revision, content_hash in booking.pushes:
@@ -323,11 +324,13 @@ class Puller:
         for node in gone:
             self._trees.remove_remote(node.id)
         self._mounts_moved |= any(node.mount for node in gone)
-        for node in staged.values():
-            if self._trees.remote.get(node.id) != node:
-                self._mounts_moved |= node.mount
-                self._trees.put_remote(node)
-                shared.follow(self._trees, node)
+        changed = [node for node in staged.values() if self._trees.remote.get(node.id) != node]
+        for node in changed:
+            self._trees.put_remote(node)
+            shared.follow(self._trees, node)
+        for mount in [node.id for node in changed if node.mount]:
+            self._mounts_moved = True
+            shared.take_gone_along(self._trees, mount, namespace, self.cursors.keys())
         if forget_synced:
             # From a server that lost its memory: shared folders that it lacks were not taken from anybody, it forgot that they are.
             forgotten = {namespace} | {NamespaceId(node.id) for node in gone if node.mount}

@@ -7,7 +7,7 @@ point. Both sides do the same sum: the row carries the whole subtree over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -50,6 +50,23 @@ def follow(trees: Trees, node: RemoteNode) -> None:
     base = trees.synced.get(node.id)
     if base is not None and base.namespace != node.namespace:
         trees.put_synced(replace(base, namespace=node.namespace))
+
+
+def take_gone_along(trees: Trees, folder: NodeId, namespace: NamespaceId, spaces: Collection[NamespaceId]) -> None:
+    """What the server had deleted in the folder before it became a shared one lies in that one's trash by now: so the bases of what
+    is still here go too, and it is deleted, or brought back, as if nothing had been shared. `spaces` are the shared folders that
+    are known of: those are in no other's trash."""
+    frontier = [folder]
+    for _ in range(DEPTH_MAX + 1):
+        below = [base for above in frontier for base in trees.synced.children(above)]
+        gone = {base.id: base for base in below if base.id not in trees.remote and NamespaceId(base.id) not in spaces}
+        for base in gone.values():
+            if base.namespace == namespace:
+                trees.put_synced(replace(base, namespace=NamespaceId(folder)))
+        # What the server has elsewhere took along what was in it.
+        frontier = [base.id for base in below if base.id in gone or base.namespace == NamespaceId(folder)]
+        if not frontier:
+            return
 
 
 def unread_row(trees: Trees, namespace: NamespaceId) -> CursorRow:

@@ -1,16 +1,13 @@
-"""Where nothing may be planned upwards: READ mounts, namespaces that were lost, and moves from one namespace into another.
+"""Where nothing may be planned upwards: READ mounts, and namespaces that were lost.
 
 In a READ mount the server's state is restored, and what was made or changed here moves to `Kept from NAME` in the root namespace.
-Of a lost namespace what is unchanged goes to the local trash, the rest to `Kept from NAME`; nothing is deleted upwards. A move into
-another namespace is a new node there: the old one is then deleted, or in a READ mount restored.
+Of a lost namespace what is unchanged goes to the local trash, the rest to `Kept from NAME`; nothing is deleted upwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import takewhile
 
-from syncline.client.plan.decide import decide
 from syncline.client.plan.decision import (
     CELLS,
     EXCLUDED,
@@ -31,37 +28,11 @@ from syncline.model.entries import DIR, FILE, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.paths import name_problem
 
-Rule = Callable[[View, NodeId, RemoteNode | None, LocalNode | None, SyncedNode | None], None]
 
-
-def rules_for(view: View, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> Rule | None:
-    """Which rules decide a node; None for the common table."""
-    known = there or base
-    if known is None:
-        assert here is not None
-        return None if view.may_write(view.namespace_at(here.parent)) else _new_in_closed
-    access = view.access.get(known.namespace)
-    writable = None if access is None else access.may_write
-    if here is not None and (writable is None or not view.plain) and view.namespace_at(here.parent) != known.namespace:
-        return _moved_across
-    if writable is None:
-        return _lost
-    if str(known.namespace) == view.root:
-        return None
-    mount = NodeId(known.namespace)
-    if here is None and mount in view.synced and mount in view.remote and mount not in view.local:
-        return _unmounting
-    return None if writable else _read_only
-
-
-def _unmounting(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
-    """The mount itself was deleted here: that is one change of the root namespace, and nothing inside is anybody's business."""
-
-
-def _new_in_closed(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
+def new_in_closed(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
     assert here is not None
-    lost = view.namespace_at(here.parent) not in view.access
-    _keep(view, Decision(node_id, None, here, None, "lost: new kept" if lost else "read-only: new kept"))
+    is_lost = view.namespace_at(here.parent) not in view.access
+    _keep(view, Decision(node_id, None, here, None, "lost: new kept" if is_lost else "read-only: new kept"))
 
 
 def _keep(view: View, decision: Decision) -> None:
@@ -72,88 +43,10 @@ def _keep(view: View, decision: Decision) -> None:
     view.kept.append(decision.id)
 
 
-# -- moves into another namespace ----------------------------------------------------------------------------------------
-
-
-def _moved_across(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
-    assert here is not None
-    known = there or base
-    assert known is not None
-    namespace_here = view.namespace_at(here.parent)
-    welcome = view.may_write(namespace_here)
-    if _taken_along(view, node_id, known.namespace, welcome=welcome):
-        if not welcome:  # The folder above goes back, and what changed in it is a change where it was.
-            decide(view, node_id, there, here, base)
-        return
-    if not welcome or (here.kind is DIR and _holds_mount(view, node_id)):
-        _move_back(view, node_id, there, here, base)
-        return
-    below = view.local.descendants(node_id) if here.kind is DIR else []
-    if any(node.id in view.busy for node in below):
-        view.waiting += 1
-        return
-    known_below = [node.id for node in below if _is_foreign(view, node.id, namespace_here)]
-    decision = Decision(node_id, there, here, base, "across namespaces")
-    decision.held, decision.exists, decision.place = True, False, FROZEN
-    view.detached.update((node_id, *(node.id for node in below)))
-    view.decisions[node_id] = decision
-    view.aside.append(
-        Relocate(
-            node=node_id,
-            parent=here.parent,
-            name=here.name,
-            new_id=view.context.fresh_id(),
-            fresh=tuple((old, view.context.fresh_id()) for old in known_below),
-            left=view.may_write(known.namespace),
-            why=decision.why,
-        )
-    )
-
-
-def _is_foreign(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
-    """Whether a node may be one of another namespace; one of this namespace that was moved into the folder stays itself. What is
-    not known here may be known there again one day: a server that lost its memory may get it back from another device."""
-    known = view.remote.get(node_id) or view.synced.get(node_id)
-    return known is None or known.namespace != namespace
-
-
-def _taken_along(view: View, node_id: NodeId, namespace: NamespaceId, *, welcome: bool) -> bool:
-    """Whether a folder above moved across with the node, and takes it along; `welcome` where it may stay."""
-    for above in view.local.ancestors(node_id):
-        if above == view.root or view.is_mount(above):
-            return False
-        there = view.remote.get(above)
-        known = there or view.synced.get(above)
-        if known is not None and known.namespace == namespace:  # Gone there, and not welcome here: it takes nothing anywhere.
-            return there is not None or view.may_write(view.namespace_at(above))
-        if known is not None and not welcome:  # It goes back to where it belongs, and what was put into it does not.
-            return False
-    return False
-
-
-def _holds_mount(view: View, node_id: NodeId) -> bool:
-    return view.is_mount(node_id) or any(view.is_mount(node.id) for node in view.local.descendants(node_id))
-
-
-def _move_back(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode, base: SyncedNode | None) -> None:
-    """Moved to where it cannot be: it goes back, or to `Kept from NAME` where its place is gone too."""
-    if there is None or there.namespace not in view.access:
-        _lost(view, node_id, None, here, base)
-        return
-    if not view.may_write(there.namespace):
-        _read_only(view, node_id, there, here, base)
-        return
-    decide(view, node_id, there, here, base)
-    decision = view.decisions.get(node_id)
-    if decision is not None and (here.parent != there.parent or here.name != there.name):
-        decision.parent, decision.name, decision.place = there.parent, there.name, REMOTE
-        decision.why = f"moved where it cannot be, {decision.why}"
-
-
 # -- lost namespaces -----------------------------------------------------------------------------------------------------
 
 
-def _lost(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
+def lost(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
     if here is None:
         if base is not None:
             view.books.append(Forget(node=node_id, why="lost: gone"))
@@ -183,7 +76,7 @@ def _trash_or_keep(view: View, decision: Decision, kept: str) -> None:
 # -- READ mounts ---------------------------------------------------------------------------------------------------------
 
 
-def _read_only(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
+def read_only(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
     kind = (here or there or base).kind  # type: ignore[union-attr]
     cell = (CELLS if kind is FILE else FOLDER_CELLS)[local_change(here, base)][remote_change(there, base)]
     if there is None:

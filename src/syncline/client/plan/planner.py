@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from typing import Final
 
-from syncline.client.plan.aside import keep_aside, rules_for
+from syncline.client.plan.aside import keep_aside
 from syncline.client.plan.changeset import Changeset
 from syncline.client.plan.collide import settle_names
 from syncline.client.plan.context import PlanContext
 from syncline.client.plan.decide import decide
 from syncline.client.plan.disk import Disk
+from syncline.client.plan.namespaces import rules_for
 from syncline.client.plan.steps import Plan, Step
 from syncline.client.plan.target import complete
 from syncline.client.plan.view import View

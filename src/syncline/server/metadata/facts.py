@@ -36,7 +36,8 @@ class Facts(Struct, kw_only=True):
     child_counts: dict[NodeId, int] = field(default_factory=dict)
     heights: dict[NodeId, int] = field(default_factory=dict)
     joined: frozenset[NamespaceId] = frozenset()
-    """Of the shared folders whose mounts are to come back: those the caller is a member of."""
+    """Of the shared folders whose mounts are to come back, and of the ids that new folders are to have: those which are shared
+    folders that the caller is a member of."""
     kept: dict[tuple[NodeId, int], JournalEntry] = field(default_factory=dict)
     """The earlier revisions that changes name."""
     purged: dict[NodeId, int] = field(default_factory=dict)
@@ -69,6 +70,7 @@ async def gather(transaction: CommitTransaction, user: UserId, changes: Sequence
     _keep(facts, await transaction.ancestors([node for node in leads if node in facts.nodes]))
     await _gather_subtrees(transaction, facts, changes)
     mounts = [NamespaceId(node.node_id) for node in facts.nodes.values() if node.mount and node.deleted]
+    mounts += [NamespaceId(change.node_id) for change in placing if change.node_id not in facts.nodes and _is_of_folder(change)]
     facts.joined = frozenset(await transaction.joined(user, mounts)) if mounts else frozenset()
     places = {place for change in placing if (place := _place(facts, change)) is not None}
     holders = await transaction.holders(list(places))
@@ -143,6 +145,10 @@ def _place(facts: Facts, change: Change) -> Place | None:
     if name_problem(name) is not None:
         return None
     return parent, facts.key(name)
+
+
+def _is_of_folder(change: Change) -> bool:
+    return change.kind is not Kind.FILE and change.content_hash is None
 
 
 def _keep(facts: Facts, nodes: Iterable[JournalEntry]) -> None:
