@@ -15,7 +15,7 @@ from typing import Any
 from tests.property.plan import client
 from tests.property.plan.drive import run_seed
 
-from syncline.client.plan import aside, changeset, collide, decide, disk, groups, planner, removals, revival, target, view
+from syncline.client.plan import changeset, collide, decide, disk, groups, namespaces, planner, removals, revival, target, view
 from syncline.client.plan.decision import Content, Place
 
 Mutate = Callable[[Any], Any]
@@ -212,7 +212,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a READ mount is written to", view.View, "may_write", _says(True), "read mount"),
     Mutant("nothing is kept aside", planner, "keep_aside", _nothing, "read mount"),
     Mutant("a lost namespace is one where all was deleted", planner, "rules_for", _says(None), "lost mount"),
-    Mutant("a move into another namespace keeps its id", aside, "_moved_across", lambda right: decide.decide, "write mount"),
+    Mutant("a move into another namespace keeps its id", namespaces, "_in_another", lambda right: decide.decide, "write mount"),
     Mutant("what is kept off this disk looks deleted", view.View, "is_excluded", _says(False), "selective"),
     Mutant("leftovers are removed again and again", view.View, "holds_leftovers", _says(False), "leftovers"),
 )
