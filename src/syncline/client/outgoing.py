@@ -105,7 +105,7 @@ class Outgoing:
                 self._refuse(node, BlocksMissing.code)
             self._uncertain.add(node)
         for node, code in outcome.refused.items():
-            if (code == "access.denied" and self._is_of_others(node)) or (code == "node.exists" and self._is_elsewhere(node)):
+            if (code == "access.denied" and self._is_of_others(node)) or self._is_elsewhere(node, code):
                 self._begin_anew(node, ran)
                 continue
             if code == "node.deleted" and node not in self._trees.remote:
@@ -118,10 +118,11 @@ class Outgoing:
         known = node in self.buried or node in self._trees.synced
         return known and node not in self._trees.remote and node not in self._busy
 
-    def _is_elsewhere(self, node: NodeId) -> bool:
-        """Whether the id is taken by what is not in this device's tree, as of a look at the server since the first refusal:
-        by a shared folder that is not mounted any more."""
-        return self._refusals[node] > 0 and node not in self._trees.remote and node not in self._busy
+    def _is_elsewhere(self, node: NodeId, code: str) -> bool:
+        """Whether the id is that of what is not in this device's tree, as of a look at the server since the first refusal: of a
+        shared folder that is not mounted any more, or of something in the trash of another namespace."""
+        told = code == "node.exists" or (code in ("moved", "node.missing") and node in self._trees.synced)
+        return told and self._refusals[node] > 0 and node not in self._trees.remote and node not in self._busy
 
     def _begin_anew(self, node: NodeId, ran: Ran) -> None:
         """What lies here is a thing of its own from now on."""

@@ -69,7 +69,7 @@ def make_plan(parts: Parts) -> Plan:
         merge=parts.merging,
         unmerged=parts.executor.unmerged,
         seeking=parts.observer.is_seeking,
-        kept_names={row.namespace: row.name for row in parts.puller.cursors.values()},
+        kept_names={row.namespace: row.name for row in parts.puller.cursors.values() if not row.is_root},
     )
     return plan(parts.trees, context=context, busy=held)
 

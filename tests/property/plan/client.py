@@ -95,6 +95,7 @@ class Client:
             buried=self.buried,
             excluded=excluded,
             leftovers=self.leftovers,
+            kept_names={namespace: "m" for namespace in access if namespace != self.trees.root},
         )
 
     # -- observing -----------------------------------------------------------------------------------------------------------

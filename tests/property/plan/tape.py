@@ -13,7 +13,8 @@ from syncline.model.entries import Kind
 
 VERSION = 1
 """Goes up when a script of before would be played otherwise."""
-KEPT = Path(__file__).parents[2] / "sim" / "tapes" / "planner"
+ROOT = Path(__file__).parents[3]
+KEPT = ROOT / "tests" / "sim" / "tapes" / "planner"
 
 
 class Tape(msgspec.Struct, forbid_unknown_fields=True):
@@ -30,6 +31,7 @@ def save(script: Script, folder: Path, *, failure: str = "", commit: str = "") -
     name = hashlib.sha256(msgspec.json.encode(script)).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{script.mode.replace(' ', '-')}-{name}.json"
+    failure = failure.replace(f"{ROOT}/", "")  # Where this checkout lies is nobody's business.
     tape = Tape(version=VERSION, layer="L0", script=script, failure=failure, commit=commit)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(tape), indent=1) + b"\n")
     return path

@@ -82,3 +82,21 @@ async def test_an_id_that_is_taken_out_of_sight_is_given_up_once_the_server_was_
     assert ran.refused
     await outgoing.push([made], {}, Ran())
     assert [node.id for node in trees.local.children(NodeId(HOME))] == [FRESH]
+
+
+@pytest.mark.parametrize("code", ["moved", "node.missing"])
+async def test_what_lies_in_the_trash_of_another_namespace_comes_back_as_something_new(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees, server = Trees(HOME), Refusing()
+    monkeypatch.setattr(server, "code", code)
+    outgoing = outgoing_to(server, trees)
+    trees.put_local(local_of(node_id(1), "moved"))
+    trees.put_local(local_of(node_id(2), "new"))
+    trees.put_synced(SyncedNode(id=node_id(1), namespace=HOME, parent=NodeId(HOME), name="f", kind=Kind.FILE))
+    back = push(Op.UNDELETE, 1, parent=NodeId(HOME), name="moved")
+    new = push(Op.CREATE, 2, parent=NodeId(HOME), name="new")
+    for _ in range(2):
+        await outgoing.push([back, new], {}, Ran())
+    assert {node.name: node.id for node in trees.local} == {"moved": FRESH, "new": node_id(2)}
+    assert node_id(1) not in trees.synced

@@ -9,6 +9,7 @@ from tests.unit.client.kit import Watching
 
 from syncline.client.plan.steps import Discard, Relocate
 from syncline.model.entries import Access, Kind
+from syncline.model.errors import Unavailable
 from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest, NamespaceId, NodeId, ulid
 from syncline.model.journal import JournalEntry, chain_after, node_term, root_text
 from syncline.protocol.changes import ChangesPage, SnapshotPage
@@ -152,8 +153,10 @@ async def test_what_was_done_just_before_goes_along_in_the_same_page(remote: Sha
     put(remote.shared, "later", folder)
     await looked(device)
     shared = NamespaceId(folder)
-    assert device.trees.remote[out].namespace == device.trees.synced[out].namespace == HOME
-    assert device.trees.remote[beside].namespace == device.trees.synced[beside].namespace == shared
+    assert (device.trees.remote[out].namespace, device.trees.synced[out].namespace) == (HOME, shared)
+    assert (device.trees.remote[beside].namespace, device.trees.synced[beside].namespace) == (shared, HOME)
+    moves = [(step.node, step.parent, step.new_id) for step in device.planned() if isinstance(step, Relocate)]
+    assert sorted(moves) == sorted([(out, NodeId(HOME), None), (beside, folder, None)]), "each stays what it is"
     assert device.trees.remote[new].namespace == shared
     assert "later" in device.names()
     assert device.puller.resets == 0
@@ -189,6 +192,27 @@ async def test_something_deleted_there_and_not_yet_here_is_still_a_deletion(remo
     device.store_is_the_tree()
 
 
+async def test_nothing_is_taken_for_lost_before_the_server_could_be_asked_about_the_new_mount(
+    remote: Sharing, device: Watching
+) -> None:
+    folder, inside, _ = await agreed_tree(remote, device)
+    remote.share(folder)
+
+    def lose_the_line(call: str, is_after: bool) -> None:
+        if call == "namespaces":
+            raise Unavailable(what="The server")
+
+    remote.fault = lose_the_line
+    device.contact.want()
+    assert not await device.contact.look()
+    assert device.trees.remote[folder].mount, "its row was read"
+    assert not device.planned()
+    remote.fault = lambda *_: None
+    device.clock.pass_s(100)
+    await looked(device)
+    is_as_it_was(device, folder, inside)
+
+
 async def test_a_snapshot_of_a_root_that_shared_a_folder_meanwhile_tells_deletions_all_the_same(
     remote: Sharing, device: Watching
 ) -> None:
@@ -209,8 +233,7 @@ async def test_what_was_taken_out_before_it_was_shared_is_moved_out_here_too(rem
     remote.change(Change(op=Op.MOVE, node_id=out, parent_id=NodeId(HOME), name="out"))
     remote.share(folder)
     await looked(device)
-    (step,) = device.planned()
-    assert isinstance(step, Relocate)
+    (step,) = (step for step in device.planned() if isinstance(step, Relocate))
     assert (step.node, step.parent, step.name, step.new_id) == (out, NodeId(HOME), "out", None)
 
 

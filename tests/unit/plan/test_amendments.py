@@ -388,6 +388,23 @@ def test_a_mount_steps_out_of_a_gone_folder_that_moved_into_another() -> None:
     assert sides.told() == ["move d → m/d as new1"]
 
 
+def test_a_lost_mount_may_lie_in_a_folder_that_was_its_own() -> None:
+    sides = Sides().mount("m", "Shared").both("d", "m", "d", namespace="m").both("f", "m", "f", "1", namespace="m")
+    sides.gone_there("m", "d", "f").here("d", "root", "d").here("m", "d", "Shared")
+    kept = {NamespaceId("m"): "Shared"}
+    assert sides.told(kept_names=kept) == ["move d → root/d as new1", "trash f"]
+    sides.gone_here("d", "f").here("new1", "root", "d").here("m", "new1", "Shared")
+    assert sides.told(kept_names=kept) == ["forget d", "forget f", "up create new1 → root/d", "up undelete m → new1/Shared"]
+
+
+def test_what_lies_in_a_mount_stays_itself_when_the_folder_around_it_becomes_another() -> None:
+    sides = Sides(m=Access.WRITE, c=Access.WRITE).mount("m", "Shared").mount("c", "Other").both("d", "m", "d", namespace="m")
+    sides.both("f", "c", "f", "1", namespace="c").here("d", "root", "d").here("c", "d", "Other")
+    (step,) = sides.plan().steps
+    assert isinstance(step, Relocate)
+    assert (step.node, step.new_id, step.fresh) == ("d", "new1", ())
+
+
 def test_a_mount_deleted_here_is_unmounted_not_emptied() -> None:
     sides = Sides(m=Access.WRITE).mount("m", "Shared").both("f", "m", "f", "1", namespace="m").gone_here("m", "f")
     planned = sides.plan()

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from tests.unit.server_metadata.world import Member, content
 
+from syncline.model.entries import Kind
+
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 # -- Delete ----------------------------------------------------------------------------------------------------------------------
@@ -147,6 +149,8 @@ async def test_undelete_of_an_unknown_id_is_a_create(ada: Member) -> None:
     assert answer.results[0].revision == 1
     assert await ada.tree() == {"f": "f"}
     assert await ada.refused_codes(ada.undelete("g")) == {0: "request.invalid"}
+    without_bytes = ada.undelete("g", parent_id=ada.root, name="g", kind=Kind.FILE)
+    assert await ada.refused_codes(without_bytes) == {0: "node.missing"}
 
 
 async def test_undelete_of_a_live_node_elsewhere_is_refused(ada: Member) -> None:

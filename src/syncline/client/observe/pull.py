@@ -269,9 +269,11 @@ class Puller:
         self._trees.put_remote(new)
         self.roots.replace(old, new)
         if entry.mount:
-            for before, now in shared.carry_over(self._trees, entry.node_id, namespace):
+            if old is not None and not old.mount:
+                # Whose folder becomes a shared one owns that; what they may do there must not wait for the answer that says so.
+                self._trees.access.setdefault(NamespaceId(entry.node_id), self._trees.access[namespace])
+            for before, now in shared.carry_over(self._trees, entry.node_id, namespace, self.cursors.keys()):
                 self.roots.replace(before, now)
-            shared.take_gone_along(self._trees, entry.node_id, namespace, self.cursors.keys())
 
     def _book(self, booking: Booking) -> None:
         for push, revision, content_hash in booking.pushes:
@@ -327,10 +329,9 @@ class Puller:
         changed = [node for node in staged.values() if self._trees.remote.get(node.id) != node]
         for node in changed:
             self._trees.put_remote(node)
-            shared.follow(self._trees, node)
         for mount in [node.id for node in changed if node.mount]:
             self._mounts_moved = True
-            shared.take_gone_along(self._trees, mount, namespace, self.cursors.keys())
+            shared.rebase_below(self._trees, mount, namespace, self.cursors.keys())
         if forget_synced:
             # From a server that lost its memory: shared folders that it lacks were not taken from anybody, it forgot that they are.
             forgotten = {namespace} | {NamespaceId(node.id) for node in gone if node.mount}

@@ -32,41 +32,26 @@ def after(namespace: NamespaceId, entries: Sequence[JournalEntry], remote: Tree[
     return changed
 
 
-def carry_over(trees: Trees, folder: NodeId, namespace: NamespaceId) -> list[tuple[RemoteNode, RemoteNode]]:
-    """The folder is a mount now: all of `namespace` that lies below it belongs to the shared namespace, as what both sides agreed
-    on does. Each node as it was and as it is."""
-    moved: list[tuple[RemoteNode, RemoteNode]] = []
+def carry_over(
+    trees: Trees, folder: NodeId, namespace: NamespaceId, spaces: Collection[NamespaceId]
+) -> list[tuple[RemoteNode, RemoteNode]]:
+    """The folder is a mount now: all of `namespace` that lies below it belongs to the shared namespace. Each node as it was and as
+    it is. `spaces`: as for `rebase_below`."""
     shared = NamespaceId(folder)
-    for old in _below(folder, namespace, {}, trees.remote):
-        new = replace(old, namespace=shared)
+    moved = [(old, replace(old, namespace=shared)) for old in _below(folder, namespace, {}, trees.remote)]
+    for _, new in moved:
         trees.put_remote(new)
-        follow(trees, new)
-        moved.append((old, new))
+    rebase_below(trees, folder, namespace, spaces)
     return moved
 
 
-def follow(trees: Trees, node: RemoteNode) -> None:
-    """The base of a node goes with it into its new namespace: an id lives in two only where a folder was shared."""
-    base = trees.synced.get(node.id)
-    if base is not None and base.namespace != node.namespace:
-        trees.put_synced(replace(base, namespace=node.namespace))
-
-
-def take_gone_along(trees: Trees, folder: NodeId, namespace: NamespaceId, spaces: Collection[NamespaceId]) -> None:
-    """What the server had deleted in the folder before it became a shared one lies in that one's trash by now: so the bases of what
-    is still here go too, and it is deleted, or brought back, as if nothing had been shared. `spaces` are the shared folders that
-    are known of: those are in no other's trash."""
-    frontier = [folder]
-    for _ in range(DEPTH_MAX + 1):
-        below = [base for above in frontier for base in trees.synced.children(above)]
-        gone = {base.id: base for base in below if base.id not in trees.remote and NamespaceId(base.id) not in spaces}
-        for base in gone.values():
-            if base.namespace == namespace:
-                trees.put_synced(replace(base, namespace=NamespaceId(folder)))
-        # What the server has elsewhere took along what was in it.
-        frontier = [base.id for base in below if base.id in gone or base.namespace == NamespaceId(folder)]
-        if not frontier:
-            return
+def rebase_below(trees: Trees, folder: NodeId, namespace: NamespaceId, spaces: Collection[NamespaceId]) -> None:
+    """A base is of the namespace in which its place lies: what was agreed on below the folder goes with it. So it does where the
+    server has moved it out since (it moves here too, and nobody here took it anywhere), and where it was deleted there (it is in
+    the shared folder's trash, and goes here too). `spaces` are the shared folders that are known of: they are in no other."""
+    for base in trees.synced.descendants(folder):
+        if base.namespace == namespace and NamespaceId(base.id) not in spaces:
+            trees.put_synced(replace(base, namespace=NamespaceId(folder)))
 
 
 def unread_row(trees: Trees, namespace: NamespaceId) -> CursorRow:

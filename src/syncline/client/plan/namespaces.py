@@ -52,19 +52,10 @@ def _in_another(view: View, node_id: NodeId, there: RemoteNode | None, here: Loc
     is_mount = view.is_mount(node_id)
     if is_mount and there is None and NamespaceId(node_id) not in view.access:
         lost(view, node_id, None, here, base)  # It goes, whatever becomes of what is around it.
-    elif there is not None and base is not None and _was_below(view, base, namespace_here):
-        decide(view, node_id, there, here, base)  # Nobody moved it here: the server moved it out of what became shared then.
+    elif there is not None and base is not None and base.namespace == namespace_here:
+        decide(view, node_id, there, here, base)  # Nobody here moved it: the server did, out of or into what became shared then.
     else:
         _moved_across(view, node_id, there, here, base, welcome=welcome)
-
-
-def _was_below(view: View, base: SyncedNode, namespace: NamespaceId) -> bool:
-    """Whether a node lay in a folder when both sides last agreed on it, and only then the folder became this namespace."""
-    mount = NodeId(namespace)
-    shared = view.synced.get(mount)
-    if shared is None or shared.namespace != base.namespace:
-        return False
-    return any(above == mount for above in view.synced.ancestors(base.id))
 
 
 # -- moves ---------------------------------------------------------------------------------------------------------------
@@ -80,29 +71,29 @@ def _moved_across(
     if carrier is not None and (carrier in view.remote or not is_mount):
         if not welcome:  # The folder above goes back, and what changed in it is a change where it was.
             decide(view, node_id, there, here, base)
-    elif not welcome or is_mount or (there is not None and here.kind is DIR and _holds_mount(view, node_id)):
+    elif not welcome or is_mount or (there is not None and _is_closed_to(view, here)):
         _move_back(view, node_id, there, here, base)
     else:
         _make_new(view, Decision(node_id, there, here, base, "across namespaces"), known.namespace)
 
 
 def _make_new(view: View, decision: Decision, namespace: NamespaceId) -> None:
-    """It becomes a node of the namespace it lies in, with all below it; `namespace` is where it was."""
+    """It becomes a node of the namespace it lies in, with all below it but for mounts; `namespace` is where it was."""
     here = decision.here
     assert here is not None
-    below = view.local.descendants(here.id) if here.kind is DIR else []
-    if any(node.id in view.busy for node in below):
-        view.waiting += 1
-        return
-    decision.held, decision.exists, decision.place = True, False, FROZEN
-    view.detached.update((here.id, *(node.id for node in below)))
-    view.decisions[here.id] = decision
-    if any(
-        view.is_mount(node.id) for node in below
-    ):  # Its own place is gone, and no shared folder lies in another: they leave first.
+    if any(node.id in view.busy for node in view.local.descendants(here.id)):
         view.waiting += 1
         return
     namespace_here = view.namespace_at(here.parent)
+    below, mounts = _below(view, here.id)
+    decision.held, decision.exists, decision.place = True, False, FROZEN
+    view.detached.update((here.id, *(node.id for node in below)))
+    view.decisions[here.id] = decision
+    if (
+        mounts and str(namespace_here) != view.root
+    ):  # Its own place is gone, and no shared folder lies in another: they leave first.
+        view.waiting += 1
+        return
     foreign = [node.id for node in below if _is_foreign(view, node.id, namespace_here)]
     view.aside.append(
         Relocate(
@@ -115,6 +106,21 @@ def _make_new(view: View, decision: Decision, namespace: NamespaceId) -> None:
             why=decision.why,
         )
     )
+
+
+def _below(view: View, folder: NodeId) -> tuple[list[LocalNode], bool]:
+    """What lies in a local folder, mounts and what is in them left out; whether there are any."""
+    found: list[LocalNode] = []
+    frontier, mounts = [folder], False
+    while frontier:
+        for child in view.local.children(frontier.pop()):
+            if view.is_mount(child.id):
+                mounts = True
+                continue
+            found.append(child)
+            if child.kind is DIR:
+                frontier.append(child.id)
+    return found, mounts
 
 
 def _is_foreign(view: View, node_id: NodeId, namespace: NamespaceId) -> bool:
@@ -138,8 +144,9 @@ def _carrier(view: View, node_id: NodeId, namespace: NamespaceId, *, welcome: bo
     return None
 
 
-def _holds_mount(view: View, node_id: NodeId) -> bool:
-    return any(view.is_mount(node.id) for node in view.local.descendants(node_id))
+def _is_closed_to(view: View, here: LocalNode) -> bool:
+    """Whether a folder holds a mount, and lies in a shared folder."""
+    return here.kind is DIR and str(view.namespace_at(here.parent)) != view.root and _below(view, here.id)[1]
 
 
 def _move_back(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode, base: SyncedNode | None) -> None:

@@ -188,6 +188,8 @@ def _undelete(overlay: Overlay, index: int, change: Change) -> None:
     node = overlay.look(change.node_id)
     if node is None:
         kind = change.kind or (Kind.DIR if change.content_hash is None else Kind.FILE)
+        if kind is Kind.FILE and _given(overlay, change) is None:
+            raise Refusal("node.missing", "there is no such node, and no content to make it of")
         _add(overlay, index, change, kind, Op.UNDELETE)
         return
     if not node.deleted:

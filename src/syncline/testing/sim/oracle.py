@@ -17,6 +17,7 @@ from syncline.model.paths import exact_key
 from syncline.protocol.blocks import ManifestsRequest, RevisionRef
 from syncline.server.caller import Caller
 from syncline.testing.sim.ledger import named
+from syncline.testing.sim.script import ALONE
 from syncline.testing.sim.user import Seen
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _debts(world: World, trees: list[Tree], history: dict[Digest, bytes], out_of
 
 def _alone(world: World, trees: list[Tree]) -> None:
     """Where one person acted: no conflict, nothing back from the dead, nothing else than they left."""
-    if world.script.mode not in ("one-sided", "moves only") or world.memory_lost:
+    if world.script.mode not in ALONE or world.memory_lost:
         return
     for device, person, tree in zip(world.devices, world.people, trees, strict=True):
         if person.alone is None:

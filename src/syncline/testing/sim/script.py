@@ -113,10 +113,19 @@ MODES: Final = (
 )
 
 
+SHARED_ALONE: Final = "shared alone"
+"""Every third world of mode sharing: one person acts, on one device, while a folder of theirs becomes a shared one."""
+SHARING: Final = ("sharing", SHARED_ALONE)
+ALONE: Final = ("one-sided", "moves only", SHARED_ALONE)
+"""One person acts, so nobody's tree has anything that they did not leave there."""
+
+
 def draw(seed: int, mode: str | None = None) -> Script:
     """The script of a seed."""
     rng = Random(f"script/{seed}")
     mode = mode or rng.choice(MODES)
+    if mode == "sharing" and seed % 3 == 0:
+        mode = SHARED_ALONE
     quiet = mode == "moves only" or rng.random() < 0.2
     groups = [] if quiet else [name for name in FAULT_GROUPS if rng.random() < 0.4]
     odd = mode == "many" and rng.random() < 0.25
@@ -171,7 +180,9 @@ def _events(rng: Random, mode: str, devices: int, names: tuple[str, ...], quiet:
     world = {
         name: weight for name, weight in WORLD_OPS.items() if rng.random() < 0.5 and (name not in MEMORY_LOSS or rng.random() < 0.4)
     }
-    acting = [rng.randrange(devices)] if mode in ("one-sided", "moves only") else list(range(devices))
+    acting = list(range(devices))
+    if mode in ALONE:  # The last is the guest's, who is shown what others do.
+        acting = [rng.randrange(devices - (mode == SHARED_ALONE))]
     events: list[Event] = []
     at_s = rng.choice((0.0, 2.0, 8.0)) if mode != "moves only" else 30.0
     count = rng.randint(EVENTS_MIN, EVENTS_MAX)
@@ -184,7 +195,7 @@ def _events(rng: Random, mode: str, devices: int, names: tuple[str, ...], quiet:
             events.append(Event(round(at_s, 3), who, what, (rng.random(), rng.random())))
         elif mode.startswith("mount") and rng.random() < 0.06:
             events.append(Event(round(at_s, 3), -1, "access", (rng.random(),)))
-        elif mode == "sharing" and rng.random() < 0.15:
+        elif mode in SHARING and rng.random() < 0.15:
             events.append(Event(round(at_s, 3), -1, "sharing", (rng.random(), rng.random())))
         else:
             events.append(_user_event(rng, at_s, rng.choice(acting), names, ops))

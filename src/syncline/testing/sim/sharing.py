@@ -13,7 +13,7 @@ from syncline.model.errors import Retryable, SynclineError
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.protocol.sharing import MountRequest, ShareRequest, ShareUser
 from syncline.server.caller import Caller
-from syncline.testing.sim.script import Event
+from syncline.testing.sim.script import SHARED_ALONE, Event
 from syncline.testing.sim.server import Rooms
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ASKED_MAX: Final = 20
 SHARED_MAX: Final = 2
+SHARED_ALONE_MAX: Final = 1
+"""One cannot lie in another: what a person who is alone moves stays where they moved it."""
 OWNER, GUEST = "ada@example.org", "bob@example.org"
 
 
@@ -30,6 +32,7 @@ class Sharers:
     def __init__(self, world: World) -> None:
         self._world = world
         self._turn = asyncio.Lock()
+        self._most = SHARED_ALONE_MAX if world.script.mode == SHARED_ALONE else SHARED_MAX
         self._shared: dict[NamespaceId, Access | None] = {}
         """What the guest may do in each shared folder; None for one they are not in."""
         self._mounted: dict[NamespaceId, bool] = {}
@@ -40,7 +43,7 @@ class Sharers:
     async def _act(self, event: Event) -> None:
         async with self._turn:
             what, which = event.picks[0], event.picks[1]
-            if not self._shared or (what < 0.2 and len(self._shared) < SHARED_MAX):
+            if not self._shared or (what < 0.2 and len(self._shared) < self._most):
                 await self._share(which, Access.READ if what < 0.1 or what > 0.8 else Access.WRITE)
                 return
             namespace = sorted(self._shared)[int(which * len(self._shared))]

@@ -36,7 +36,7 @@ from syncline.testing.sim.misfortune import SHARED, Misfortune
 from syncline.testing.sim.oracle import Spoiled, honest, judge
 from syncline.testing.sim.person import Person
 from syncline.testing.sim.profile import DiskProfile
-from syncline.testing.sim.script import FAULT_GROUPS, MEMORY_LOSS, UNHEARD, USER_OPS, Event, Script
+from syncline.testing.sim.script import ALONE, FAULT_GROUPS, MEMORY_LOSS, SHARING, UNHEARD, USER_OPS, Event, Script
 from syncline.testing.sim.server import SimServer
 from syncline.testing.sim.trace import Trace
 
@@ -98,7 +98,7 @@ class World:
         script = self.script
         self.faults.active = False
         mounted = script.mode.startswith("mount ")
-        two = mounted or script.mode == "sharing"
+        two = mounted or script.mode in SHARING
         users = [await self._user("ada", 1), *([await self._user("bob", 2)] if two else [])]
         self.server.boot()
         for index, profile in enumerate(script.disks):
@@ -169,7 +169,7 @@ class World:
         """The script, from its first event to its last."""
         for device in self.devices:
             device.start()
-        if self.script.mode in ("one-sided", "moves only"):
+        if self.script.mode in ALONE:
             await self._begin_alone()
         while self.pending:
             event = self.pending[0]
