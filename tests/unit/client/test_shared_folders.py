@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.client.kit import Watching
 
-from syncline.client.plan.steps import Discard, Relocate
+from syncline.client.plan.steps import Discard, Push, Relocate
 from syncline.model.entries import Access, Kind
 from syncline.model.errors import Unavailable
 from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest, NamespaceId, NodeId, ulid
@@ -206,7 +206,12 @@ async def test_nothing_is_taken_for_lost_before_the_server_could_be_asked_about_
     device.contact.want()
     assert not await device.contact.look()
     assert device.trees.remote[folder].mount, "its row was read"
-    assert not device.planned()
+    (edited,) = [node for node in device.trees.local if node.name == "a"]
+    device.trees.put_local(replace(edited, content_hash=Digest("2" * 64)))
+    (step,) = device.planned()
+    assert isinstance(step, Push)
+    assert (step.op, step.node, step.namespace) == (Op.EDIT, edited.id, NamespaceId(folder))
+    device.trees.put_local(edited)
     remote.fault = lambda *_: None
     device.clock.pass_s(100)
     await looked(device)
