@@ -192,6 +192,24 @@ async def test_something_deleted_there_and_not_yet_here_is_still_a_deletion(remo
     device.store_is_the_tree()
 
 
+async def test_what_was_moved_out_is_something_new_also_for_a_server_that_lost_its_memory(
+    remote: Sharing, device: Watching
+) -> None:
+    """Under the id it has, it would come to be in two namespaces."""
+    folder, inside, _ = await agreed_tree(remote, device)
+    remote.share(folder)
+    await looked(device)
+    assert remote.shared is not None
+    moved = next(device.trees.local[node] for node in inside if device.trees.local[node].kind is Kind.FILE)
+    device.trees.put_local(replace(moved, parent=NodeId(HOME)))
+    remote.shared.new_epoch()
+    await looked(device)
+    assert {base.id for base in device.trees.synced if base.namespace == NamespaceId(folder)} == {moved.id}
+    (step,) = (step for step in device.planned() if isinstance(step, Relocate))
+    assert step.node == moved.id
+    assert step.new_id is not None
+
+
 async def test_nothing_is_taken_for_lost_before_the_server_could_be_asked_about_the_new_mount(
     remote: Sharing, device: Watching
 ) -> None:

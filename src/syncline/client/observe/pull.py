@@ -27,7 +27,7 @@ from syncline.client.own import own_rows
 from syncline.client.plan.books import book_push
 from syncline.client.proof import Roots
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import RemoteNode
+from syncline.model.entries import RemoteNode, SyncedNode
 from syncline.model.errors import Corrupt, CorruptCursor, CursorReset, HistoryExpired
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.model.journal import JournalEntry, chain_over
@@ -337,9 +337,18 @@ class Puller:
             forgotten = {namespace} | {NamespaceId(node.id) for node in gone if node.mount}
             if str(namespace) == str(self._trees.root):
                 forgotten |= {base.namespace for base in self._trees.synced} - self._trees.access.keys()
-            for base in [base.id for base in self._trees.synced if base.namespace in forgotten]:
-                self._trees.remove_synced(base)
+            for base in [base for base in self._trees.synced if base.namespace in forgotten]:
+                if not self._moved_across(base):
+                    self._trees.remove_synced(base.id)
         self.roots = Roots(self._trees.remote)
+
+    def _moved_across(self, base: SyncedNode) -> bool:
+        """Whether somebody here took it into another namespace, where it is to be something new: under the id it has, it could come
+        to be in both."""
+        if base.id not in self._trees.local:
+            return False
+        around = (NamespaceId(above) for above in self._trees.local.ancestors(base.id))
+        return next((space for space in around if space in self.cursors), NamespaceId(self._trees.root)) != base.namespace
 
     async def _write(self) -> None:
         changes = self._trees.drain()
