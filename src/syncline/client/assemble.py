@@ -24,7 +24,7 @@ from syncline.client.receive.receiver import Receiver
 from syncline.client.send.sender import Sender
 from syncline.client.trees.trees import Trees
 from syncline.model.entries import Kind, Signature
-from syncline.model.ids import DeviceId, Digest, NamespaceId, UserId
+from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.model.paths import EXACT_KEYS, key_rule
 from syncline.ports.clock import Chance, Clock, Ids
 from syncline.ports.local_files import LocalFiles
@@ -83,7 +83,16 @@ def assemble(on: Grounds, who: Identity) -> Parts:
         remote=on.remote,
         observer=Observer(files, on.watcher, trees, ids, clock, lambda path, signature: hash_file(files, path, signature)),
         watcher=on.watcher,
-        puller=Puller(on.remote, trees, store, remembered.cursors, user=who.user, device=who.device, intents=intents),
+        puller=Puller(
+            on.remote,
+            trees,
+            store,
+            remembered.cursors,
+            fresh_id=lambda: NodeId(ids.fresh()),
+            user=who.user,
+            device=who.device,
+            intents=intents,
+        ),
         applier=applier,
         sender=sender,
         receiver=receiver,

@@ -55,7 +55,7 @@ class Watching:
         self.store = store or MemoryTreeStore()
         self.clock = HandClock()
         self.trees = Trees(HOME)
-        self.puller = Puller(remote, self.trees, self.store, self.store.cursors.values())  # type: ignore[arg-type]
+        self.start_pulling()
         self.activity = Activity(self.clock)
         self.woken = 0
         self.contact = Contact(
@@ -66,6 +66,17 @@ class Watching:
             clock=self.clock,
             chance=Steady(),
             wake=self._wake,
+        )
+
+    def start_pulling(self) -> None:
+        """As at a start, over the trees as they are now."""
+        fresh = (node_id(number) for number in range(800, 900))
+        self.puller = Puller(
+            self.remote,  # type: ignore[arg-type]
+            self.trees,
+            self.store,
+            self.store.cursors.values(),
+            fresh_id=lambda: next(fresh),
         )
 
     def _wake(self) -> None:

@@ -33,7 +33,7 @@ from syncline.client.send.sender import Sender
 from syncline.client.status import Problem, State
 from syncline.client.trees.trees import Trees
 from syncline.model.errors import CommitRefused, Corrupt, QuotaExceeded, SynclineError, Unauthenticated, Unavailable
-from syncline.model.ids import Digest
+from syncline.model.ids import Digest, NodeId
 from syncline.ports.clock import Ids
 from syncline.protocol.commits import Change, Op
 from syncline.testing.journal_remote import HOME, JournalRemote
@@ -76,7 +76,7 @@ class Device:
             remote=server,
             observer=Observer(self.files, self.watcher, trees, ids, clock, lambda path, known: hash_file(self.files, path, known)),
             watcher=self.watcher,
-            puller=Puller(server, trees, self.store, ()),
+            puller=Puller(server, trees, self.store, (), fresh_id=lambda: NodeId(ids.fresh())),
             applier=applier,
             sender=sender,
             receiver=receiver,

@@ -228,7 +228,9 @@ class Teller(Watching):
         self.intents = Intents(self.store, self.ids, self.clock, list(self.store.inflight.values()))
         server: Any = self.remote
         rows = list(self.store.cursors.values())
-        self.puller = Puller(server, self.trees, self.store, rows, user=UserId("u"), device=ME, intents=self.intents)
+        self.puller = Puller(
+            server, self.trees, self.store, rows, fresh_id=lambda: node_id(99), user=UserId("u"), device=ME, intents=self.intents
+        )
 
     def create(self) -> None:
         """A new file goes up, and the answer is lost."""

@@ -198,7 +198,7 @@ async def test_what_was_told_to_a_lost_namespace_is_not_waited_for(remote: Share
     clock = HandClock()
     intents = Intents(device.store, Ids(clock, Steady()), clock)
     server: Any = remote
-    device.puller = Puller(server, device.trees, device.store, (), intents=intents)
+    device.puller = Puller(server, device.trees, device.store, (), fresh_id=lambda: node_id(99), intents=intents)
     remote.mount()
     await device.pull()
     await device.puller.pull(TEAM)
@@ -216,6 +216,46 @@ async def test_after_a_restart_a_lost_namespace_is_still_lost(tmp_path: Path, re
     device.store.cursors = dict(watching.store.cursors)
     trees = device.start().parts.trees
     assert list(trees.access) == [HOME]
+
+
+async def test_a_mount_that_went_and_came_back_within_a_reset_is_asked_about(remote: Shared, device: Watching) -> None:
+    """It looks as it did, and what may be seen was asked for before it came back."""
+    remote.mount()
+    theirs = remote.team.put("theirs")
+    await looked(device)
+    device.agree()
+    remote.unmount()
+    remote.new_epoch()
+
+    def give_back(call: str, is_after: bool) -> None:
+        if call == "snapshot" and not remote.is_member:
+            remote.mount()
+
+    remote.fault = give_back
+    device.contact.lose(Unavailable(what="The server"))
+    device.contact.try_now()
+    await looked(device)
+    assert TEAM in device.trees.access
+    assert theirs in device.trees.remote
+
+
+async def test_what_a_server_without_memory_does_not_show_gets_other_ids(remote: Shared, device: Watching) -> None:
+    """The shared folder may be there still, and come back one day, with all that is in it under the ids it had."""
+    remote.mount()
+    theirs, mine = remote.team.put("theirs"), remote.put("mine")
+    await looked(device)
+    device.agree()
+    remote.unmount()
+    remote.truncate(0)
+    remote.new_epoch()
+    device.contact.lose(Unavailable(what="The server"))
+    device.contact.try_now()
+    await looked(device)
+    assert not len(device.trees.synced)
+    assert {node.id == {"mine": mine, "theirs": theirs, "team": TEAM}[node.name] for node in device.trees.local} == {True, False}
+    assert mine in device.trees.local, "a thing of its own keeps its id, which other devices know it by"
+    assert {theirs, NodeId(TEAM)}.isdisjoint(device.trees.local.ids())
+    device.store_is_the_tree()
 
 
 # -- a tree and its cursor ---------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ async def test_every_page_is_durable_with_its_cursor(remote: JournalRemote, devi
     assert len(device.names()) == 3
     again = Watching(remote, restarted(device.store))
     again.trees.load(device.store.remote.values(), (), ())
-    again.puller = type(again.puller)(remote, again.trees, again.store, again.store.cursors.values())  # type: ignore[arg-type]
+    again.start_pulling()
     served = -10
     remote.calls.clear()
     await again.pull()
@@ -271,7 +271,7 @@ async def test_a_tree_that_lost_a_node_while_nobody_ran_deletes_nothing(remote: 
     del device.store.remote[lost]
     again = Watching(remote, restarted(device.store))
     again.trees.load(again.store.remote.values(), again.store.local.values(), again.store.synced.values())
-    again.puller = type(again.puller)(remote, again.trees, again.store, again.store.cursors.values())  # type: ignore[arg-type]
+    again.start_pulling()
     assert [base.id for base in again.trees.synced] == [kept], "without a base it is new here, and not deleted there"
     assert lost in again.trees.local
     assert await again.pull()

@@ -284,6 +284,40 @@ def test_a_folder_made_where_a_file_has_left_is_no_new_one(make_desk: Any, after
     assert not [path for tree in found for path in tree if "conflicted" in path]
 
 
+def remaking_a_folder(desk: Any) -> Deed:
+    """A folder goes, and another of its name comes, with one in it."""
+    old, new, inner = desk.known("d/a", remote=False), desk.fresh_id(), desk.fresh_id()
+    desk.remote_has(new, desk.node_at("d"), "a", None)
+    desk.remote_has(inner, new, "c", None)
+    steps = [
+        RemoveFolder(node=old, why=""),
+        MakeFolder(node=new, why="", parent=desk.node_at("d"), name="a"),
+        MakeFolder(node=inner, why="", parent=new, name="c"),
+    ]
+    return lambda: desk.applier.disk(steps)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_folder_made_where_one_was_removed_is_no_new_one(make_desk: Any, after: bool) -> None:
+    """Else what is in it comes back, as somebody's new one, when the server deletes it meanwhile."""
+    found: list[dict[str, bytes | None]] = []
+    while True:
+        desk = make_desk()
+        deed = remaking_a_folder(desk)
+        old = desk.node_at("d/a")
+        desk.save()
+        crashed = run_and_crash(desk, deed, len(found), after=after)
+        desk.recover()
+        found.append(desk.tree())
+        nodes = {path: desk.node_at(path) for path in desk.tree()}
+        assert None not in nodes.values()
+        assert "d/a/c" not in nodes or nodes["d/a"] != old
+        desk.check_no_echo()
+        if not crashed:
+            break
+    assert {"d": None, "d/a": None, "d/a/c": None} in found[:-1]
+
+
 def test_a_folder_that_is_still_to_leave_is_not_the_one_to_be_made_in_its_place(desk: Any) -> None:
     old, new = desk.known("a"), desk.fresh_id()
     mark = mark_of(desk.disk.stat("a"))

@@ -13,7 +13,7 @@ came after: a later change of another device, read in the same breath, is then n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -53,13 +53,15 @@ class Puller:
         store: TreeStore,
         cursors: Iterable[CursorRow],
         *,
+        fresh_id: Callable[[], NodeId],
         user: UserId | None = None,
         device: DeviceId | None = None,
         intents: Intents | None = None,
     ) -> None:
-        """With `user` and `device` given, this device's own changesets need not be read back; with `intents`, those whose answer
-        it never heard are known for its own."""
+        """`fresh_id` is for what cannot keep the id it had. With `user` and `device` given, this device's own changesets need not
+        be read back; with `intents`, those whose answer it never heard are known for its own."""
         self._remote = remote
+        self._fresh_id = fresh_id
         self._self = None if user is None or device is None else (user, device)
         self._trees = trees
         self._store = store
@@ -329,18 +331,27 @@ class Puller:
         changed = [node for node in staged.values() if self._trees.remote.get(node.id) != node]
         for node in changed:
             self._trees.put_remote(node)
+        # One that went and came back in between looks as it did, while what may be seen was asked for before.
+        self._mounts_moved |= any(node.mount and NamespaceId(node.id) not in self._trees.access for node in staged.values())
         for mount in [node.id for node in changed if node.mount]:
             self._mounts_moved = True
             shared.rebase_below(self._trees, mount, namespace, self.cursors.keys())
         if forget_synced:
-            # From a server that lost its memory: shared folders that it lacks were not taken from anybody, it forgot that they are.
-            forgotten = {namespace} | {NamespaceId(node.id) for node in gone if node.mount}
-            if str(namespace) == str(self._trees.root):
-                forgotten |= {base.namespace for base in self._trees.synced} - self._trees.access.keys()
-            for base in [base for base in self._trees.synced if base.namespace in forgotten]:
-                if not self._moved_across(base):
-                    self._trees.remove_synced(base.id)
+            self._forget(namespace, {NamespaceId(node.id) for node in gone if node.mount})
         self.roots = Roots(self._trees.remote)
+
+    def _forget(self, namespace: NamespaceId, unmounted: set[NamespaceId]) -> None:
+        """From a server that lost its memory: shared folders that it lacks were not taken from anybody, it forgot that they are. Or
+        they are there still, where this device sees them no more: what it has of them must not come to be twice under one id."""
+        trees = self._trees
+        forgotten = {namespace} | unmounted
+        if str(namespace) == str(trees.root):
+            forgotten |= {base.namespace for base in trees.synced} - trees.access.keys()
+        for base in [base for base in trees.synced if base.namespace in forgotten and not self._moved_across(base)]:
+            trees.remove_synced(base.id)
+            of_others = base.namespace != namespace or NamespaceId(base.id) in self.cursors
+            if of_others and base.id in trees.local and base.id not in trees.remote:
+                trees.rekey_local(base.id, self._fresh_id())
 
     def _moved_across(self, base: SyncedNode) -> bool:
         """Whether somebody here took it into another namespace, where it is to be something new: under the id it has, it could come

@@ -94,7 +94,7 @@ class Arranger:
             elif isinstance(step, RemoveFolder):
                 path = self._claims.path(step.node, self._mover.staged)
                 if path is not None:
-                    shapings.append((self._ids.fresh(), Removing(node=step.node, origin=path)))
+                    shapings.append((self._ids.fresh(), Removing(node=step.node, origin=path, born_ns=self._birth_ns(path))))
             elif isinstance(step, SetExecutable):
                 dressing = self._row_of_dressing(step)
                 if dressing is not None:
@@ -128,6 +128,12 @@ class Arranger:
         if remote is None or step.node in self._trees.local:
             return None
         return self._ids.fresh(), Making(node=step.node, namespace=remote.namespace, parent=step.parent, name=step.name)
+
+    def _birth_ns(self, path: str) -> int | None:
+        try:
+            return self._files.birth_ns(path)
+        except OSError:
+            return None  # Whatever is wrong with it, removing it will tell.
 
     def _row_of_dressing(self, step: SetExecutable) -> tuple[str, Dressing] | None:
         local = self._trees.local.get(step.node)

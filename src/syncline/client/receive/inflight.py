@@ -108,10 +108,12 @@ class Dressing(Mark, frozen=True, kw_only=True):
 
 
 class Removing(Struct, frozen=True, kw_only=True):
-    """The empty folder at `origin` goes, as the server's word has it. Gone after a crash, nobody here deleted it."""
+    """The empty folder at `origin`, made at `born_ns`, goes, as the server's word has it. Gone after a crash, nobody here deleted
+    it; `born_ns` tells it from one made there since, where the file system gives inode numbers again."""
 
     node: NodeId
     origin: str
+    born_ns: int | None = None
 
 
 class Trashed(Mark, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ from syncline.client.receive.root import STAGE, TMP
 from syncline.client.receive.trash import Trash
 from syncline.client.trees.trees import Trees
 from syncline.model.conflicts import Reason
-from syncline.model.entries import Kind, SyncedNode
+from syncline.model.entries import Kind, LocalNode, SyncedNode
 from syncline.model.ids import NodeId
 from syncline.model.paths import STATE_FOLDER, join, name_of, parent_of
 from syncline.ports.clock import Clock
@@ -60,7 +60,7 @@ class Recovery:
         self._mover = mover
         self._clock = clock
         self._told: list[str] = []
-        self._leaving: set[NodeId] = set()
+        self._leaving: dict[NodeId, Effect] = {}
         """What was leaving its place, which by the trees it still has."""
 
     def run(self, rows: Sequence[InflightRow]) -> list[str]:
@@ -179,7 +179,9 @@ class Recovery:
             return  # Somebody removed it with what was in it: the next scan tells.
         # The folder above it may be gone, and have left it without a path.
         is_there = self._trees.local_path(effect.node) in (effect.origin, None)
-        if effect.node in local and is_there and self._look(effect.origin) is None:
+        known, now = local.get(effect.node), self._look(effect.origin)
+        # Another folder may have been made at its place since.
+        if known is not None and is_there and (now is None or self._is_another(known, now, effect.origin)):
             self._claims.touch(parent_of(effect.origin))
             self._claims.gone(effect.node)
             self._tell(f"finished removing {effect.origin}")
@@ -192,7 +194,9 @@ class Recovery:
         if known is not None and known.id not in self._leaving:
             return
         now = self._look(join(folder, effect.name))
-        if now is None or now.kind is not Kind.DIR or (known is not None and same_thing(known.signature, now.signature)):
+        if now is None or now.kind is not Kind.DIR:
+            return
+        if known is not None and not self._is_another(known, now, join(folder, effect.name)):
             return
         self._claims.touch(folder)
         self._claims.here(effect.node, effect.parent, now, name=effect.name)
@@ -200,6 +204,19 @@ class Recovery:
             SyncedNode(id=effect.node, namespace=effect.namespace, parent=effect.parent, name=effect.name, kind=Kind.DIR)
         )
         self._claims.agree(effect.node)
+
+    def _is_another(self, known: LocalNode, now: Stat, path: str) -> bool:
+        """Whether what lies at a path is not what the trees know there. Of a folder that was being removed its birth tells, since
+        the next one made is often given its inode number."""
+        if not same_thing(known.signature, now.signature):
+            return True
+        removing = self._leaving.get(known.id)
+        if not isinstance(removing, Removing) or removing.born_ns is None:
+            return False
+        try:
+            return self._files.birth_ns(path) not in (removing.born_ns, None)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _finish_dressing(self, effect: Dressing) -> None:
         """The bit that was set is the base's, and what this device sees: were the sight of it left to the next scan, which may be
@@ -378,9 +395,9 @@ def _depth(node: NodeId, above: Mapping[NodeId, NodeId]) -> int:
     return depth
 
 
-def _leaving(rows: Sequence[InflightRow]) -> set[NodeId]:
+def _leaving(rows: Sequence[InflightRow]) -> dict[NodeId, Effect]:
     effects = (effect_of(row) for row in rows)
-    return {effect.node for effect in effects if isinstance(effect, Moving | Discarding)}
+    return {effect.node: effect for effect in effects if isinstance(effect, Moving | Discarding | Removing)}
 
 
 def _is_it(now: Stat, mark: Mark) -> bool:
