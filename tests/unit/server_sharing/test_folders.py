@@ -232,6 +232,18 @@ async def test_no_new_folder_has_the_id_of_a_shared_one(office: Office, ann: Mem
     await office.check(ann, bob, other)
 
 
+async def test_nothing_new_has_the_id_of_what_another_namespace_of_ones_own_has(office: Office, ann: Member, bob: Member) -> None:
+    """Be it in the trash there, from which it may come back. To strangers an id tells nothing."""
+    await ann.commit(ann.mkdir("team"), ann.create("here", "team"), ann.create("trashed", "team"))
+    inside = await office.join(ann, "team", bob, "bob")
+    await inside.commit(inside.delete("trashed", 1))
+    for person in (ann, bob):
+        assert await person.refused_codes(person.create("here"), person.create("trashed")) == {0: "node.exists", 1: "node.exists"}
+    stranger = await office.person("eve")
+    await stranger.commit(stranger.create("here"))
+    await office.check(ann, bob, stranger)
+
+
 async def test_a_mount_finds_a_free_name_and_takes_a_place_one_names(office: Office, ann: Member, bob: Member) -> None:
     await bob.commit(bob.mkdir("taken", name="work"), bob.mkdir("sub"))
     await office.share(ann, "work", ("bob", Access.READ))

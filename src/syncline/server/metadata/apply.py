@@ -61,8 +61,8 @@ def _add(overlay: Overlay, index: int, change: Change, kind: Kind, op: Op) -> No
     """Drafts a node that is not stored."""
     if not is_ulid(change.node_id) or change.node_id == overlay.facts.root:
         raise Refusal("request.invalid", "the id of a new node is a fresh ULID")
-    if NamespaceId(change.node_id) in overlay.facts.joined:
-        raise Refusal("node.exists", "a shared folder has this id; what is new takes another")
+    if change.node_id in overlay.facts.taken:
+        raise Refusal("node.exists", "another of your shared folders has this id; what is new takes another")
     if change.parent_id is None or change.name is None:
         raise Refusal("request.invalid", "a new node takes parent_id and name")
     _check_name(change.name)

@@ -36,8 +36,10 @@ class Facts(Struct, kw_only=True):
     child_counts: dict[NodeId, int] = field(default_factory=dict)
     heights: dict[NodeId, int] = field(default_factory=dict)
     joined: frozenset[NamespaceId] = frozenset()
-    """Of the shared folders whose mounts are to come back, and of the ids that new folders are to have: those which are shared
-    folders that the caller is a member of."""
+    """Of the shared folders whose mounts are to come back: those the caller is a member of."""
+    taken: frozenset[NodeId] = frozenset()
+    """Of the ids of what is new here: those that the caller's other namespaces have, be it in their trash, or are the ids of. An
+    id that comes to be twice in one person's tree is never sorted out again."""
     kept: dict[tuple[NodeId, int], JournalEntry] = field(default_factory=dict)
     """The earlier revisions that changes name."""
     purged: dict[NodeId, int] = field(default_factory=dict)
@@ -64,13 +66,12 @@ async def gather(transaction: CommitTransaction, user: UserId, changes: Sequence
     facts = Facts(namespace=head.namespace, now_us=now_us, key=key_rule(head.name_key_version))
     named = {change.node_id for change in changes} | {change.parent_id for change in changes if change.parent_id is not None}
     _keep(facts, await transaction.nodes(list(named)))
-    await _gather_past(transaction, facts, changes)
+    await _gather_past(transaction, facts, user, changes)
     placing = [change for change in changes if change.op in (Op.CREATE, Op.MOVE, Op.UNDELETE)]
     leads = {change.parent_id or change.node_id for change in placing} - {facts.root}
     _keep(facts, await transaction.ancestors([node for node in leads if node in facts.nodes]))
     await _gather_subtrees(transaction, facts, changes)
     mounts = [NamespaceId(node.node_id) for node in facts.nodes.values() if node.mount and node.deleted]
-    mounts += [NamespaceId(change.node_id) for change in placing if change.node_id not in facts.nodes and _is_of_folder(change)]
     facts.joined = frozenset(await transaction.joined(user, mounts)) if mounts else frozenset()
     places = {place for change in placing if (place := _place(facts, change)) is not None}
     holders = await transaction.holders(list(places))
@@ -97,13 +98,18 @@ async def ground(transaction: CommitTransaction, parent: NodeId, names: Sequence
     return facts
 
 
-async def _gather_past(transaction: CommitTransaction, facts: Facts, changes: Sequence[Change]) -> None:
+async def _gather_past(transaction: CommitTransaction, facts: Facts, user: UserId, changes: Sequence[Change]) -> None:
     refs = [(change.node_id, change.from_revision) for change in changes if change.from_revision is not None]
     if refs:
         facts.kept = {(row.node_id, row.revision): row for row in await transaction.revisions(refs)}
-    unknown = [change.node_id for change in changes if change.op in (Op.CREATE, Op.UNDELETE) and change.node_id not in facts.nodes]
-    if unknown:
+    new = [change for change in changes if change.op in (Op.CREATE, Op.UNDELETE) and change.node_id not in facts.nodes]
+    if new:
+        unknown = [change.node_id for change in new]
         facts.purged = await transaction.tombstones(unknown)
+        taken = set(await transaction.elsewhere(user, unknown))
+        folders = [NamespaceId(change.node_id) for change in new if change.kind is not Kind.FILE and change.content_hash is None]
+        taken |= {NodeId(space) for space in await transaction.joined(user, folders)} if folders else set()
+        facts.taken = frozenset(taken)
 
 
 async def _gather_subtrees(transaction: CommitTransaction, facts: Facts, changes: Sequence[Change]) -> None:
@@ -145,10 +151,6 @@ def _place(facts: Facts, change: Change) -> Place | None:
     if name_problem(name) is not None:
         return None
     return parent, facts.key(name)
-
-
-def _is_of_folder(change: Change) -> bool:
-    return change.kind is not Kind.FILE and change.content_hash is None
 
 
 def _keep(facts: Facts, nodes: Iterable[JournalEntry]) -> None:
