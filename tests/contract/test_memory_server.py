@@ -120,6 +120,26 @@ async def test_a_grant_that_was_never_used_is_swept_away(server: Server) -> None
     assert (await server.metadata.usage(server.ada.caller)).used_bytes == 0
 
 
+async def test_a_put_that_ends_while_its_grant_is_swept_keeps_what_it_brought(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = await server.grant()
+    await server.objects.put(granted.packs[0].put, PACK)
+    (key,) = server.objects.keys
+    server.machine.time_us += (GRANT_TTL_S + 7200) * 1_000_000
+    honest = server.objects.head
+
+    async def just_before_the_end(asked: str) -> None:
+        """It was not there yet when the sweep asked, and its device says that it is done before the sweep goes on."""
+        monkeypatch.setattr(server.objects, "head", honest)
+        assert await server.states(granted) == ["done"]
+
+    monkeypatch.setattr(server.objects, "head", just_before_the_end)
+    assert await server.receiving.sweep(10) == 1
+    assert await server.states(granted) == ["done"]
+    assert await server.objects.head(key) is not None
+
+
 async def test_a_commit_wakes_who_waits(server: Server) -> None:
     caller, here = server.ada.caller, server.ada.namespace
     cursor = (await server.metadata.latest(caller)).cursor

@@ -67,6 +67,6 @@ class PackStore(Protocol):
         """Packs still `granted` whose grant ended before `now_us`."""
         ...
 
-    async def forget(self, pack_ids: Sequence[PackId]) -> None:
-        """Removes rows of packs that never were done, and their copies."""
+    async def forget(self, pack_ids: Sequence[PackId]) -> list[PackId]:
+        """Removes rows of packs that never were done, and their copies. Which they were: of these alone the objects are no one's."""
         ...

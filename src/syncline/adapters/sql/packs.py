@@ -78,7 +78,7 @@ _EXPIRED: Final = (
     .order_by(packs.c.expires_us)
     .limit(bindparam("limit"))
 )
-_FORGET: Final = delete(packs).where(_THESE, packs.c.state == "granted")
+_FORGET: Final = delete(packs).where(_THESE, packs.c.state == "granted").returning(packs.c.pack_id)
 _GRANTED: Final = select(packs.c.pack_id, packs.c.namespace_id).where(_THESE, packs.c.state == "granted").with_for_update()
 _DONE: Final = update(packs).where(_THESE).values(state="done")
 _VERIFY: Final = (
@@ -151,8 +151,9 @@ class SqlPacks(Stored):
     async def expired(self, now_us: int, limit: int) -> list[PackRow]:
         return await self._packs(_EXPIRED, now_us=now_us, limit=limit)
 
-    async def forget(self, pack_ids: Sequence[PackId]) -> None:
-        await self._database.write(lambda connection: execute(connection, _FORGET, ids=list(pack_ids)))
+    async def forget(self, pack_ids: Sequence[PackId]) -> list[PackId]:
+        rows = await self._database.write(lambda connection: fetch(connection, _FORGET, ids=list(pack_ids)))
+        return [PackId(row[0]) for row in rows]
 
     async def _packs(self, statement: Any, **parameters: Any) -> list[PackRow]:
         rows = await self._database.read(lambda connection: fetch(connection, statement, **parameters))

@@ -66,11 +66,12 @@ class Receiving:
         if arrived:
             await self._packs.finish([row.id for row in arrived], self._clock.now_us())
         there = {row.id for row in arrived}
-        gone = [row for row in rows if row.id not in there]
-        for row in gone:
-            await self._objects.remove(row.object_key)
-        if gone:
-            await self._packs.forget([row.id for row in gone])
+        gone = [row.id for row in rows if row.id not in there]
+        # A PUT may end just now after all: only of what was forgotten, and so can never be done, the object is nobody's.
+        forgotten = set(await self._packs.forget(gone)) if gone else set()
+        for row in rows:
+            if row.id in forgotten:
+                await self._objects.remove(row.object_key)
         return len(rows)
 
     async def _arrived(self, rows: Sequence[PackRow]) -> list[PackRow]:

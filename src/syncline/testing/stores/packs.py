@@ -81,8 +81,8 @@ class MemoryPacks:
         late = [row for row in self._shared.state.packs.values() if row.state == "granted" and row.expires_us < now_us]
         return sorted(late, key=lambda row: row.expires_us)[:limit]
 
-    async def forget(self, pack_ids: Sequence[PackId]) -> None:
-        await self._shared.publish(self._shared.life, lambda: _forget(self._shared.state, pack_ids))
+    async def forget(self, pack_ids: Sequence[PackId]) -> list[PackId]:
+        return await self._shared.publish(self._shared.life, lambda: _forget(self._shared.state, pack_ids))
 
 
 def _add(state: State, packs: Sequence[tuple[PackRow, Sequence[PackEntry]]]) -> None:
@@ -130,7 +130,8 @@ def _finish(state: State, pack_ids: Sequence[PackId], verified: bool) -> None:
                 space.revive(block)
 
 
-def _forget(state: State, pack_ids: Sequence[PackId]) -> None:
+def _forget(state: State, pack_ids: Sequence[PackId]) -> list[PackId]:
+    forgotten: list[PackId] = []
     for pack_id in pack_ids:
         row = state.packs.get(pack_id)
         if row is None or row.state != "granted":
@@ -140,6 +141,8 @@ def _forget(state: State, pack_ids: Sequence[PackId]) -> None:
             del state.copies[block][pack_id]
         del state.objects[row.object_key]
         del state.packs[pack_id]
+        forgotten.append(pack_id)
+    return forgotten
 
 
 def _declared_bytes(state: State, pack: PackId) -> int:
