@@ -68,5 +68,5 @@ class PackStore(Protocol):
         ...
 
     async def forget(self, pack_ids: Sequence[PackId]) -> list[PackId]:
-        """Removes rows of packs that never were done, and their copies. Which they were: of these alone the objects are no one's."""
+        """Removes rows of packs that never were done, and their copies. Which they were: only of these the objects are nobody's."""
         ...
