@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 from tests.unit.server_gateway.clock import HandClock
@@ -85,6 +86,21 @@ async def test_a_new_wait_of_a_device_ends_its_oldest() -> None:
     for context in contexts:
         context.__exit__(None, None, None)
     assert hub.waiting == 0
+
+
+async def test_nobody_fills_a_server_with_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncline.server.notify.hub.WAITERS_PER_USER_MAX", 3)
+    hub = Hub()
+    with ExitStack() as held:
+        for number in range(3):
+            held.enter_context(hub.listen(_caller(f"D{number}"), {NAMESPACE: 0}))
+        with pytest.raises(TooBusy), hub.listen(_caller("D3"), {NAMESPACE: 0}):
+            pass
+        with hub.listen(Caller(UserId("V"), DeviceId("E")), {OTHER: 0}):
+            assert hub.waiting == 4
+    with hub.listen(_caller("D3"), {NAMESPACE: 0}):
+        assert hub.waiting == 1
+    assert not hub._by_user
 
 
 async def test_unlinking_ends_the_waits_of_that_device_only() -> None:

@@ -2,7 +2,7 @@
 
 It hears of commits after they are in the journal and hands out hints, never data. `user → device → connection`: a wait is a long
 poll or a socket of one device. Laws: a waiter is registered before the heads are read, so no commit falls between; a device holds
-at most `WAITERS_PER_DEVICE_MAX` waits, and a new one ends its oldest; ends of devices and of the server stir their waiters at
+at most `WAITERS_PER_DEVICE_MAX` waits, and a new one ends its oldest; nobody fills a server alone; ends of devices and of the server stir their waiters at
 once. Nothing here asks the database: whoever is stirred asks whether it may still hear (`standings`) before it tells.
 
 A commit that stirs very many spreads what they will ask next: beyond the first, each is hinted a little longer delay.
@@ -11,16 +11,19 @@ A commit that stirs very many spreads what they will ask next: beyond the first,
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from typing import Final
 
 from syncline.model.errors import NotFound, TooBusy, Unauthenticated
-from syncline.model.ids import DeviceId, NamespaceId
+from syncline.model.ids import DeviceId, NamespaceId, UserId
 from syncline.server.caller import Caller
 
 WAITERS_PER_DEVICE_MAX: Final = 8
+WAITERS_PER_USER_MAX: Final = 2_048
+"""Two for each device a user may have, and no more than an eighth of what a server holds: nobody fills it alone."""
 WAITERS_MAX: Final = 16_384
 AT_ONCE: Final = 100
 """So many may ask at once after one commit, or one end of the server …"""
@@ -122,6 +125,7 @@ class Hub:
     def __init__(self) -> None:
         self._by_namespace: dict[NamespaceId, dict[Waiter, None]] = {}
         self._by_device: dict[DeviceId, dict[Waiter, None]] = {}
+        self._by_user: Counter[UserId] = Counter()
         self._count = 0
         self._closed = False
         self.doubted = asyncio.Event()
@@ -160,8 +164,8 @@ class Hub:
     def listen(
         self, caller: Caller, positions: Mapping[NamespaceId, int], stir: Callable[[], None] | None = None
     ) -> Iterator[Waiter]:
-        """A registered waiter. Raises `TooBusy` when the whole server holds too many."""
-        if self._count >= WAITERS_MAX:
+        """A registered waiter. Raises `TooBusy` when the server holds too many, be it of this user."""
+        if self._count >= WAITERS_MAX or self._by_user[caller.user_id] >= WAITERS_PER_USER_MAX:
             raise TooBusy(retry_after=30)
         waiter = Waiter(caller, positions, stir)
         mine = self._by_device.setdefault(caller.device_id, {})
@@ -171,6 +175,7 @@ class Hub:
             oldest.end(End.REPLACED)
         mine[waiter] = None
         self._count += 1
+        self._by_user[caller.user_id] += 1
         self._enter(waiter)
         if self._closed:
             waiter.end(End.CLOSING)
@@ -198,7 +203,10 @@ class Hub:
 
     def _forget(self, waiter: Waiter) -> None:
         self._count -= 1
-        device = waiter.caller.device_id
+        device, user = waiter.caller.device_id, waiter.caller.user_id
+        self._by_user[user] -= 1
+        if not self._by_user[user]:
+            del self._by_user[user]
         mine = self._by_device.get(device, {})
         mine.pop(waiter, None)
         if not mine:
