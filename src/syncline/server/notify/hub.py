@@ -2,8 +2,9 @@
 
 It hears of commits after they are in the journal and hands out hints, never data. `user → device → connection`: a wait is a long
 poll or a socket of one device. Laws: a waiter is registered before the heads are read, so no commit falls between; a device holds
-at most `WAITERS_PER_DEVICE_MAX` waits, and a new one ends its oldest; nobody fills a server alone; ends of devices and of the server stir their waiters at
-once. Nothing here asks the database: whoever is stirred asks whether it may still hear (`standings`) before it tells.
+at most `WAITERS_PER_DEVICE_MAX` waits, and a new one ends its oldest; nobody fills a server alone; ends of devices and of the
+server stir their waiters at once. Nothing here asks the database: whoever is stirred asks whether it may still hear (`standings`)
+before it tells.
 
 A commit that stirs very many spreads what they will ask next: beyond the first, each is hinted a little longer delay.
 """
