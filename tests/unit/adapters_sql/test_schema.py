@@ -232,7 +232,7 @@ async def test_every_statement_on_a_namespaces_rows_says_which(tmp_path: Path, t
         for table in namespaced:
             if re.search(rf"(?:FROM|JOIN|UPDATE|INTO|,) {table}\b(?!\.)", statement):
                 checked += 1
-                scoped = rf"{table}\.namespace_id (?:=|!=)|= {table}\.namespace_id|INTO {table} \(namespace_id"
+                scoped = rf"{table}\.namespace_id (?:=|!=|IN)|= {table}\.namespace_id|INTO {table} \(namespace_id"
                 assert re.search(scoped, statement), statement
     assert checked > 30
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import Connection, Select, and_, bindparam, select
 
 from syncline.adapters.sql.rows import as_json, fetch, listed, texts
 from syncline.adapters.sql.schema import members, nodes
@@ -25,12 +26,27 @@ def joined(connection: Connection, user: UserId, namespaces: Sequence[NamespaceI
     return found
 
 
-def elsewhere(connection: Connection, user: UserId, here: NamespaceId, ids: Sequence[NodeId]) -> dict[NodeId, NamespaceId]:
-    statement = (
+@cache
+def _elsewhere(dialect: str) -> Select[Any]:
+    """Ids that were made together lie close together: a namespace that has none in their whole range is asked just that."""
+    ranged = nodes.alias("ranged")
+    has_any = (
+        select(ranged.c.node_id)
+        .where(ranged.c.namespace_id == members.c.namespace_id, ranged.c.node_id.between(bindparam("least"), bindparam("most")))
+        .correlate(members)
+        .exists()
+    )
+    return (
         select(nodes.c.node_id, nodes.c.namespace_id)
         .join(members, and_(members.c.namespace_id == nodes.c.namespace_id, members.c.user_id == bindparam("user")))
         .where(nodes.c.namespace_id != bindparam("here"), nodes.c.mount.is_(False))
-        .where(nodes.c.node_id.in_(listed(texts(connection.dialect.name, "ids"))))
+        .where(nodes.c.node_id.in_(listed(texts(dialect, "ids"))), has_any)
     )
-    rows = fetch(connection, statement, user=user, here=here, ids=as_json(ids))
+
+
+def elsewhere(connection: Connection, user: UserId, here: NamespaceId, ids: Sequence[NodeId]) -> dict[NodeId, NamespaceId]:
+    if not ids:
+        return {}
+    statement = _elsewhere(connection.dialect.name)
+    rows = fetch(connection, statement, user=user, here=here, ids=as_json(ids), least=min(ids), most=max(ids))
     return {NodeId(row[0]): NamespaceId(row[1]) for row in rows}
