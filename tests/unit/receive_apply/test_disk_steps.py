@@ -6,6 +6,7 @@ import errno
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
 from syncline.model.entries import Kind
@@ -344,6 +345,15 @@ def test_the_executable_bit(desk: Any) -> None:
     desk.check_no_echo()
     assert desk.applier.disk([SetExecutable(node=node, why="", executable=False)]).done == [node]
     assert (desk.root / "a").stat().st_mode & 0o111 == 0
+
+
+def test_a_bit_that_was_set_is_agreed_on_before_the_bytes_are(desk: Any) -> None:
+    """Else it reads as set by somebody here, should the server take it back before the bytes came."""
+    node = desk.known("a", b"1")
+    desk.remote_has(node, ROOT, "a", b"2", executable=True)
+    before = desk.trees.synced[node]
+    desk.applier.disk([SetExecutable(node=node, why="", executable=True)])
+    assert desk.trees.synced[node] == replace(before, executable=True)
 
 
 def test_a_disk_that_cannot_tell_the_bit_agrees_without_it(desk: Any, monkeypatch: Any) -> None:

@@ -226,6 +226,10 @@ class Arranger:
             outcome.drop(step.node, folder)
             return
         self._trees.put_local(replace(local, signature=now.signature, executable=now.executable))
+        base = self._trees.synced.get(step.node)
+        if base is not None and now.executable == step.executable:
+            # The bit is agreed on, though the bytes may not be yet: else the next bit that comes meets one that somebody set here.
+            self._trees.put_synced(replace(base, executable=step.executable))
         self._claims.agree(step.node)
         outcome.done.append(step.node)
 
