@@ -89,10 +89,8 @@ def _make_new(view: View, decision: Decision, namespace: NamespaceId) -> None:
     decision.held, decision.exists, decision.place = True, False, FROZEN
     view.detached.update((here.id, *(node.id for node in below)))
     view.decisions[here.id] = decision
-    if (
-        mounts and str(namespace_here) != view.root
-    ):  # Its own place is gone, and no shared folder lies in another: they leave first.
-        view.waiting += 1
+    if mounts and str(namespace_here) != view.root:
+        view.waiting += 1  # Its own place is gone, and no shared folder lies in another: they leave first.
         return
     foreign = [node.id for node in below if _is_foreign(view, node.id, namespace_here)]
     view.aside.append(
