@@ -405,6 +405,16 @@ def test_what_lies_in_a_mount_stays_itself_when_the_folder_around_it_becomes_ano
     assert (step.node, step.new_id, step.fresh) == ("d", "new1", ())
 
 
+def test_what_takes_the_place_of_a_folder_that_moves_across_waits_for_it() -> None:
+    """It cannot be told of as long as something in it is under way: so it has not left its place for the server, but it will."""
+    sides = Sides(m=Access.WRITE).mount("m", "Shared").both("d", "root", "a").here("n", "d", "n", "1")
+    sides.here("d", "m", "a").here("x", "root", "a", "2")
+    planned = sides.plan(busy=("n",))
+    assert planned.steps == ()
+    assert planned.waiting
+    assert sides.told() == ["move d → m/a as new1"]
+
+
 def test_a_mount_deleted_here_is_unmounted_not_emptied() -> None:
     sides = Sides(m=Access.WRITE).mount("m", "Shared").both("f", "m", "f", "1", namespace="m").gone_here("m", "f")
     planned = sides.plan()

@@ -81,16 +81,15 @@ def _make_new(view: View, decision: Decision, namespace: NamespaceId) -> None:
     """It becomes a node of the namespace it lies in, with all below it but for mounts; `namespace` is where it was."""
     here = decision.here
     assert here is not None
-    if any(node.id in view.busy for node in view.local.descendants(here.id)):
-        view.waiting += 1
-        return
     namespace_here = view.namespace_at(here.parent)
     below, mounts = _below(view, here.id)
     decision.held, decision.exists, decision.place = True, False, FROZEN
     view.detached.update((here.id, *(node.id for node in below)))
     view.decisions[here.id] = decision
-    if mounts and str(namespace_here) != view.root:
-        view.waiting += 1  # Its own place is gone, and no shared folder lies in another: they leave first.
+    # No shared folder lies in another: where its own place is gone, they leave first.
+    closed = mounts and str(namespace_here) != view.root
+    if closed or any(node.id in view.busy for node in view.local.descendants(here.id)):
+        view.waiting += 1
         return
     foreign = [node.id for node in below if _is_foreign(view, node.id, namespace_here)]
     view.aside.append(
