@@ -23,13 +23,13 @@ from syncline.client.receive.apply import Applier
 from syncline.client.receive.receiver import Receiver
 from syncline.client.send.sender import Sender
 from syncline.client.trees.trees import Trees
-from syncline.model.entries import Kind, Signature
+from syncline.model.entries import Access, Kind, Signature
 from syncline.model.ids import DeviceId, Digest, NamespaceId, NodeId, UserId
 from syncline.model.paths import EXACT_KEYS, key_rule
 from syncline.ports.clock import Chance, Clock, Ids
 from syncline.ports.local_files import LocalFiles
 from syncline.ports.remote import Remote
-from syncline.ports.tree_store import TreeStore
+from syncline.ports.tree_store import Remembered, TreeStore
 from syncline.ports.watcher import Watcher
 
 
@@ -56,13 +56,22 @@ class Identity(Struct, frozen=True, kw_only=True):
     fold_case: bool = False
 
 
+def _access(remembered: Remembered) -> dict[NamespaceId, Access]:
+    """What this device may do where, by what it remembers. A folder of the user's own that became a shared one, of which no more
+    was read yet than that, has no cursor; whose folder it was owns it."""
+    access = {row.namespace: row.access for row in remembered.cursors if row.cursor}
+    known = {row.namespace for row in remembered.cursors}
+    unread = {NamespaceId(node.id) for node in remembered.remote if node.mount} | {node.namespace for node in remembered.remote}
+    return access | dict.fromkeys(unread - known, Access.OWNER)
+
+
 def assemble(on: Grounds, who: Identity) -> Parts:
     """Everything an engine is made of. Blocking. Raises `NeedsDecision` when the folder is not the one that was linked, `Corrupt`
     when the store is damaged, `LocalIo`."""
     files, store, clock = on.files, on.store, on.clock
     ids = Ids(clock, on.chance)
     remembered = store.load()
-    access = {row.namespace: row.access for row in remembered.cursors if row.cursor}
+    access = _access(remembered)
     rule = key_rule(int(remembered.meta.get(NAME_KEYS, EXACT_KEYS)))
     trees = Trees(who.namespace, access or None, key=rule)
     trees.load(remembered.remote, remembered.local, remembered.synced, remembered.conflicts)

@@ -270,11 +270,8 @@ class Puller:
         new = remote_node(namespace, entry)
         self._trees.put_remote(new)
         self.roots.replace(old, new)
-        if entry.mount:
-            if old is not None and not old.mount:
-                # Whose folder becomes a shared one owns that; what they may do there must not wait for the answer that says so.
-                self._trees.access.setdefault(NamespaceId(entry.node_id), self._trees.access[namespace])
-            for before, now in shared.carry_over(self._trees, entry.node_id, namespace, self.cursors.keys()):
+        if entry.mount and old is not None and not old.mount:
+            for before, now in self._became_shared(old, namespace):
                 self.roots.replace(before, now)
 
     def _book(self, booking: Booking) -> None:
@@ -324,33 +321,41 @@ class Puller:
         return found.nodes, row
 
     def _replace_all(self, namespace: NamespaceId, staged: dict[NodeId, RemoteNode], forget_synced: bool) -> None:
-        gone = [node for node in self._trees.remote if node.namespace == namespace and node.id not in staged]
-        for node in gone:
-            self._trees.remove_remote(node.id)
-        self._mounts_moved |= any(node.mount for node in gone)
-        changed = [node for node in staged.values() if self._trees.remote.get(node.id) != node]
-        for node in changed:
-            self._trees.put_remote(node)
-        # One that went and came back in between looks as it did, while what may be seen was asked for before.
-        self._mounts_moved |= any(node.mount and NamespaceId(node.id) not in self._trees.access for node in staged.values())
-        for mount in [node.id for node in changed if node.mount]:
-            self._mounts_moved = True
-            shared.rebase_below(self._trees, mount, namespace, self.cursors.keys())
+        trees = self._trees
         if forget_synced:
-            self._forget(namespace, {NamespaceId(node.id) for node in gone if node.mount})
-        self.roots = Roots(self._trees.remote)
+            self._forget(namespace, staged)
+        for node in staged.values():
+            if node.mount and (old := trees.remote.get(node.id)) is not None and not old.mount:
+                self._became_shared(old, namespace)
+        gone = [node for node in trees.remote if node.namespace == namespace and node.id not in staged]
+        for node in gone:
+            trees.remove_remote(node.id)
+        changed = [node for node in staged.values() if trees.remote.get(node.id) != node]
+        for node in changed:
+            trees.put_remote(node)
+        # One that went and came back in between looks as it did, while what may be seen was asked for before.
+        self._mounts_moved |= any(node.mount for node in (*gone, *changed))
+        self._mounts_moved |= any(node.mount and NamespaceId(node.id) not in trees.access for node in staged.values())
+        self.roots = Roots(trees.remote)
 
-    def _forget(self, namespace: NamespaceId, unmounted: set[NamespaceId]) -> None:
+    def _became_shared(self, folder: RemoteNode, namespace: NamespaceId) -> list[tuple[RemoteNode, RemoteNode]]:
+        """A folder of the user's own is a mount by now: what lies below goes along, each node as it was and as it is. Whose folder
+        it was owns what it became, and what they may do there does not wait for the answer that says so."""
+        self._trees.access.setdefault(NamespaceId(folder.id), self._trees.access[namespace])
+        return shared.carry_over(self._trees, folder.id, namespace, self.cursors.keys())
+
+    def _forget(self, namespace: NamespaceId, staged: dict[NodeId, RemoteNode]) -> None:
         """From a server that lost its memory: shared folders that it lacks were not taken from anybody, it forgot that they are. Or
         they are there still, where this device sees them no more: what it has of them must not come to be twice under one id."""
         trees = self._trees
-        forgotten = {namespace} | unmounted
+        ours = (node for node in trees.remote if node.namespace == namespace and node.mount)
+        forgotten = {namespace} | {NamespaceId(node.id) for node in ours if node.id not in staged}
         if str(namespace) == str(trees.root):
             forgotten |= {base.namespace for base in trees.synced} - trees.access.keys()
         for base in [base for base in trees.synced if base.namespace in forgotten and not self._moved_across(base)]:
             trees.remove_synced(base.id)
             of_others = base.namespace != namespace or NamespaceId(base.id) in self.cursors
-            if of_others and base.id in trees.local and base.id not in trees.remote:
+            if of_others and base.id in trees.local and base.id not in staged:
                 trees.rekey_local(base.id, self._fresh_id())
 
     def _moved_across(self, base: SyncedNode) -> bool:

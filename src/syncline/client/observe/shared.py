@@ -41,17 +41,23 @@ def carry_over(
     moved = [(old, replace(old, namespace=shared)) for old in _below(folder, namespace, {}, trees.remote)]
     for _, new in moved:
         trees.put_remote(new)
-    rebase_below(trees, folder, namespace, spaces)
+    rebase_below(trees, folder, spaces)
     return moved
 
 
-def rebase_below(trees: Trees, folder: NodeId, namespace: NamespaceId, spaces: Collection[NamespaceId]) -> None:
+def rebase_below(trees: Trees, folder: NodeId, spaces: Collection[NamespaceId]) -> None:
     """A base is of the namespace in which its place lies: what was agreed on below the folder goes with it. So it does where the
     server has moved it out since (it moves here too, and nobody here took it anywhere), and where it was deleted there (it is in
     the shared folder's trash, and goes here too). `spaces` are the shared folders that are known of: they are in no other."""
-    for base in trees.synced.descendants(folder):
-        if base.namespace == namespace and NamespaceId(base.id) not in spaces:
-            trees.put_synced(replace(base, namespace=NamespaceId(folder)))
+    namespace, frontier, seen = NamespaceId(folder), [folder], {folder}
+    while frontier:
+        for base in trees.synced.children(frontier.pop()):
+            if base.id in seen or NamespaceId(base.id) in spaces:  # Bases of different instants may form rings.
+                continue
+            if base.namespace != namespace:
+                trees.put_synced(replace(base, namespace=namespace))
+            seen.add(base.id)
+            frontier.append(base.id)
 
 
 def unread_row(trees: Trees, namespace: NamespaceId) -> CursorRow:

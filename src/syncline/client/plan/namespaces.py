@@ -25,6 +25,8 @@ def rules_for(view: View, there: RemoteNode | None, here: LocalNode | None, base
     if known is None:
         assert here is not None
         return None if view.may_write(view.namespace_at(here.parent)) else new_in_closed
+    if here is not None and _is_stranded(view, there, here):
+        return lost
     access = view.access.get(known.namespace)
     writable = None if access is None else access.may_write
     if here is not None and (writable is None or not view.plain) and view.namespace_at(here.parent) != known.namespace:
@@ -39,6 +41,13 @@ def rules_for(view: View, there: RemoteNode | None, here: LocalNode | None, base
     return None if writable else read_only
 
 
+def _is_stranded(view: View, there: RemoteNode | None, here: LocalNode) -> bool:
+    """Whether it is a lost mount in a shared folder, where none can be: it goes, whatever becomes of what is around it."""
+    if view.plain or there is not None or here.kind is not DIR or NamespaceId(here.id) in view.access:
+        return False
+    return str(view.namespace_at(here.parent)) != view.root and view.is_mount(here.id)
+
+
 def _unmounting(view: View, node_id: NodeId, there: RemoteNode | None, here: LocalNode | None, base: SyncedNode | None) -> None:
     """The mount itself was deleted here: that is one change of the root namespace, and nothing inside is anybody's business."""
 
@@ -49,10 +58,7 @@ def _in_another(view: View, node_id: NodeId, there: RemoteNode | None, here: Loc
     assert known is not None
     namespace_here = view.namespace_at(here.parent)
     welcome = view.may_write(namespace_here)
-    is_mount = view.is_mount(node_id)
-    if is_mount and there is None and NamespaceId(node_id) not in view.access:
-        lost(view, node_id, None, here, base)  # It goes, whatever becomes of what is around it.
-    elif there is not None and base is not None and base.namespace == namespace_here:
+    if there is not None and base is not None and base.namespace == namespace_here:
         decide(view, node_id, there, here, base)  # Nobody here moved it: the server did, out of or into what became shared then.
     else:
         _moved_across(view, node_id, there, here, base, welcome=welcome)

@@ -118,12 +118,12 @@ class View:
         return NamespaceId(self.root) if node is None else Above(node.parent)
 
     def _is_lost_mount(self, folder: NodeId) -> bool:
+        there = self.remote.get(folder)
+        if there is not None:
+            return there.mount  # A server that was put back may have it as a plain folder again.
         if NamespaceId(folder) in self.context.kept_names:
             return True
-        there = self.remote.get(folder)
-        if there is not None or folder not in self.synced:
-            return there is not None and there.mount
-        return any(str(child.namespace) == folder for child in self.synced.children(folder)[:1])
+        return folder in self.synced and any(str(child.namespace) == folder for child in self.synced.children(folder)[:1])
 
     def is_mount(self, node_id: NodeId) -> bool:
         """Whether a folder is the root of a shared namespace, held or lost."""

@@ -146,7 +146,8 @@ class Claims:
             old, new = (node.parent, node.name), (parent, name)
             follows = (base.parent, base.name) == old if remote is None else (remote.parent, remote.name) == new
             if follows:
-                trees.put_synced(replace(base, parent=parent, name=name))
+                namespace = base.namespace if remote is None else remote.namespace
+                trees.put_synced(replace(base, parent=parent, name=name, namespace=namespace))
         self.agree(node.id)
 
     def renamed(self, old: NodeId, new: NodeId, *, left: bool = False) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from syncline.client.trees.here import Here
 from syncline.client.trees.tree import N, Tree
 from syncline.model.conflicts import OpenConflict
-from syncline.model.entries import FILE, Access, LocalNode, RemoteNode, SyncedNode
+from syncline.model.entries import DIR, FILE, Access, LocalNode, RemoteNode, SyncedNode
 from syncline.model.ids import NamespaceId, NodeId
 from syncline.model.limits import CONFLICTS_MAX
 from syncline.model.paths import name_key
@@ -83,11 +83,16 @@ class Trees:
         self.open.add(node_id)
 
     def put_synced(self, node: SyncedNode) -> None:
-        node_id = node.id
+        """A base that goes into another namespace takes along what has its place below it."""
+        node_id, old = node.id, self.synced.get(node.id)
         self.here.touch(node_id)
         self.synced.put(node)
         self._touched[2].add(node_id)
         self.open.add(node_id)
+        if old is not None and old.namespace != node.namespace and node.kind is DIR:
+            for base in self.synced.descendants(node_id):
+                if base.namespace == old.namespace:
+                    self.put_synced(replace(base, namespace=node.namespace))
 
     def remove_remote(self, node_id: NodeId) -> None:
         self.here.touch(node_id)

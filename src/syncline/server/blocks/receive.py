@@ -41,6 +41,7 @@ class Receiving:
         arrived = await self._arrived(granted)
         if arrived:
             await self._packs.finish([row.id for row in arrived], self._clock.now_us())
+            arrived = await self._still_known(arrived)
         states |= {row.id: "absent" for row in granted} | {row.id: "done" for row in arrived}
         return DoneAnswer(packs=[PackDone(pack_id=pack, state=states.get(pack, "unknown")) for pack in request.pack_ids])
 
@@ -73,6 +74,13 @@ class Receiving:
             if row.id in forgotten:
                 await self._objects.remove(row.object_key)
         return len(rows)
+
+    async def _still_known(self, rows: list[PackRow]) -> list[PackRow]:
+        """Those that were not swept away meanwhile, which only grants that ended can be."""
+        now_us = self._clock.now_us()
+        late = [row.id for row in rows if row.expires_us < now_us]
+        swept = set(late) - {row.id for row in await self._packs.packs(late)} if late else set()
+        return [row for row in rows if row.id not in swept]
 
     async def _arrived(self, rows: Sequence[PackRow]) -> list[PackRow]:
         """Those whose object is whole. Raises `Unavailable` when the store does not answer: unknown is not absent."""

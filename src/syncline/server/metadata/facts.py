@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from syncline.model.entries import Kind
 from syncline.model.errors import LimitExceeded, NotFound
-from syncline.model.ids import Digest, NamespaceId, NodeId, UserId, is_digest
+from syncline.model.ids import Digest, NamespaceId, NodeId, UserId, is_digest, is_ulid
 from syncline.model.journal import JournalEntry
 from syncline.model.limits import COMMIT_NODES_MAX
 from syncline.model.paths import key_rule, name_problem
@@ -102,7 +102,8 @@ async def _gather_past(transaction: CommitTransaction, facts: Facts, user: UserI
     refs = [(change.node_id, change.from_revision) for change in changes if change.from_revision is not None]
     if refs:
         facts.kept = {(row.node_id, row.revision): row for row in await transaction.revisions(refs)}
-    new = [change for change in changes if change.op in (Op.CREATE, Op.UNDELETE) and change.node_id not in facts.nodes]
+    placed = [change for change in changes if change.op in (Op.CREATE, Op.UNDELETE) and change.node_id not in facts.nodes]
+    new = [change for change in placed if is_ulid(change.node_id)]
     if new:
         unknown = [change.node_id for change in new]
         facts.purged = await transaction.tombstones(unknown)

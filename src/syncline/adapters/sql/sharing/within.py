@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, select
 
 from syncline.adapters.sql.rows import as_json, fetch, listed, texts
 from syncline.adapters.sql.schema import members, nodes
-from syncline.model.ids import NamespaceId, NodeId, UserId
+from syncline.model.ids import NamespaceId, NodeId, UserId, is_ulid
 
 IDS_AT_ONCE: Final = 1000
 _JOINED: Final = select(members.c.namespace_id).where(
@@ -45,6 +45,7 @@ def _elsewhere(dialect: str) -> Select[Any]:
 
 
 def elsewhere(connection: Connection, user: UserId, here: NamespaceId, ids: Sequence[NodeId]) -> dict[NodeId, NamespaceId]:
+    ids = [node for node in ids if is_ulid(node)]  # Nothing has any other.
     if not ids:
         return {}
     statement = _elsewhere(connection.dialect.name)
