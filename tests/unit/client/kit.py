@@ -92,7 +92,9 @@ class Watching:
     def planned(self) -> tuple[Step, ...]:
         """What the device would do about what is open."""
         ids = (node_id(number) for number in range(900, 1000))
-        return plan(self.trees, context=PlanContext(device="Me", today="2026-01-02", fresh_id=lambda: next(ids))).steps
+        kept_names = {row.namespace: row.name for row in self.puller.cursors.values() if not row.is_root}
+        context = PlanContext(device="Me", today="2026-01-02", fresh_id=lambda: next(ids), kept_names=kept_names)
+        return plan(self.trees, context=context).steps
 
     def agree(self) -> None:
         """Everything on the server is here and synced."""
