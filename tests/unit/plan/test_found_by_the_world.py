@@ -257,6 +257,15 @@ def test_what_was_found_to_be_the_same_is_agreed_on_at_once() -> None:
     assert linked(None).here("t", "root", "b").told() == ["up move t → root/b"]
 
 
+def test_what_was_moved_into_a_folder_that_proves_to_be_its_own_has_moved_all_the_same() -> None:
+    """By its place alone it would have lain there all along, and another's deletion of it would be done."""
+    sides = Sides().both("t", "root", "b").both("f", "t", "f", "1").gone_here("t", "f").gone_there("f")
+    sides.there("t", "root", "a").here("h", "root", "a").here("f", "h", "f", "1")
+    assert sides.told() == ["link h = t"]
+    keep_books(sides.trees, Link(node=NodeId("h"), to=NodeId("t"), why=""))
+    assert sides.told() == ["up undelete f → t/f"]
+
+
 def test_the_servers_bit_wins_where_the_same_was_made_on_both_sides() -> None:
     assert linked("1", executable=True).told() == ["set t -x"]
 

@@ -42,11 +42,16 @@ def _link(trees: Trees, node: NodeId, to: NodeId) -> None:
     like a conflict. Where name or executable bit differ, the server's win, as changes on top of such a base."""
     if to in trees.local or node not in trees.local:
         return
+    inside = (trees.synced.get(child.id) for child in trees.local.children(node))
+    moved_in = [base for base in inside if base is not None and base.parent == to]
     trees.rekey_local(node, to)
     if node in trees.synced:
         for child in trees.synced.children(node):
             trees.put_synced(replace(child, parent=to))
         trees.remove_synced(node)
+    for base in moved_in:
+        # It came here from the other folder, and must not look as if it had lain here all along: a move beats a deletion.
+        trees.put_synced(replace(base, parent=node))
     here, there = trees.local[to], trees.remote.get(to)
     if there is None or there.kind is not here.kind or there.content_hash != here.content_hash:
         return

@@ -71,9 +71,10 @@ class Sharers:
         if not folders:
             return
         node, name = folders[int(which * len(folders))]
+        # Whatever is answered, it may have been done.
+        self._shared[NamespaceId(node)] = None
+        self._mounted[NamespaceId(node)] = False
         if await self._invite(node, access, f"shares {name!r} {access.value}"):
-            self._shared[NamespaceId(node)] = None
-            self._mounted[NamespaceId(node)] = False
             await self._accept(NamespaceId(node), access)
 
     async def _let_in(self, namespace: NamespaceId, access: Access) -> None:
