@@ -12,7 +12,7 @@ from syncline.adapters.kms.keyfile import KeyFileWrapper
 from syncline.content.seal import block_key
 from syncline.model.blocks import Codec, PackEntry, PackOffer
 from syncline.model.entries import Kind
-from syncline.model.errors import Forbidden
+from syncline.model.errors import Forbidden, Unavailable
 from syncline.model.limits import GRANT_TTL_S
 from syncline.protocol.blocks import (
     DoneRequest,
@@ -138,6 +138,23 @@ async def test_a_put_that_ends_while_its_grant_is_swept_keeps_what_it_brought(
     assert await server.receiving.sweep(10) == 1
     assert await server.states(granted) == ["done"]
     assert await server.objects.head(key) is not None
+
+
+async def test_an_object_that_cannot_be_removed_keeps_no_other_from_being_swept(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await server.grant(), await server.grant()
+    server.machine.time_us += (GRANT_TTL_S + 7200) * 1_000_000
+    asked: list[str] = []
+
+    async def fail(key: str) -> None:
+        asked.append(key)
+        raise Unavailable(what="The object store")
+
+    monkeypatch.setattr(server.objects, "remove", fail)
+    assert await server.receiving.sweep(10) == 2
+    assert len(asked) == 2
+    assert await server.states(first) == await server.states(second) == ["unknown"]
 
 
 async def test_a_commit_wakes_who_waits(server: Server) -> None:

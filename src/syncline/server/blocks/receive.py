@@ -11,7 +11,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from syncline.model.errors import LimitExceeded, NotFound
+import structlog
+
+from syncline.model.errors import LimitExceeded, NotFound, Retryable
 from syncline.model.ids import PackId
 from syncline.model.limits import BATCH_MAX, MIB
 from syncline.ports.clock import Clock
@@ -19,6 +21,8 @@ from syncline.ports.object_store import ObjectStore
 from syncline.ports.pack_store import PackRow, PackStore
 from syncline.protocol.blocks import DoneAnswer, DoneRequest, PackDone
 from syncline.server.caller import Caller
+
+log = structlog.get_logger(__name__)
 
 _QUESTIONS_AT_ONCE: Final = 16
 _SWEEP_SLACK_US: Final = 3600 * 1_000_000
@@ -72,8 +76,15 @@ class Receiving:
         forgotten = set(await self._packs.forget(gone)) if gone else set()
         for row in rows:
             if row.id in forgotten:
-                await self._objects.remove(row.object_key)
+                await self._remove(row.object_key)
         return len(rows)
+
+    async def _remove(self, key: str) -> None:
+        """What cannot be removed now costs its room; `syncline admin check` names it."""
+        try:
+            await self._objects.remove(key)
+        except Retryable as error:
+            log.warning("object.stray", object=key, error=str(error))
 
     async def _still_known(self, rows: list[PackRow]) -> list[PackRow]:
         """Those that were not swept away meanwhile, which only grants that ended can be."""
