@@ -432,6 +432,15 @@ def test_after_a_reset_equals_are_adopted_and_nothing_is_deleted() -> None:
     assert sides.told() == ["adopt f", "fetch h → root/h", "up create g → root/g +bytes"]
 
 
+def test_bytes_that_a_copy_beside_holds_are_not_thrown_away_while_something_is_sought() -> None:
+    """They may be that copy, on its way to here: then they are the only ones."""
+    sides = Sides().both("c", "root", f"f {CONFLICT}", "1").there("f", "root", "f", "2").here("n", "root", "f", "1")
+    planned = sides.plan(seeking=True)
+    assert planned.waiting
+    assert [tell(step) for step in planned.steps if step.node == "n"] == []
+    assert "trash n" in sides.told()
+
+
 def test_after_a_reset_no_further_copy_of_bytes_a_sibling_holds() -> None:
     sides = Sides().here("f", "root", "f", "1").there("f", "root", "f", "2")
     assert sides.told() == [f"fetch f → root/f, mine → f {CONFLICT}"]

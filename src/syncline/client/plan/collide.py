@@ -160,6 +160,10 @@ def _rename(view: View, rival: Decision, keeper: NodeId) -> None:
             rival.held = True
             return
         if view.holds_already(rival.parent, here.content_hash, copies_only=True):
+            if view.context.seeking:  # This may be just what is held there, on its way: then it is the only one.
+                view.waiting += 1
+                rival.held = True
+                return
             rival.exists = False
             rival.content = KEEP
             rival.why = "already held"
