@@ -54,7 +54,7 @@ class Known:
 
 
 def _caller(number: int) -> Caller:
-    return Caller(UserId("U"), DeviceId(f"D{number}"))
+    return Caller(UserId(f"U{number // 1000}"), DeviceId(f"D{number}"))
 
 
 async def test_ten_thousand_ask_in_a_few_questions() -> None:
