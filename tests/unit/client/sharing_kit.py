@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from tests.unit.client.kit import Watching
 
 from syncline.model.entries import Access, Kind
+from syncline.model.errors import Unavailable
 from syncline.model.ids import EMPTY_DIGEST, ChangesetId, Digest, NamespaceId, NodeId, ulid
 from syncline.model.journal import JournalEntry, chain_after, node_term, root_text
 from syncline.protocol.changes import ChangesPage, SnapshotPage
@@ -96,3 +97,15 @@ async def agreed_tree(remote: Sharing, device: Watching) -> tuple[NodeId, set[No
     device.agree()
     device.trees.open.clear()
     return folder, inside, beside
+
+
+async def looked_in_vain(remote: Sharing, device: Watching) -> None:
+    """The root is read, and the line is lost before the server says what may be seen."""
+
+    def lose_the_line(call: str, is_after: bool) -> None:
+        if call == "namespaces":
+            raise Unavailable(what="The server")
+
+    remote.fault = lose_the_line
+    device.contact.want()
+    assert not await device.contact.look()

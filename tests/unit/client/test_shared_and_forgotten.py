@@ -10,12 +10,12 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.client.devices import Device
 from tests.unit.client.kit import Watching, local_of, node_id
-from tests.unit.client.sharing_kit import ONE, Sharing, agreed_tree, looked
+from tests.unit.client.sharing_kit import ONE, Sharing, agreed_tree, looked, looked_in_vain
 
 from syncline.client.plan.books import keep_books
 from syncline.client.plan.steps import Adopt, Discard, Fetch, Hash, Push, Relocate
 from syncline.model.entries import Access
-from syncline.model.errors import NotFound, Unavailable
+from syncline.model.errors import NotFound
 from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.protocol.changes import SnapshotPage
 from syncline.protocol.commits import Change, Op
@@ -47,18 +47,6 @@ def device(remote: Sharing) -> Watching:
 def named(device: Watching, name: str) -> Any:
     (found,) = [node for node in device.trees.local if node.name == name]
     return found
-
-
-async def looked_in_vain(remote: Sharing, device: Watching) -> None:
-    """The root is read, and the line is lost before the server says what may be seen."""
-
-    def lose_the_line(call: str, is_after: bool) -> None:
-        if call == "namespaces":
-            raise Unavailable(what="The server")
-
-    remote.fault = lose_the_line
-    device.contact.want()
-    assert not await device.contact.look()
 
 
 @pytest.mark.parametrize("asked_first", [False, True])

@@ -6,11 +6,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.unit.client.kit import Watching
-from tests.unit.client.sharing_kit import Sharing, agreed_tree, looked, put
+from tests.unit.client.sharing_kit import Sharing, agreed_tree, looked, looked_in_vain, put
 
 from syncline.client.plan.steps import Discard, Push, Relocate
 from syncline.model.entries import Kind
-from syncline.model.errors import Unavailable
 from syncline.model.ids import Digest, NamespaceId, NodeId
 from syncline.protocol.commits import Change, Op
 from syncline.testing.journal_remote import HOME
@@ -131,14 +130,7 @@ async def test_nothing_is_taken_for_lost_before_the_server_could_be_asked_about_
 ) -> None:
     folder, inside, _ = await agreed_tree(remote, device)
     remote.share(folder)
-
-    def lose_the_line(call: str, is_after: bool) -> None:
-        if call == "namespaces":
-            raise Unavailable(what="The server")
-
-    remote.fault = lose_the_line
-    device.contact.want()
-    assert not await device.contact.look()
+    await looked_in_vain(remote, device)
     assert device.trees.remote[folder].mount, "its row was read"
     (edited,) = [node for node in device.trees.local if node.name == "a"]
     device.trees.put_local(replace(edited, content_hash=Digest("2" * 64)))
