@@ -26,6 +26,7 @@ from syncline.model.paths import FOLDED_KEYS
 from syncline.ports.account_store import User
 from syncline.ports.clock import Ids
 from syncline.ports.pack_store import PackRow
+from syncline.protocol.blocks import RevisionRef
 from syncline.protocol.changes import Entry
 from syncline.protocol.commits import Change, CommitAnswer, CommitRequest, Failure, Op
 from syncline.server.caller import Caller
@@ -310,3 +311,7 @@ def content(data: bytes | Sequence[bytes]) -> dict[str, Any]:
     whole = b"".join(pieces)
     blocks = [digest(piece) for piece in pieces if piece]
     return {"content_hash": digest(whole) if whole else EMPTY_DIGEST, "size": len(whole), "blocks": blocks, "cut": "test-1"}
+
+
+def ref(member: Member, node: str, revision: int) -> RevisionRef:
+    return RevisionRef(node_id=member.world.id(node), revision=revision)
