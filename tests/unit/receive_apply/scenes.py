@@ -184,5 +184,5 @@ def both(desk: Any) -> dict[str, bytes | None]:
     return {**desk.tree(), **desk.hidden()}
 
 
-def crash(*_: str) -> None:
+def crash(*_: Any, **__: Any) -> None:
     raise Crash

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.unit.receive_apply.scenes import crash
 
 from syncline.client.plan.steps import Discard, MakeFolder, Relocate, RemoveFolder, SetExecutable, Stage
 from syncline.client.receive.inflight import Removing, row_of
@@ -23,10 +24,6 @@ from syncline.testing.faulty import Crash
 
 ROOT = NodeId("0" * 26)
 LATER_NS = 1_700_000_000_000_000_000
-
-
-def crash(*_: Any, **__: Any) -> None:
-    raise Crash
 
 
 def fail(*_: Any, **__: Any) -> None:
